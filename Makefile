@@ -1,0 +1,46 @@
+# Jumelle. `make` alone lists the targets. Everything a target needs beside Rust and Node is installed by scripts/setup.sh,
+# and only when it is missing.
+
+.DEFAULT_GOAL := help
+.PHONY: help run test bench lint docs docs-check release clean
+
+# Lists the targets.
+help:
+	@awk '/^# /{text=substr($$0,3)} /^[a-z-]+:/{name=$$1; sub(/:.*/,"",name); printf "  make %-12s %s\n", name, text; text=""}' Makefile
+
+# Builds Jumelle and plays the ten-minute story on it; Ctrl-C stops. ARGS="--listen 0.0.0.0:8080" goes to `jumelle demo`.
+run:
+	@scripts/run.sh $(ARGS)
+
+# Runs every test and ends with how many passed; this is what CI runs. SUITES="rust sdk" runs only those.
+test:
+	@scripts/test.sh $(SUITES)
+
+# Measures throughput and latency beside this machine's ceilings; prints one table.
+bench:
+	@scripts/setup.sh run
+	cargo build --release --locked -p jumelle
+	cargo run --release --locked -p jumelle-bench -- --server $${CARGO_TARGET_DIR:-target}/release/jumelle $(ARGS)
+
+# Checks formatting and lints, without running anything.
+lint:
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+# Writes the generated reference pages, then builds the book into docs/book.
+docs:
+	@scripts/docs.sh
+
+# Checks that the generated reference pages are current and that every link of the docs leads somewhere.
+docs-check:
+	@scripts/docs.sh --check
+
+# Builds the optimised binary, target/release/jumelle.
+release:
+	@scripts/setup.sh run
+	cargo build --release --locked -p jumelle
+
+# Removes what was built and installed inside the clone. Data directories stay.
+clean:
+	cargo clean
+	rm -rf .venv tests/sdk/node_modules docs/book

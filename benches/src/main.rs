@@ -1,0 +1,191 @@
+//! `make bench`: one table of throughput and latency, with this machine's ceilings measured in the same run.
+//!
+//! It knows the server as an outsider does: a binary, HTTP, `/metrics`, and the operating system's figures of a process.
+//! Load generator and server share the cores, as the numbers say; a run asserts that nothing is lost, never how fast it is.
+
+mod disk;
+mod events;
+mod load;
+mod machine;
+mod noop;
+mod phases;
+mod report;
+mod server;
+mod sink;
+mod wire;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::{Parser, Subcommand};
+
+use crate::events::Supply;
+use crate::load::Load;
+use crate::machine::{Machine, Usage};
+use crate::phases::{BATCH_CONNECTIONS, SINGLE_CONNECTIONS};
+use crate::report::Report;
+use crate::server::{Observer, Server};
+use crate::sink::Sink;
+
+// The server's allocator, so that the no-op handler is a ceiling for it and not for another one.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Definitions that the server runs on, with a port in place of the sink's.
+const WORKSPACE: &str = include_str!("../workspace.yaml");
+/// The sink's place in it.
+const SINK_PLACE: &str = "127.0.0.1:9797";
+/// Different batches, 100 events each: about 60 MB in memory.
+const BATCHES: usize = 512;
+/// Different single events.
+const SINGLES: usize = 20_000;
+
+/// Measures a `jumelle` binary beside this machine's ceilings.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// Length of each measured phase, in seconds.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    seconds: u64,
+    /// The binary.
+    #[arg(long, default_value = "target/release/jumelle")]
+    server: PathBuf,
+    /// Where the data goes while it runs: a directory on the disk to be measured.
+    #[arg(long, env = "CARGO_TARGET_DIR", hide_env_values = true, default_value = "target")]
+    directory: PathBuf,
+    /// Seed of the load: the same seed, the same requests.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// One JSON object in place of the table.
+    #[arg(long)]
+    json: bool,
+    #[command(subcommand)]
+    role: Option<Role>,
+}
+
+#[derive(Subcommand)]
+enum Role {
+    /// The process that the bench starts for its ceilings.
+    #[command(hide = true)]
+    Noop { address: SocketAddr },
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("jumelle-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<()> {
+    if let Some(Role::Noop { address }) = arguments.role {
+        return noop::serve(address);
+    }
+    // One thread: the generator never takes more than one core from the server.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let report = runtime.block_on(async {
+        tokio::select! {
+            report = measure(arguments) => report,
+            // Ends the servers and removes the data on the way out.
+            stopped = tokio::signal::ctrl_c() => stopped.map_err(Into::into).and_then(|()| bail!("stopped")),
+        }
+    })?;
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        print!("{report}");
+    }
+    Ok(())
+}
+
+async fn measure(arguments: &Arguments) -> Result<Report> {
+    let phase = Duration::from_secs(arguments.seconds);
+    let version = version_of(&arguments.server)?;
+    std::fs::create_dir_all(&arguments.directory)?;
+    let directory = tempfile::Builder::new().prefix("jumelle-bench-").tempdir_in(&arguments.directory)?;
+    let directory_path = directory.path().canonicalize()?;
+
+    say("rendering requests");
+    let supply = Supply::new(arguments.seed);
+    let mut random = events::random(arguments.seed);
+    let batches = events::batches(&mut random, BATCHES);
+    let batch_bytes = batches.iter().map(|request| request.bytes().len()).sum::<usize>() / batches.len();
+    let singles = events::singles(&mut random, SINGLES);
+
+    say("ceilings: the disk");
+    let ceiling = phase.min(Duration::from_secs(5));
+    let fdatasync_per_s = disk::syncs_per_s(&directory_path, ceiling)?;
+    let sequential_mb_per_s = disk::sequential_mb_per_s(&directory_path, ceiling)?;
+
+    say("ceilings: a handler that does nothing");
+    let noop = Server::noop(&directory_path).await?;
+    let mut load = Load::open(noop.target.address, BATCH_CONNECTIONS, batches, &supply).await?;
+    let noop_batches = phases::throughput(&mut load, noop.target, ceiling, None).await?;
+    let batches = load.close();
+    let mut load = Load::open(noop.target.address, SINGLE_CONNECTIONS, singles, &supply).await?;
+    let noop_singles = phases::throughput(&mut load, noop.target, ceiling, None).await?;
+    let singles = load.close();
+    drop(noop);
+
+    let sink = Sink::start().await?;
+    let workspace = WORKSPACE.replace(SINK_PLACE, &sink.address.to_string());
+    let jumelle = Server::jumelle(&arguments.server, &directory_path, &workspace).await?;
+    let target = jumelle.target;
+    let measured = async {
+        let mut observer = Observer::open(target.address).await?;
+        say("warming up");
+        let mut load = Load::open(target.address, BATCH_CONNECTIONS, batches, &supply).await?;
+        let warm_up_events = phases::warm_up(&mut load, (phase / 2).max(Duration::from_secs(2)), &mut observer).await?;
+        say("batches of 100");
+        let batches = phases::throughput(&mut load, target, phase, Some(&mut observer)).await?;
+        let requests = load.close();
+        say("single events");
+        let mut load = Load::open(target.address, SINGLE_CONNECTIONS, singles, &supply).await?;
+        let singles = phases::throughput(&mut load, target, phase, Some(&mut observer)).await?;
+        drop(load);
+        say("event → webhook");
+        let webhooks = phases::webhooks(target, &sink, &supply, phase).await?;
+        say("profile reads");
+        let reads = phases::reads(target, requests, &supply, phase).await?;
+        anyhow::Ok((warm_up_events, batches, singles, webhooks, reads))
+    };
+    let (warm_up_events, batches, singles, webhooks, reads) = measured
+        .await
+        .with_context(|| format!("the server's log ends with:\n{}", server::end_of(&directory_path.join("server.log"))))?;
+    Ok(Report {
+        machine: Machine::of(&directory_path),
+        server: version,
+        bench_build: if cfg!(debug_assertions) { "debug" } else { "release" },
+        seed: arguments.seed,
+        phase_s: arguments.seconds,
+        warm_up_events,
+        batch_bytes,
+        fdatasync_per_s,
+        sequential_mb_per_s,
+        noop_batches,
+        noop_singles,
+        batches,
+        singles,
+        webhooks,
+        reads,
+        other_webhooks: sink.messages() - webhooks.arrived as u64 - webhooks.repeats,
+        server_memory_bytes_max: Usage::of(target.process).memory_bytes_max,
+    })
+}
+
+/// What the binary says it is.
+fn version_of(binary: &Path) -> Result<String> {
+    let output = Command::new(binary).arg("--version").output();
+    let output = output.with_context(|| format!("cannot run {}; build it with `make release`", binary.display()))?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+fn say(what: &str) {
+    eprintln!("· {what}");
+}

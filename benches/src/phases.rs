@@ -1,0 +1,266 @@
+//! What is measured, one function each, on whatever listens at the target.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use serde::Serialize;
+
+use crate::events::{self, Request, Supply};
+use crate::load::{Load, Outcome, Pace, Quantiles};
+use crate::machine::Usage;
+use crate::server::{ADMIN_TOKEN, Observer, Target};
+use crate::sink::Sink;
+
+/// Connections that send batches flat out: enough for a group commit, few enough for an acknowledgement in milliseconds.
+pub const BATCH_CONNECTIONS: usize = 16;
+/// Connections that send single events flat out.
+pub const SINGLE_CONNECTIONS: usize = 64;
+/// Events whose way to the webhook is timed, per second.
+pub const TRIGGERS_PER_S: u32 = 200;
+/// Profiles read, per second.
+pub const READS_PER_S: u32 = 500;
+/// Events sent meanwhile, per second.
+pub const EVENTS_UNDER_READS_PER_S: u32 = 5_000;
+/// Connections of a load with a pace, so that one slow answer does not delay the next request.
+const PACED_CONNECTIONS: usize = 16;
+/// How long the last webhooks may take.
+const WEBHOOKS_WAIT_MAX: Duration = Duration::from_secs(30);
+/// Before latencies are measured, what earlier phases left in the outbox goes out: nothing for this long.
+const CALM: Duration = Duration::from_millis(500);
+
+/// A load flat out.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Throughput {
+    /// Events sent.
+    pub events: u64,
+    /// From the first send until everything is answered and, where it is stored, processed.
+    pub seconds: f64,
+    /// Events by that time.
+    pub events_per_s: f64,
+    /// Requests answered, by the time until the last answer.
+    pub requests_per_s: f64,
+    /// From sending a request to its answer.
+    pub answer: Quantiles,
+    /// Answers 429 and 503.
+    pub pushed_back: u64,
+    /// CPU of the load generator, of all cores.
+    pub generator_cpu_percent: f64,
+    /// CPU of the server, of all cores.
+    pub server_cpu_percent: f64,
+    /// What the server wrote to the disk.
+    pub written_bytes_per_event: f64,
+}
+
+/// Sends flat out. With an observer: until every event is stored and processed.
+pub async fn throughput(
+    load: &mut Load,
+    target: Target,
+    during: Duration,
+    mut observer: Option<&mut Observer>,
+) -> Result<Throughput> {
+    let before = match &mut observer {
+        Some(observer) => Some(observer.counters().await?),
+        None => None,
+    };
+    let (own, its) = (Usage::own(), Usage::of(target.process));
+    let started = Instant::now();
+    let outcome = load.run(Pace::FlatOut, during).await?;
+    let answered = started.elapsed();
+    if let (Some(observer), Some(before)) = (observer, before) {
+        observer.drained(before, outcome.events).await?;
+    }
+    let all = started.elapsed();
+    let (own_after, its_after) = (Usage::own(), Usage::of(target.process));
+    let events = outcome.events;
+    Ok(Throughput {
+        events,
+        seconds: all.as_secs_f64(),
+        events_per_s: events as f64 / all.as_secs_f64(),
+        requests_per_s: outcome.samples.len() as f64 / answered.as_secs_f64(),
+        answer: outcome.latency(),
+        pushed_back: outcome.pushed_back,
+        generator_cpu_percent: cpu_percent(own, own_after, all),
+        server_cpu_percent: cpu_percent(its, its_after, all),
+        written_bytes_per_event: (its_after.written_bytes - its.written_bytes) as f64 / events.max(1) as f64,
+    })
+}
+
+fn cpu_percent(before: Usage, after: Usage, during: Duration) -> f64 {
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+    (after.cpu - before.cpu).as_secs_f64() * 100.0 / (during.as_secs_f64() * cores as f64)
+}
+
+/// Sends for a while without measuring, and waits until all of it is processed: people exist, caches are warm.
+pub async fn warm_up(load: &mut Load, during: Duration, observer: &mut Observer) -> Result<u64> {
+    let before = observer.counters().await?;
+    let outcome = load.run(Pace::FlatOut, during).await?;
+    observer.drained(before, outcome.events).await?;
+    Ok(outcome.events)
+}
+
+/// From an event to the webhook that it causes.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Webhooks {
+    /// Events sent.
+    pub events: usize,
+    /// Webhooks that arrived, each for another event.
+    pub arrived: usize,
+    /// Webhooks that arrived again.
+    pub repeats: u64,
+    /// From sending the event to receiving the webhook.
+    pub latency: Quantiles,
+    /// From sending the event to its acknowledgement.
+    pub answer: Quantiles,
+}
+
+/// Sends triggers at their pace and waits for what they cause.
+pub async fn webhooks(target: Target, sink: &Sink, supply: &Arc<Supply>, during: Duration) -> Result<Webhooks> {
+    sink.until_calm(CALM, WEBHOOKS_WAIT_MAX).await;
+    let requests = events::triggers(PACED_CONNECTIONS);
+    let mut load = Load::open(target.address, PACED_CONNECTIONS, requests, supply).await?;
+    let outcome = load.run(Pace::PerSecond(TRIGGERS_PER_S), during).await?;
+    sink.until_triggers(outcome.samples.len(), WEBHOOKS_WAIT_MAX).await;
+    let took = outcome.samples.iter().filter_map(|sample| Some(sink.arrival(sample.sequence)?.duration_since(sample.started)));
+    let took: Vec<Duration> = took.collect();
+    Ok(Webhooks {
+        events: outcome.samples.len(),
+        arrived: took.len(),
+        repeats: sink.repeats(),
+        latency: Quantiles::of(took),
+        answer: outcome.latency(),
+    })
+}
+
+/// Profile reads beside a steady stream of events.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Reads {
+    /// Profiles asked for.
+    pub reads: usize,
+    /// Of them, not there.
+    pub not_found: u64,
+    /// By the time until the last answer.
+    pub reads_per_s: f64,
+    /// From sending the request to the whole profile.
+    pub latency: Quantiles,
+    /// Events taken meanwhile.
+    pub events: u64,
+    /// From sending a batch to its acknowledgement.
+    pub answer: Quantiles,
+}
+
+/// Reads profiles at their pace under a load of batches at theirs.
+pub async fn reads(target: Target, batches: Vec<Request>, supply: &Arc<Supply>, during: Duration) -> Result<Reads> {
+    let requests = (0..PACED_CONNECTIONS).map(|_| events::read(ADMIN_TOKEN)).collect();
+    let mut reading = Load::open(target.address, PACED_CONNECTIONS, requests, supply).await?;
+    let mut writing = Load::open(target.address, PACED_CONNECTIONS, batches, supply).await?;
+    let batches_per_s = EVENTS_UNDER_READS_PER_S / events::BATCH_EVENTS as u32;
+    let started = Instant::now();
+    let (read, written): (Outcome, Outcome) =
+        tokio::try_join!(reading.run(Pace::PerSecond(READS_PER_S), during), writing.run(Pace::PerSecond(batches_per_s), during))?;
+    let elapsed = started.elapsed().max(during);
+    Ok(Reads {
+        reads: read.samples.len(),
+        not_found: read.not_found,
+        reads_per_s: read.samples.len() as f64 / elapsed.as_secs_f64(),
+        latency: read.latency(),
+        events: written.events,
+        answer: written.latency(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use axum::Router;
+    use axum::body::Bytes;
+    use axum::http::StatusCode;
+    use axum::routing::{get, post};
+
+    use super::*;
+    use crate::wire::{self, Connection};
+
+    /// Stands in for the server: stores nothing, "processes" with a delay of one look, loses what it is told to.
+    async fn stand_in(sink: SocketAddr, lost: u64) -> Target {
+        let (stored, shown) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let batches = stored.clone();
+        let batch = post(move |_: Bytes| {
+            batches.fetch_add(100 - lost, Ordering::SeqCst);
+            async { r#"{"success":true,"rejected":[]}"# }
+        });
+        let singles = stored.clone();
+        let track = post(move |body: Bytes| {
+            singles.fetch_add(1, Ordering::SeqCst);
+            async move {
+                let mut hook = Connection::open(sink).await.unwrap();
+                hook.exchange(&wire::post("/hook", "", std::str::from_utf8(&body).unwrap())).await.unwrap();
+                r#"{"success":true}"#
+            }
+        });
+        let metrics = get(move || {
+            let stored = stored.load(Ordering::SeqCst);
+            let processed = shown.swap(stored, Ordering::SeqCst);
+            async move { format!("jumelle_stored_events_total {stored}\njumelle_processed_events_total {processed}\n") }
+        });
+        let profile = get(|axum::extract::Path(id): axum::extract::Path<String>| async move {
+            if id.ends_with('1') { StatusCode::NOT_FOUND } else { StatusCode::OK }
+        });
+        let router = Router::new().route("/v1/batch", batch).route("/v1/track", track).route("/metrics", metrics);
+        let router = router.route("/v1/profiles/{id}", profile);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async { axum::serve(listener, router).await });
+        Target { address, process: std::process::id() }
+    }
+
+    const SHORT: Duration = Duration::from_millis(100);
+
+    #[tokio::test]
+    async fn every_phase_measures_a_server_that_does_its_work() {
+        let sink = Sink::start().await.unwrap();
+        let target = stand_in(sink.address, 0).await;
+        let supply = Supply::new(1);
+        let batches = events::batches(&mut events::random(1), 32);
+        let mut load = Load::open(target.address, 2, batches, &supply).await.unwrap();
+        let mut observer = Observer::open(target.address).await.unwrap();
+        assert!(warm_up(&mut load, SHORT, &mut observer).await.unwrap() > 0);
+        let flat_out = throughput(&mut load, target, SHORT, Some(&mut observer)).await.unwrap();
+        assert!(flat_out.events >= 100 && flat_out.seconds >= 0.1 && flat_out.answer.p50_ms > 0.0, "{flat_out:?}");
+
+        let hooks = webhooks(target, &sink, &supply, SHORT).await.unwrap();
+        assert_eq!((hooks.events, hooks.arrived, hooks.repeats), (20, 20, 0));
+        assert!(hooks.latency.p50_ms > 0.0 && hooks.latency.p50_ms <= hooks.answer.max_ms, "{hooks:?}");
+
+        let read = reads(target, load.close(), &supply, SHORT).await.unwrap();
+        assert_eq!((read.reads, read.events), (50, 500));
+        assert!((1..50).contains(&read.not_found), "{read:?}");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_counts_more_than_was_sent_is_caught() {
+        let sink = Sink::start().await.unwrap();
+        let target = stand_in(sink.address, 0).await;
+        let mut observer = Observer::open(target.address).await.unwrap();
+        let before = observer.counters().await.unwrap();
+        let batches = events::batches(&mut events::random(1), 1);
+        let mut load = Load::open(target.address, 1, batches, &Supply::new(1)).await.unwrap();
+        let sent = load.run(Pace::PerSecond(10), SHORT).await.unwrap().events;
+        let error = observer.drained(before, sent - 1).await.unwrap_err().to_string();
+        assert!(error.starts_with("99 events were sent and acknowledged, 100 are stored"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_loses_events_is_caught() {
+        let sink = Sink::start().await.unwrap();
+        let target = stand_in(sink.address, 3).await;
+        let mut observer = Observer::open(target.address).await.unwrap();
+        let before = observer.counters().await.unwrap();
+        let batches = events::batches(&mut events::random(1), 1);
+        let mut load = Load::open(target.address, 1, batches, &Supply::new(1)).await.unwrap();
+        let sent = load.run(Pace::PerSecond(10), SHORT).await.unwrap().events;
+        let waiting = tokio::time::timeout(SHORT, observer.drained(before, sent));
+        assert!(waiting.await.is_err(), "97 of 100 are not all");
+    }
+}

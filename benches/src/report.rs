@@ -1,0 +1,256 @@
+//! What was measured: one table for people, one JSON object for machines.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::load::Quantiles;
+use crate::machine::Machine;
+use crate::phases::{
+    BATCH_CONNECTIONS, EVENTS_UNDER_READS_PER_S, READS_PER_S, Reads, SINGLE_CONNECTIONS, TRIGGERS_PER_S, Throughput, Webhooks,
+};
+
+/// Everything of one run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Where.
+    pub machine: Machine,
+    /// What was measured: version of the server, and how this bench was built.
+    pub server: String,
+    /// `release` or `debug`.
+    pub bench_build: &'static str,
+    /// Seed of the load.
+    pub seed: u64,
+    /// Length of each phase.
+    pub phase_s: u64,
+    /// Events before the first measurement.
+    pub warm_up_events: u64,
+    /// Bytes of a request of 100 events, on average.
+    pub batch_bytes: usize,
+    /// What the disk can do.
+    pub fdatasync_per_s: f64,
+    /// What the disk can do, 10⁶ bytes per second.
+    pub sequential_mb_per_s: f64,
+    /// What HTTP and JSON alone can do with batches.
+    pub noop_batches: Throughput,
+    /// What HTTP alone can do with single events.
+    pub noop_singles: Throughput,
+    /// Batches, stored and processed.
+    pub batches: Throughput,
+    /// Single events.
+    pub singles: Throughput,
+    /// From event to webhook.
+    pub webhooks: Webhooks,
+    /// Profile reads under load.
+    pub reads: Reads,
+    /// Webhooks of other activations that arrived during the run.
+    pub other_webhooks: u64,
+    /// Most memory that the server held.
+    pub server_memory_bytes_max: u64,
+}
+
+struct Row {
+    what: String,
+    value: String,
+    latency: Option<Quantiles>,
+    beside: String,
+}
+
+impl Report {
+    fn rows(&self) -> Vec<Row> {
+        let row = |what: String, value: String, latency, beside| Row { what, value, latency, beside };
+        let of = |part: f64, whole: f64| if whole > 0.0 { part * 100.0 / whole } else { 0.0 };
+        let batch_mb_per_s = self.batches.events_per_s * self.batch_bytes as f64 / 1e8;
+        let cpu = |load: &Throughput| {
+            format!("CPU: server {:.0} %, generator {:.0} %", load.server_cpu_percent, load.generator_cpu_percent)
+        };
+        let drain_s = self.batches.seconds - self.phase_s as f64;
+        let pushed_back = |load: &Throughput| match load.pushed_back {
+            0 => String::new(),
+            count => format!("; {} answers 429/503", thousands(count as f64)),
+        };
+        vec![
+            row("ceiling: fdatasync after each 4 KiB".into(), per_s(self.fdatasync_per_s, "syncs"), None, String::new()),
+            row("ceiling: sequential write, one sync".into(), per_s(self.sequential_mb_per_s, "MB"), None, String::new()),
+            row(
+                "ceiling: no-op handler, batches parsed".into(),
+                per_s(self.noop_batches.events_per_s, "events"),
+                Some(self.noop_batches.answer),
+                cpu(&self.noop_batches),
+            ),
+            row(
+                "ceiling: no-op handler, single events".into(),
+                per_s(self.noop_singles.requests_per_s, "requests"),
+                Some(self.noop_singles.answer),
+                cpu(&self.noop_singles),
+            ),
+            row(
+                format!("batches of 100, stored and processed; {BATCH_CONNECTIONS} connections"),
+                per_s(self.batches.events_per_s, "events"),
+                Some(self.batches.answer),
+                format!(
+                    "{:.0} % of no-op; {batch_mb_per_s:.0} MB/s in, {:.0} bytes written per event; last processed {drain_s:.2} s after the end; {}{}",
+                    of(self.batches.events_per_s, self.noop_batches.events_per_s),
+                    self.batches.written_bytes_per_event,
+                    cpu(&self.batches),
+                    pushed_back(&self.batches),
+                ),
+            ),
+            row(
+                format!("single events, stored; {SINGLE_CONNECTIONS} connections"),
+                per_s(self.singles.requests_per_s, "requests"),
+                Some(self.singles.answer),
+                format!(
+                    "{:.0} % of no-op; {}{}",
+                    of(self.singles.requests_per_s, self.noop_singles.requests_per_s),
+                    cpu(&self.singles),
+                    pushed_back(&self.singles),
+                ),
+            ),
+            row(
+                format!("event sent → webhook received, at {TRIGGERS_PER_S}/s"),
+                format!("{} of {}", thousands(self.webhooks.arrived as f64), thousands(self.webhooks.events as f64)),
+                Some(self.webhooks.latency),
+                format!(
+                    "event acknowledged after {:.1} / {:.1} ms; {} repeats",
+                    self.webhooks.answer.p50_ms, self.webhooks.answer.p99_ms, self.webhooks.repeats
+                ),
+            ),
+            row(
+                format!("profile reads at {READS_PER_S}/s under {} events/s", thousands(f64::from(EVENTS_UNDER_READS_PER_S))),
+                per_s(self.reads.reads_per_s, "reads"),
+                Some(self.reads.latency),
+                format!(
+                    "{} of {} found; batches acknowledged after {:.1} / {:.1} ms",
+                    thousands(self.reads.reads as f64 - self.reads.not_found as f64),
+                    thousands(self.reads.reads as f64),
+                    self.reads.answer.p50_ms,
+                    self.reads.answer.p99_ms
+                ),
+            ),
+        ]
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let machine = &self.machine;
+        writeln!(
+            f,
+            "{} cores of {}, data on {}; {}; bench built as {}",
+            machine.cores, machine.cpu, machine.file_system, self.server, self.bench_build
+        )?;
+        writeln!(
+            f,
+            "load generator and server on the same cores; the generator took {:.0} % of them during batches, {:.0} % during single events",
+            self.batches.generator_cpu_percent, self.singles.generator_cpu_percent
+        )?;
+        writeln!(
+            f,
+            "phases of {} s after a warm-up of {} events; batches of {} bytes; seed {}; server's memory at most {} MB; {} other webhooks",
+            self.phase_s,
+            thousands(self.warm_up_events as f64),
+            thousands(self.batch_bytes as f64),
+            self.seed,
+            thousands(self.server_memory_bytes_max as f64 / 1e6),
+            thousands(self.other_webhooks as f64),
+        )?;
+        if machine.file_system == "tmpfs" {
+            writeln!(f, "THE DATA IS IN MEMORY (tmpfs): a sync costs nothing there; give --directory on a disk")?;
+        }
+        writeln!(f)?;
+        let rows = self.rows();
+        let width = |of: fn(&Row) -> &str| rows.iter().map(|row| of(row).chars().count()).max().unwrap_or_default();
+        let (what, value) = (width(|row| &row.what), width(|row| &row.value));
+        writeln!(f, "{:what$}  {:>value$}  {:>9}  {:>9}  beside it", "", "", "p50", "p99")?;
+        for row in &rows {
+            let milliseconds =
+                |of: fn(Quantiles) -> f64| row.latency.map(|latency| format!("{:.2} ms", of(latency))).unwrap_or_default();
+            let (p50, p99) = (milliseconds(|latency| latency.p50_ms), milliseconds(|latency| latency.p99_ms));
+            let line = format!("{:what$}  {:>value$}  {p50:>9}  {p99:>9}  {}", row.what, row.value, row.beside);
+            writeln!(f, "{}", line.trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+fn per_s(rate: f64, of: &str) -> String {
+    format!("{} {of}/s", thousands(rate))
+}
+
+/// Rounded, with commas.
+fn thousands(number: f64) -> String {
+    let digits = format!("{:.0}", number.max(0.0));
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(events_per_s: f64, requests_per_s: f64) -> Throughput {
+        Throughput {
+            events: 1_000_000,
+            seconds: 10.25,
+            events_per_s,
+            requests_per_s,
+            answer: Quantiles { p50_ms: 1.5, p99_ms: 20.25, max_ms: 31.0 },
+            pushed_back: 0,
+            generator_cpu_percent: 12.4,
+            server_cpu_percent: 80.0,
+            written_bytes_per_event: 410.0,
+        }
+    }
+
+    #[test]
+    fn the_table_says_what_was_measured_beside_what() {
+        let latency = Quantiles { p50_ms: 2.0, p99_ms: 9.0, max_ms: 10.0 };
+        let report = Report {
+            machine: Machine { cores: 2, cpu: "Some CPU".into(), file_system: "ext4".into() },
+            server: "jumelle 0.1.0".into(),
+            bench_build: "release",
+            seed: 1,
+            phase_s: 10,
+            warm_up_events: 500_000,
+            batch_bytes: 112_000,
+            fdatasync_per_s: 3_000.0,
+            sequential_mb_per_s: 325.0,
+            noop_batches: load(200_000.0, 2_000.0),
+            noop_singles: load(90_000.0, 90_000.0),
+            batches: load(100_000.0, 1_000.0),
+            singles: Throughput { pushed_back: 7, ..load(45_000.0, 45_000.0) },
+            webhooks: Webhooks { events: 2_000, arrived: 2_000, repeats: 0, latency, answer: latency },
+            reads: Reads { reads: 5_000, not_found: 100, reads_per_s: 500.0, latency, events: 50_000, answer: latency },
+            other_webhooks: 12,
+            server_memory_bytes_max: 900_000_000,
+        };
+        let table = report.to_string();
+        for expected in [
+            "2 cores of Some CPU, data on ext4; jumelle 0.1.0; bench built as release\n",
+            "the generator took 12 % of them during batches",
+            "100,000 events/s    1.50 ms   20.25 ms  50 % of no-op; 112 MB/s in, 410 bytes written per event; last processed 0.25 s after the end",
+            "50 % of no-op; CPU: server 80 %, generator 12 %; 7 answers 429/503\n",
+            "2,000 of 2,000    2.00 ms    9.00 ms  event acknowledged after 2.0 / 9.0 ms; 0 repeats\n",
+            "4,900 of 5,000 found",
+        ] {
+            assert!(table.contains(expected), "{expected:?} is not in\n{table}");
+        }
+        assert_eq!(table.lines().count(), 13, "{table}");
+        let json = serde_json::to_value(&report).unwrap();
+        assert_eq!(json["batches"]["answer"]["p99_ms"], 20.25);
+    }
+
+    #[test]
+    fn thousands_have_commas() {
+        for (number, expected) in [(0.0, "0"), (999.4, "999"), (1_000.0, "1,000"), (1_234_567.0, "1,234,567")] {
+            assert_eq!(thousands(number), expected);
+        }
+    }
+}

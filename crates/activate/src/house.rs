@@ -1,0 +1,81 @@
+//! What the dispatcher asks of the house.
+
+use std::pin::Pin;
+
+use jumelle_consent::Cleared;
+use jumelle_model::ids::{DeliveryId, ProfileId};
+
+/// Place in a destination's queue: the position of the cause in the history, and the order among what one cause queued.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct QueueKey {
+    /// Position of the cause.
+    pub position: u64,
+    /// Order within the cause.
+    pub ordinal: u32,
+}
+
+/// A delivery that waits.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Queued {
+    /// Its place.
+    pub key: QueueKey,
+    /// Its id.
+    pub id: DeliveryId,
+    /// About whom: messages about one person leave in order.
+    pub profile: ProfileId,
+    /// Where to.
+    pub destination: String,
+}
+
+/// The second gate's answer, at the instant of sending.
+#[derive(Debug)]
+pub enum Clearance {
+    /// It may leave, now.
+    Cleared(Cleared),
+    /// It stays, and why.
+    Blocked(String),
+    /// It is not waiting any more.
+    Superseded,
+}
+
+/// How a delivery ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FinalState {
+    /// The destination took it.
+    Sent,
+    /// The gate was closed.
+    Blocked,
+    /// Given up.
+    Dead,
+}
+
+/// The end of a delivery, to be recorded.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DeliveryResult {
+    /// Which one.
+    pub id: DeliveryId,
+    /// About whom.
+    pub profile: ProfileId,
+    /// Its place.
+    pub key: QueueKey,
+    /// Where to.
+    pub destination: String,
+    /// How it ended.
+    pub state: FinalState,
+    /// Requests made.
+    pub attempts: u32,
+    /// HTTP status of the last one.
+    pub status: Option<u16>,
+    /// Why it was blocked or given up.
+    pub reason: Option<String>,
+}
+
+/// The house behind the dispatcher.
+pub trait House: Send + Sync + 'static {
+    /// Deliveries that wait for a destination after a place, in order. May lag behind what was offered.
+    fn queued(&self, destination: &str, after: Option<QueueKey>, limit: usize) -> Vec<Queued>;
+    /// The second gate.
+    fn clear(&self, queued: &Queued) -> Clearance;
+    /// Records a result durably; resolves when the person's state knows of it.
+    fn record(&self, result: DeliveryResult) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+}

@@ -1,0 +1,159 @@
+//! The bodies of the tracking API (compatible with Segment's HTTP API) to what is stored.
+
+use jumelle_model::event::EventKind;
+use jumelle_model::time::Timestamp;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+
+use crate::validate::{Limits, validate};
+
+/// An event that passed the checks.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Collected {
+    /// Which call.
+    pub kind: EventKind,
+    /// The sender's, or made here.
+    pub message_id: String,
+    /// When it happened, corrected for the sender's clock; not later than the `now` of the check.
+    pub time: Timestamp,
+    /// The JSON object as sent (with the batch's context where it had none of its own).
+    pub body: String,
+    /// It carries consents: the answer waits until the gate knows of them.
+    pub has_consents: bool,
+}
+
+/// An event that did not.
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
+pub struct Rejected {
+    /// Place in the batch, from 0.
+    pub index: usize,
+    /// Path of the field, `properties.total`; empty for the whole.
+    pub field: String,
+    /// Name of the rule, as in the metrics.
+    pub rule: &'static str,
+    /// What was wrong and what would be right.
+    pub message: String,
+    /// As sent.
+    #[serde(skip)]
+    pub body: String,
+}
+
+/// What a request came to.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Decoded {
+    /// `writeKey` of the body, if any.
+    pub write_key: Option<String>,
+    /// To be stored.
+    pub collected: Vec<Collected>,
+    /// To be put in quarantine.
+    pub rejected: Vec<Rejected>,
+}
+
+#[derive(Deserialize)]
+struct BatchBody<'a> {
+    #[serde(borrow)]
+    batch: Vec<&'a RawValue>,
+    #[serde(borrow, default, rename = "sentAt")]
+    sent_at: Option<Cow<'a, str>>,
+    #[serde(borrow, default, rename = "writeKey")]
+    write_key: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    context: Option<&'a RawValue>,
+}
+
+/// Decodes `{"batch": […], "sentAt": …, "writeKey": …}`. `Err`: the body as a whole is not understood (field, rule, message).
+///
+/// `make_id` gives a message id to an event without one.
+pub fn decode_batch(
+    body: &str,
+    limits: &Limits,
+    now: Timestamp,
+    make_id: &mut dyn FnMut() -> String,
+) -> Result<Decoded, Rejected> {
+    let batch: BatchBody<'_> = serde_json::from_str(body).map_err(|error| whole(body, &error, "batch"))?;
+    let mut decoded = Decoded { write_key: batch.write_key.map(Cow::into_owned), ..Decoded::default() };
+    if batch.batch.len() > limits.batch_events {
+        return Err(Rejected {
+            index: 0,
+            field: "batch".into(),
+            rule: "too_many_events",
+            message: format!("a batch has {} events at most, this one has {}", limits.batch_events, batch.batch.len()),
+            body: String::new(),
+        });
+    }
+    for (index, raw) in batch.batch.iter().enumerate() {
+        take(&mut decoded, index, raw.get(), None, batch.sent_at.as_deref(), batch.context, limits, now, make_id);
+    }
+    Ok(decoded)
+}
+
+/// Decodes one call, whose kind the path gave (or, for the pixel, its `type`).
+pub fn decode_single(
+    body: &str,
+    kind: Option<EventKind>,
+    limits: &Limits,
+    now: Timestamp,
+    make_id: &mut dyn FnMut() -> String,
+) -> Result<Decoded, Rejected> {
+    #[derive(Deserialize)]
+    struct Single<'a> {
+        #[serde(borrow, default, rename = "writeKey")]
+        write_key: Option<Cow<'a, str>>,
+        #[serde(borrow, default, rename = "sentAt")]
+        sent_at: Option<Cow<'a, str>>,
+    }
+    let raw: &RawValue = serde_json::from_str(body).map_err(|error| whole(body, &error, ""))?;
+    // A `writeKey` or `sentAt` of the wrong type is reported by the check of the event below.
+    let single: Single<'_> = serde_json::from_str(body).unwrap_or(Single { write_key: None, sent_at: None });
+    let mut decoded = Decoded { write_key: single.write_key.map(Cow::into_owned), ..Decoded::default() };
+    take(&mut decoded, 0, raw.get(), kind, single.sent_at.as_deref(), None, limits, now, make_id);
+    Ok(decoded)
+}
+
+#[expect(clippy::too_many_arguments, reason = "the parts of one request; a struct would only rename them")]
+fn take(
+    decoded: &mut Decoded,
+    index: usize,
+    raw: &str,
+    kind: Option<EventKind>,
+    sent_at: Option<&str>,
+    context: Option<&RawValue>,
+    limits: &Limits,
+    now: Timestamp,
+    make_id: &mut dyn FnMut() -> String,
+) {
+    match validate(raw, kind, sent_at, limits, now) {
+        Ok(valid) => {
+            let body = match context {
+                Some(context) if !valid.has_context && raw.len() > 2 => {
+                    format!("{{\"context\":{},{}", context.get(), &raw.trim_start()[1..])
+                }
+                _ => raw.to_owned(),
+            };
+            decoded.collected.push(Collected {
+                kind: valid.kind,
+                message_id: valid.message_id.unwrap_or_else(make_id),
+                time: valid.time,
+                body,
+                has_consents: valid.has_consents,
+            });
+        }
+        Err(problem) => decoded.rejected.push(Rejected {
+            index,
+            field: problem.field,
+            rule: problem.rule,
+            message: problem.message,
+            body: raw.to_owned(),
+        }),
+    }
+}
+
+fn whole(body: &str, error: &serde_json::Error, expected: &str) -> Rejected {
+    let (rule, message) = if error.is_data() && !expected.is_empty() {
+        ("wrong_type", format!("the body must be an object with a list `{expected}` of events: {error}"))
+    } else {
+        ("invalid_json", format!("the body is not JSON: {error}"))
+    };
+    Rejected { index: 0, field: expected.to_owned(), rule, message, body: body.to_owned() }
+}

@@ -1,0 +1,15 @@
+//! Wire formats and files to events. Knows nothing of profiles, storage or HTTP.
+//!
+//! The way of an event: [`decode`] checks the bytes of a request and gives what is stored; [`read_event`] reads what was stored
+//! for the fold. Both are pure, so a replay reads the same events.
+
+pub mod decode;
+pub mod files;
+mod read;
+mod validate;
+mod vocabulary;
+
+pub use decode::{Collected, Decoded, Rejected, decode_batch, decode_single};
+pub use read::{ConsentEntry, consents, read_event};
+pub use validate::Limits;
+pub use vocabulary::{GA4_EVENTS, GA4_PROPERTIES};

@@ -1,0 +1,121 @@
+//! What was stored, read for the fold.
+
+use std::borrow::Cow;
+
+use jumelle_model::event::{Event, EventKind, lookup};
+use jumelle_model::time::Timestamp;
+use jumelle_model::workspace::Vocabulary;
+use jumelle_model::{Channel, ConsentState, Json};
+
+use crate::vocabulary::{translate_name, translate_properties};
+
+/// Reads a stored event. `None`: the stored text is not a JSON object, which collection never lets in.
+pub fn read_event<'a>(
+    kind: EventKind,
+    source: &'a str,
+    message_id: &'a str,
+    (time, received): (Timestamp, Timestamp),
+    body: &'a str,
+    vocabulary: Vocabulary,
+) -> Option<Event<'a>> {
+    let Json::Object(object) = serde_json::from_str::<Json<'a>>(body).ok()? else { return None };
+    let mut event = Event {
+        kind,
+        source,
+        message_id,
+        time,
+        received,
+        name: match kind {
+            EventKind::Page => Cow::Borrowed("Page Viewed"),
+            EventKind::Screen => Cow::Borrowed("Screen Viewed"),
+            _ => Cow::Borrowed(""),
+        },
+        properties: Json::Null,
+        traits: Json::Null,
+        context: Json::Null,
+        user_id: None,
+        anonymous_id: None,
+        previous_id: None,
+    };
+    for (key, value) in object.into_vec() {
+        match (key.as_ref(), value) {
+            ("event", Json::Str(name)) if kind == EventKind::Track => event.name = name,
+            ("properties", value @ Json::Object(_)) => event.properties = value,
+            ("traits", value @ Json::Object(_)) => event.traits = value,
+            ("context", value @ Json::Object(_)) => event.context = value,
+            ("userId", value) => event.user_id = id_text(value),
+            ("anonymousId", value) => event.anonymous_id = id_text(value),
+            ("previousId", value) => event.previous_id = id_text(value),
+            _ => {}
+        }
+    }
+    if vocabulary == Vocabulary::Ga4 {
+        event.name = translate_name(event.name);
+        event.properties = translate_properties(&event.name, event.properties);
+    }
+    Some(event)
+}
+
+fn id_text(value: Json<'_>) -> Option<Cow<'_, str>> {
+    match value {
+        Json::Str(text) if !text.is_empty() => Some(text),
+        Json::Number(number) => number
+            .as_i64()
+            .map(|integer| Cow::Owned(integer.to_string()))
+            .or_else(|| number.as_u64().map(|integer| Cow::Owned(integer.to_string()))),
+        _ => None,
+    }
+}
+
+/// One entry of `context.consents`, as sent.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConsentEntry {
+    /// Purpose key.
+    pub purpose: String,
+    /// `None`: all channels.
+    pub channel: Option<Channel>,
+    /// Yes or no.
+    pub state: ConsentState,
+    /// When it was chosen, if said.
+    pub at: Option<Timestamp>,
+    /// The address or device it is for (namespace, value as sent), if said.
+    pub target: Option<(String, String)>,
+    /// What proves it, as JSON text.
+    pub proof: Option<String>,
+    /// An imported flag without a date (`"undated": true`): loses against any dated choice.
+    pub weak: bool,
+}
+
+/// The consents that an event carries; entries that collection would have refused are left out.
+pub fn consents(event: &Event<'_>) -> Vec<ConsentEntry> {
+    let Some(Json::Array(entries)) = lookup(&event.context, "consents") else { return Vec::new() };
+    entries.iter().filter_map(consent).collect()
+}
+
+fn consent(entry: &Json<'_>) -> Option<ConsentEntry> {
+    let text = |field: &str| match lookup(entry, field) {
+        Some(Json::Str(text)) => Some(text.as_ref()),
+        _ => None,
+    };
+    Some(ConsentEntry {
+        purpose: text("purpose")?.to_owned(),
+        channel: match text("channel") {
+            Some(name) => Some(Channel::parse(name)?),
+            None => None,
+        },
+        state: match text("state")? {
+            "granted" => ConsentState::Granted,
+            "denied" => ConsentState::Denied,
+            _ => return None,
+        },
+        at: text("at").and_then(Timestamp::parse),
+        target: match lookup(entry, "for") {
+            Some(Json::Object(target)) => {
+                target.iter().next().and_then(|(namespace, value)| Some((namespace.to_owned(), value.as_str()?.to_owned())))
+            }
+            _ => None,
+        },
+        proof: lookup(entry, "proof").map(ToString::to_string),
+        weak: matches!(lookup(entry, "undated"), Some(Json::Bool(true))),
+    })
+}

@@ -1,0 +1,194 @@
+//! What one person chose, per scope, purpose and channel: a state that merges.
+
+use std::collections::BTreeMap;
+
+use jumelle_model::consent::{Channel, Choice, ConsentState, Scope};
+use jumelle_model::ids::Stamp;
+use jumelle_model::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// All choices of one person. Keeps, per scope × purpose × channel, the newest grant *and* the newest denial: a person's later
+/// grant covers only what she had then, so it must not make an earlier denial forgotten for an address that comes later.
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+pub struct Choices(BTreeMap<Key, Newest>);
+
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+struct Key {
+    purpose: String,
+    channel: Option<Channel>,
+    scope: Scope,
+}
+
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+struct Newest {
+    grant: Option<Kept>,
+    denial: Option<Kept>,
+}
+
+/// Field order is the order of precedence: a dated choice beats a weak one, then the later stamp.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+struct Kept {
+    dated: bool,
+    stamp: Stamp,
+    source: String,
+    proof: Option<String>,
+}
+
+/// How things stand for one purpose, channel and scope.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Standing {
+    /// Purpose key.
+    pub purpose: String,
+    /// `None`: all channels of the purpose.
+    pub channel: Option<Channel>,
+    /// Whose.
+    pub scope: Scope,
+    /// The choice that counts.
+    pub state: ConsentState,
+    /// When it was made.
+    pub since: Timestamp,
+    /// Who reported it.
+    pub source: String,
+    /// An undated import.
+    pub weak: bool,
+    /// What proves it, as sent.
+    pub proof: Option<String>,
+    /// Names this choice: `r_` and 32 hexadecimal digits.
+    pub receipt: String,
+}
+
+impl Choices {
+    /// Takes in one choice. Folding is commutative, associative and idempotent.
+    pub fn fold(&mut self, choice: &Choice) {
+        let kept = Kept { dated: !choice.weak, stamp: choice.stamp, source: choice.source.clone(), proof: choice.proof.clone() };
+        let mut keep = |scope: Scope| {
+            let key = Key { purpose: choice.purpose.clone(), channel: choice.channel, scope };
+            let newest = self.0.entry(key).or_default();
+            newest.slot(choice.state).take_newer(kept.clone());
+        };
+        keep(choice.scope.clone());
+        if choice.scope == Scope::Person && choice.state == ConsentState::Granted {
+            for (namespace, value) in &choice.covers {
+                keep(Scope::Address(namespace.clone(), value.clone()));
+            }
+        }
+    }
+
+    /// Joins what two people chose who turned out to be one.
+    pub fn merge(&mut self, other: Choices) {
+        for (key, newest) in other.0 {
+            let mine = self.0.entry(key).or_default();
+            for (slot, kept) in [(&mut mine.grant, newest.grant), (&mut mine.denial, newest.denial)] {
+                if let Some(kept) = kept {
+                    slot.take_newer(kept);
+                }
+            }
+        }
+    }
+
+    /// No choice at all.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The choice that counts for a purpose and a channel at an instant: for an address or device its own choices and the
+    /// person's denials; without one, the person's grants and denials. The later one counts, at equal times the denial; a weak
+    /// one only if there is no dated one. `None`: unknown.
+    pub fn standing(
+        &self,
+        purpose: &str,
+        channel: Option<Channel>,
+        address: Option<&(String, String)>,
+        at: Timestamp,
+    ) -> Option<Standing> {
+        let mut best: Option<(bool, Timestamp, ConsentState, Stamp, &Key, &Kept)> = None;
+        let mut consider = |scope: Scope, states: &[ConsentState]| {
+            let whole_purpose = [None];
+            let this_and_whole = [channel, None];
+            let channels: &[Option<Channel>] = if channel.is_some() { &this_and_whole } else { &whole_purpose };
+            for &asked in channels {
+                let key = Key { purpose: purpose.to_owned(), channel: asked, scope: scope.clone() };
+                let Some((key, newest)) = self.0.get_key_value(&key) else { continue };
+                for &state in states {
+                    let Some(kept) = newest.get(state).filter(|kept| kept.stamp.time <= at) else { continue };
+                    let candidate = (kept.dated, kept.stamp.time, state, kept.stamp, key, kept);
+                    if best.as_ref().is_none_or(|best| {
+                        (best.0, best.1, best.2, best.3) < (candidate.0, candidate.1, candidate.2, candidate.3)
+                    }) {
+                        best = Some(candidate);
+                    }
+                }
+            }
+        };
+        match address {
+            Some((namespace, value)) => {
+                let own = Scope::Address(namespace.clone(), value.clone());
+                consider(own, &[ConsentState::Granted, ConsentState::Denied]);
+                consider(Scope::Person, &[ConsentState::Denied]);
+            }
+            None => consider(Scope::Person, &[ConsentState::Granted, ConsentState::Denied]),
+        }
+        best.map(|(_, _, state, _, key, kept)| standing_of(key, state, kept))
+    }
+
+    /// Every scope × purpose × channel with the choice that counts there, for people to read.
+    pub fn list(&self) -> Vec<Standing> {
+        self.0
+            .iter()
+            .filter_map(|(key, newest)| {
+                let grant = newest.grant.as_ref().map(|kept| (kept.dated, kept.stamp.time, ConsentState::Granted, kept));
+                let denial = newest.denial.as_ref().map(|kept| (kept.dated, kept.stamp.time, ConsentState::Denied, kept));
+                let (_, _, state, kept) = grant.max(denial.clone()).or(denial)?;
+                Some(standing_of(key, state, kept))
+            })
+            .collect()
+    }
+}
+
+fn standing_of(key: &Key, state: ConsentState, kept: &Kept) -> Standing {
+    Standing {
+        purpose: key.purpose.clone(),
+        channel: key.channel,
+        scope: key.scope.clone(),
+        state,
+        since: kept.stamp.time,
+        source: kept.source.clone(),
+        weak: !kept.dated,
+        proof: kept.proof.clone(),
+        receipt: receipt(key, state, kept),
+    }
+}
+
+/// Derived from the choice, so that a replay gives the same receipt.
+fn receipt(key: &Key, state: ConsentState, kept: &Kept) -> String {
+    let text = format!("{key:?}|{state:?}|{:?}", kept.stamp);
+    format!("r_{:032x}", jumelle_model::identifier::identifier_key("receipt", &text))
+}
+
+impl Newest {
+    fn slot(&mut self, state: ConsentState) -> &mut Option<Kept> {
+        match state {
+            ConsentState::Granted => &mut self.grant,
+            ConsentState::Denied => &mut self.denial,
+        }
+    }
+
+    fn get(&self, state: ConsentState) -> Option<&Kept> {
+        match state {
+            ConsentState::Granted => self.grant.as_ref(),
+            ConsentState::Denied => self.denial.as_ref(),
+        }
+    }
+}
+
+trait TakeNewer {
+    fn take_newer(&mut self, other: Kept);
+}
+
+impl TakeNewer for Option<Kept> {
+    fn take_newer(&mut self, other: Kept) {
+        if self.as_ref().is_none_or(|mine| *mine < other) {
+            *self = Some(other);
+        }
+    }
+}

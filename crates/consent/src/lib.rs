@@ -1,0 +1,11 @@
+//! Choices and the gate.
+//!
+//! Architecture invariant: [`Cleared`] has no public constructor; the only way to one is [`gate::clear`]. A connector's send
+//! function accepts nothing else, so a path around the gate does not compile (`crates/activate/tests/compile_fail.rs`).
+//! This crate knows no connector, does no I/O and reads no clock.
+
+mod choices;
+mod gate;
+
+pub use choices::{Choices, Standing};
+pub use gate::{Cleared, Evidence, Reason, Refused, Sent, check, clear};

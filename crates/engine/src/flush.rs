@@ -1,0 +1,157 @@
+//! Writing behind: the tables catch up with the fold once a second, in one atomic batch with the position that they reflect.
+//!
+//! The fold's thread only takes references (people are `Arc`s, rows are set apart); encoding and writing happen on the flusher's.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use jumelle_model::ids::Position;
+use jumelle_profile::Person;
+use jumelle_store::{Result, Table};
+
+use crate::behind::Flushing;
+use crate::fold::Fold;
+use crate::people::encode;
+use crate::shared::{Shared, encode_chunk};
+
+/// Changed people or rows that make a flush due before its time.
+pub const UNWRITTEN_MAX: usize = 100_000;
+
+/// Row of `Meta` that is there while the tables hold half of an entry.
+pub(crate) const INCOMPLETE_ROW: &[u8] = b"incomplete";
+
+/// What is written in one batch.
+pub(crate) struct Job {
+    flushing: Flushing,
+    people: Vec<Arc<Person>>,
+    position: Position,
+}
+
+/// The flusher's side of the fold: at most one job is under way.
+pub(crate) struct Flusher {
+    jobs: Option<SyncSender<Job>>,
+    results: Receiver<Result<()>>,
+    under_way: bool,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Flusher {
+    pub(crate) fn start(shared: Arc<Shared>) -> std::io::Result<Flusher> {
+        let (jobs, queue) = sync_channel::<Job>(1);
+        let (answer, results) = sync_channel(1);
+        let thread = std::thread::Builder::new().name("jumelle-flush".into()).spawn(move || {
+            for job in queue {
+                let started = std::time::Instant::now();
+                let people: Vec<(Vec<u8>, Vec<u8>)> =
+                    job.people.iter().map(|person| (person.id.0.to_be_bytes().to_vec(), encode(person))).collect();
+                let written = shared.behind.write(&job.flushing, &people, job.position);
+                metrics::histogram!("jumelle_flush_seconds").record(started.elapsed().as_secs_f64());
+                if answer.send(written).is_err() {
+                    return;
+                }
+            }
+        })?;
+        Ok(Flusher { jobs: Some(jobs), results, under_way: false, thread: Some(thread) })
+    }
+
+    /// Takes the result of a job that has ended. `true`: nothing is under way.
+    pub(crate) fn settle(&mut self, shared: &Shared, wait: bool) -> Result<bool> {
+        if !self.under_way {
+            return Ok(true);
+        }
+        let result = match wait {
+            true => self.results.recv().ok(),
+            false => self.results.try_recv().ok(),
+        };
+        let Some(result) = result else { return Ok(false) };
+        self.under_way = false;
+        result?;
+        shared.behind.written();
+        shared.people.evict();
+        Ok(true)
+    }
+
+    pub(crate) fn submit(&mut self, job: Job) {
+        if let Some(jobs) = &self.jobs {
+            self.under_way = jobs.send(job).is_ok();
+        }
+    }
+
+    pub(crate) fn stop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            // A flusher that panicked has been reported by the panic hook; the history is whole without it.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Fold {
+    pub(crate) fn job(&mut self) -> Result<Job> {
+        let shared = &self.shared;
+        for (id, positions) in shared.timeline.lock().drain() {
+            let (key, chunk) = encode_chunk(id, &positions);
+            shared.behind.put(Table::Timeline, key, chunk);
+        }
+        let counts: Vec<(String, u64)> = shared.counts.read().iter().map(|(key, count)| (key.clone(), *count)).collect();
+        shared.behind.put(Table::Meta, b"counts".to_vec(), serde_json::to_vec(&counts).unwrap_or_default());
+        shared.behind.put(Table::Meta, b"clock".to_vec(), self.clock.0.to_be_bytes());
+        let people = shared.people.take_dirty()?;
+        Ok(Job { flushing: shared.behind.begin_flush(), people, position: self.position() })
+    }
+
+    /// The position up to which this fold has come: within a block, that of the entry being folded.
+    pub(crate) fn position(&self) -> Position {
+        Position(self.folding.unwrap_or_else(|| self.shared.position.load(Ordering::Acquire)))
+    }
+
+    /// Writes everything and waits for it. Used where the tables must be complete (definitions, stop), not in the stream.
+    pub(crate) fn flush_now(&mut self) -> Result<()> {
+        let mut flusher = self.flusher.take();
+        if let Some(flusher) = &mut flusher {
+            flusher.settle(&self.shared, true)?;
+        }
+        let job = self.job()?;
+        let people: Vec<(Vec<u8>, Vec<u8>)> =
+            job.people.iter().map(|person| (person.id.0.to_be_bytes().to_vec(), encode(person))).collect();
+        self.shared.behind.write(&job.flushing, &people, job.position)?;
+        self.shared.behind.written();
+        self.shared.people.evict();
+        self.flusher = flusher;
+        Ok(())
+    }
+
+    /// Within a long entry: writes when much has gathered. From then until [`Fold::complete`] the tables hold half of an entry,
+    /// and say so: after a crash in between they are made anew from the history.
+    pub(crate) fn make_room(&mut self) -> Result<()> {
+        if self.shared.people.dirty_len() + self.shared.behind.unwritten() > UNWRITTEN_MAX {
+            self.shared.behind.put(Table::Meta, INCOMPLETE_ROW, Vec::new());
+            self.flush_now()?;
+        }
+        Ok(())
+    }
+
+    /// The long entry is through.
+    pub(crate) fn complete(&mut self) -> Result<()> {
+        if self.shared.behind.get(Table::Meta, INCOMPLETE_ROW)?.is_some() {
+            self.shared.behind.remove(Table::Meta, INCOMPLETE_ROW);
+        }
+        Ok(())
+    }
+
+    /// In the stream: starts a flush if it is due and none is under way; waits for the one under way only when far too much has
+    /// gathered.
+    pub(crate) fn write_behind(&mut self, due: bool) -> Result<()> {
+        let Some(mut flusher) = self.flusher.take() else { return Ok(()) };
+        let gathered = self.shared.people.dirty_len() + self.shared.behind.unwritten();
+        let idle = flusher.settle(&self.shared, gathered > 4 * UNWRITTEN_MAX);
+        let outcome = match idle {
+            Ok(true) if gathered > 0 && (due || gathered > UNWRITTEN_MAX) => self.job().map(|job| flusher.submit(job)),
+            Ok(_) => Ok(()),
+            Err(error) => Err(error),
+        };
+        self.flusher = Some(flusher);
+        outcome
+    }
+}

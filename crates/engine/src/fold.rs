@@ -1,0 +1,645 @@
+//! The seven steps, in order, for each entry of the history: clock, identify, fold, consent, evaluate, keep in step, queue.
+//!
+//! One thread runs it; a replay runs the same code. Whatever the size of the blocks, the same history gives the same tables.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use jumelle_activate::{QueueKey, Queued};
+use jumelle_collect::{consents, read_event};
+use jumelle_consent::Sent;
+use jumelle_identify::{Evidence, Graph, evidence, identifier_of, resolve};
+use jumelle_model::consent::{Choice, ConsentState, Scope};
+use jumelle_model::event::Event;
+use jumelle_model::identifier::Identifier;
+use jumelle_model::ids::{DeliveryId, Position, ProfileId, Stamp};
+use jumelle_model::message::{Message, MessageType};
+use jumelle_model::time::Timestamp;
+use jumelle_model::workspace::{Activation, Initial, Vocabulary};
+use jumelle_model::{EventKind, Workspace};
+use jumelle_profile::{Held, fields};
+use jumelle_store::{Block, Entry, EventEntry, Record, Result, ResultState, Table};
+
+use crate::definitions::Definitions;
+use crate::delivery::{Delivery, DeliveryState, person_key, queue_key};
+use crate::flush::Flusher;
+use crate::keep::{Step, keep};
+use crate::people::People;
+use crate::shared::{Shared, member_key, read_timer_key, timer_key};
+
+/// Timers read at a time.
+const TIMERS_PAGE: usize = 256;
+
+/// Namespaces that a grant of the person covers at its moment.
+const ADDRESS_NAMESPACES: [&str; 3] = ["email", "phone", "anonymous_id"];
+
+/// The fold over one history.
+pub struct Fold {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) definitions: Arc<Definitions>,
+    pub(crate) clock: Timestamp,
+    next_due: Timestamp,
+    fired_up_to: Option<Vec<u8>>,
+    cause: Cause,
+    /// Position of the entry being folded.
+    pub(crate) folding: Option<u64>,
+    pub(crate) flusher: Option<Flusher>,
+    /// Where newly queued deliveries are announced; none while catching up.
+    pub(crate) announce: Option<Box<dyn Fn(Queued) + Send>>,
+}
+
+/// The entry that is being folded, and how many deliveries it has caused.
+#[derive(Clone, Copy, Default)]
+struct Cause {
+    position: Position,
+    ordinal: u32,
+}
+
+struct PeopleGraph<'a>(&'a People);
+
+impl Graph for PeopleGraph<'_> {
+    fn owner(&self, identifier: &Identifier) -> Option<ProfileId> {
+        // A table that cannot be read stops the fold at the next change, which reads the same table.
+        self.0.owner(identifier).ok().flatten()
+    }
+
+    fn counts(&self, person: ProfileId) -> BTreeMap<String, u32> {
+        let mut counts = BTreeMap::new();
+        if let Ok(Some(person)) = self.0.get(person) {
+            for identifier in person.known.identifiers.keys() {
+                *counts.entry(identifier.namespace.clone()).or_default() += 1;
+            }
+        }
+        counts
+    }
+}
+
+impl Fold {
+    /// A fold that goes on where the tables stand.
+    pub fn new(shared: Arc<Shared>) -> Result<Fold> {
+        let definitions = shared.definitions();
+        let clock = Timestamp(shared.clock.load(Ordering::Acquire));
+        let mut fold = Fold {
+            shared,
+            definitions,
+            clock,
+            next_due: Timestamp::MAX,
+            fired_up_to: None,
+            cause: Cause::default(),
+            folding: None,
+            flusher: None,
+            announce: None,
+        };
+        fold.next_due = fold.first_timer()?;
+        Ok(fold)
+    }
+
+    /// The instant of the next timer.
+    pub fn next_due(&self) -> Timestamp {
+        self.next_due
+    }
+
+    /// Folds a block from `from` on.
+    pub fn block(&mut self, block: &Block, from: Position) -> Result<()> {
+        let mut events = 0;
+        for entry in block.records() {
+            let (position, record) = entry?;
+            if position < from {
+                continue;
+            }
+            events += u64::from(matches!(record.entry, Entry::Event(_)));
+            self.folding = Some(position.0);
+            self.entry(position, record)?;
+        }
+        self.folding = None;
+        self.shared.position.store(block.end().0, Ordering::Release);
+        self.shared.clock.store(self.clock.0, Ordering::Release);
+        metrics::counter!("jumelle_processed_events_total").increment(events);
+        Ok(())
+    }
+
+    fn entry(&mut self, position: Position, record: Record<'_>) -> Result<()> {
+        self.cause = Cause { position, ordinal: 0 };
+        let at = match (&record.entry, self.shared.clock_follows_events) {
+            (Entry::Event(event), true) => self.clock.max(event.time),
+            (_, true) => self.clock,
+            (_, false) => self.clock.max(record.received),
+        };
+        self.fire_timers(at)?;
+        self.clock = at;
+        match record.entry {
+            Entry::Event(event) => self.event(record.received, &event),
+            Entry::Apply { text } => self.apply(text),
+            Entry::Tick | Entry::Gone => Ok(()),
+            Entry::Result { delivery, profile, state, attempts, status, reason, .. } => {
+                self.result(delivery, profile, state, attempts, status, reason)
+            }
+            Entry::Replay { delivery } => self.replay(delivery),
+            Entry::Quarantined { id, source, field, rule, message, body } => {
+                let item = serde_json::json!({
+                    "id": format!("q_{id:016x}"), "at": record.received, "source": source, "field": field, "rule": rule,
+                    "message": message, "body": body,
+                });
+                self.shared.behind.put(Table::Quarantine, id.to_be_bytes(), item.to_string());
+                Ok(())
+            }
+            Entry::QuarantineSettled { id, .. } => {
+                self.shared.behind.remove(Table::Quarantine, id.to_be_bytes());
+                Ok(())
+            }
+            Entry::Import(progress) => {
+                let row = serde_json::json!({"events": progress.events, "done": progress.done});
+                self.shared.behind.put(Table::Imports, progress.id, row.to_string());
+                Ok(())
+            }
+            Entry::Erased { profile, keys, notices } => self.erased(profile, &keys, notices),
+        }
+    }
+
+    // ── clock ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    fn first_timer(&self) -> Result<Timestamp> {
+        let rows = self.shared.behind.scan(Table::Timers, &[], self.fired_up_to.as_deref(), 1)?;
+        Ok(rows.first().and_then(|(key, _)| read_timer_key(key)).map_or(Timestamp::MAX, |(due, _)| due))
+    }
+
+    /// Evaluates everyone whose time has come by `at`, each at her own instant, in the order of the instants.
+    fn fire_timers(&mut self, at: Timestamp) -> Result<()> {
+        while self.next_due <= at {
+            let rows = self.shared.behind.scan(Table::Timers, &[], self.fired_up_to.as_deref(), TIMERS_PAGE)?;
+            let due: Vec<(Timestamp, ProfileId)> =
+                rows.iter().filter_map(|(key, _)| read_timer_key(key)).take_while(|(due, _)| *due <= at).collect();
+            let Some(&(instant, _)) = due.first() else {
+                self.next_due = self.first_timer()?;
+                continue;
+            };
+            // One instant at a time: evaluating may set a new timer that comes before the rest of the page.
+            for (_, id) in due.iter().take_while(|(due, _)| *due == instant) {
+                self.fired_up_to = Some(timer_key(instant, *id));
+                self.clock = instant;
+                self.evaluate(*id)?;
+            }
+            self.next_due = self.first_timer()?;
+        }
+        Ok(())
+    }
+
+    // ── identify ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    fn event(&mut self, received: Timestamp, entry: &EventEntry<'_>) -> Result<()> {
+        let definitions = self.definitions.clone();
+        let Some(event) = read_entry(&definitions.workspace, entry, received) else { return Ok(()) };
+        let evidence = evidence(&definitions.workspace, &event);
+        for ignored in &evidence.ignored {
+            metrics::counter!("jumelle_ignored_identifiers_total", "namespace" => ignored.namespace.clone()).increment(1);
+        }
+        let Some(person) = self.identify(&evidence, event.stamp(), event.source, event.message_id)? else {
+            metrics::counter!("jumelle_unidentified_events_total").increment(1);
+            return Ok(());
+        };
+        self.shared.timeline.lock().entry(person).or_default().push(self.cause.position.0);
+        self.shared.people.change(person, |person| person.known.fold(&definitions.plan, &event))?;
+        let mut touched = vec![person];
+        self.consents(person, &event, &evidence, &mut touched)?;
+        for id in touched {
+            self.evaluate(id)?;
+        }
+        Ok(())
+    }
+
+    /// Finds the person, joins and attaches. `None`: nothing in the evidence names anyone.
+    fn identify(&mut self, evidence: &Evidence, stamp: Stamp, source: &str, message_id: &str) -> Result<Option<ProfileId>> {
+        let definitions = self.definitions.clone();
+        let graph = PeopleGraph(&self.shared.people);
+        let Some(resolution) = resolve(&definitions.workspace, &graph, evidence, stamp.received, message_id) else {
+            return Ok(None);
+        };
+        let id = resolution.person;
+        for absorbed in &resolution.absorbed {
+            self.join(*absorbed, id)?;
+        }
+        for identifier in &resolution.attached {
+            self.shared.people.assign(identifier, id);
+        }
+        if resolution.created {
+            metrics::counter!("jumelle_people_created_total").increment(1);
+        }
+        for refusal in &resolution.refusals {
+            metrics::counter!("jumelle_refused_joins_total", "namespace" => refusal.namespace.clone()).increment(1);
+        }
+        self.shared.people.change(id, |person| {
+            for identifier in &resolution.seen {
+                person.known.see(identifier, stamp, source);
+            }
+            for refusal in resolution.refusals {
+                person.known.refuse(refusal);
+            }
+        })?;
+        Ok(Some(id))
+    }
+
+    fn join(&mut self, absorbed: ProfileId, survivor: ProfileId) -> Result<()> {
+        let Some(other) = self.shared.people.remove(absorbed)? else { return Ok(()) };
+        for identifier in other.known.identifiers.keys() {
+            self.shared.people.assign(identifier, survivor);
+        }
+        for segment in other.memberships.keys() {
+            self.shared.behind.remove(Table::Members, member_key(segment, absorbed));
+            self.count(segment, -1);
+        }
+        if other.due != Timestamp::MAX {
+            self.shared.behind.remove(Table::Timers, timer_key(other.due, absorbed));
+        }
+        // Deliveries of the absorbed keep their messages; they are listed and resolved under the survivor.
+        for (key, delivery) in self.shared.behind.scan(Table::DeliveriesOfPerson, &absorbed.0.to_be_bytes(), None, usize::MAX)? {
+            let mut moved = survivor.0.to_be_bytes().to_vec();
+            moved.extend_from_slice(&key[16..]);
+            self.shared.behind.put(Table::DeliveriesOfPerson, moved, delivery);
+            self.shared.behind.remove(Table::DeliveriesOfPerson, key);
+        }
+        self.shared.people.alias(absorbed, survivor);
+        let members_before: Vec<String> = {
+            let person = self.shared.people.get(survivor)?;
+            person.map(|person| person.memberships.keys().cloned().collect()).unwrap_or_default()
+        };
+        let since = self.shared.people.change(survivor, |person| {
+            person.absorb(other);
+            person.memberships.clone()
+        })?;
+        for (segment, since) in since {
+            if !members_before.contains(&segment) {
+                self.count(&segment, 1);
+            }
+            self.shared.behind.put(Table::Members, member_key(&segment, survivor), since.0.to_be_bytes());
+        }
+        metrics::counter!("jumelle_joins_total").increment(1);
+        Ok(())
+    }
+
+    // ── consent ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    /// Folds the consents that an event carries into the people they are about (DESIGN §8.7).
+    fn consents(
+        &mut self,
+        person: ProfileId,
+        event: &Event<'_>,
+        evidence: &Evidence,
+        touched: &mut Vec<ProfileId>,
+    ) -> Result<()> {
+        let definitions = self.definitions.clone();
+        for (n, entry) in consents(event).into_iter().enumerate() {
+            // The time of the choice, never later than its arrival.
+            let time = entry.at.unwrap_or(event.time).min(event.received);
+            let stamp = Stamp { time, ..event.stamp() };
+            let (owner, scope) = match &entry.target {
+                Some((namespace, raw)) => {
+                    let Ok(identifier) = identifier_of(&definitions.workspace, namespace, raw) else {
+                        metrics::counter!("jumelle_unusable_consents_total").increment(1);
+                        continue;
+                    };
+                    let alone = Evidence { identifiers: vec![identifier.clone()], ..Evidence::default() };
+                    let seed = format!("{}#{n}", event.message_id);
+                    let Some(owner) = self.identify(&alone, event.stamp(), event.source, &seed)? else { continue };
+                    (owner, Scope::Address(identifier.namespace, identifier.value))
+                }
+                None => {
+                    let named: Vec<&Identifier> = evidence
+                        .identifiers
+                        .iter()
+                        .filter(|identifier| {
+                            entry.channel.and_then(|channel| channel.address_namespace()) == Some(identifier.namespace.as_str())
+                        })
+                        .collect();
+                    match named.as_slice() {
+                        [one] => {
+                            let owner = self.shared.people.owner(one)?.unwrap_or(person);
+                            (owner, Scope::Address(one.namespace.clone(), one.value.clone()))
+                        }
+                        _ => (person, Scope::Person),
+                    }
+                }
+            };
+            let covers = match (&scope, entry.state) {
+                (Scope::Person, ConsentState::Granted) => {
+                    let person = self.shared.people.get(owner)?;
+                    let identifiers = person.iter().flat_map(|person| person.known.identifiers.keys());
+                    identifiers
+                        .filter(|identifier| ADDRESS_NAMESPACES.contains(&identifier.namespace.as_str()))
+                        .map(|identifier| (identifier.namespace.clone(), identifier.value.clone()))
+                        .collect()
+                }
+                _ => Vec::new(),
+            };
+            let choice = Choice {
+                purpose: entry.purpose,
+                channel: entry.channel,
+                state: entry.state,
+                scope,
+                covers,
+                stamp,
+                weak: entry.weak,
+                source: event.source.to_owned(),
+                proof: entry.proof,
+            };
+            metrics::counter!("jumelle_choices_total", "state" => match choice.state {
+                ConsentState::Granted => "granted",
+                ConsentState::Denied => "denied",
+            })
+            .increment(1);
+            self.shared.people.change(owner, |person| person.known.choices.fold(&choice))?;
+            if !touched.contains(&owner) {
+                touched.push(owner);
+            }
+        }
+        Ok(())
+    }
+
+    // ── evaluate ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    /// Where a person stands now: segments entered and left, destinations kept in step, the next timer.
+    pub(crate) fn evaluate(&mut self, id: ProfileId) -> Result<()> {
+        let Some(person) = self.shared.people.get(id)? else { return Ok(()) };
+        let definitions = self.definitions.clone();
+        let (workspace, plan) = (&definitions.workspace, &definitions.plan);
+        let mut next = Timestamp::MAX;
+        let mut transitions: Vec<(&str, bool)> = Vec::new();
+        {
+            let facts = person.facts(workspace);
+            for (n, segment) in workspace.segments.iter().enumerate() {
+                let verdict = plan.evaluate(n, &facts, self.clock);
+                next = next.min(verdict.next);
+                if verdict.member != person.memberships.contains_key(&segment.key) {
+                    transitions.push((&segment.key, verdict.member));
+                }
+            }
+        }
+        let relevant = |activation: &&Activation| {
+            person.memberships.contains_key(&activation.segment)
+                || person.activations.contains_key(&activation.key)
+                || transitions.iter().any(|(segment, entered)| *entered && *segment == activation.segment)
+        };
+        let activations: Vec<&Activation> = workspace.activations.iter().filter(relevant).collect();
+        if transitions.is_empty() && activations.is_empty() && next == person.due {
+            return Ok(());
+        }
+        drop(person);
+
+        let clock = self.clock;
+        for (segment, entered) in &transitions {
+            let key = member_key(segment, id);
+            if *entered {
+                self.shared.behind.put(Table::Members, key, clock.0.to_be_bytes());
+                self.count(segment, 1);
+            } else {
+                self.shared.behind.remove(Table::Members, key);
+                self.count(segment, -1);
+            }
+            let direction = if *entered { "entered" } else { "left" };
+            metrics::counter!("jumelle_segment_transitions_total", "direction" => direction).increment(1);
+        }
+        if !transitions.is_empty() {
+            self.shared.people.change(id, |person| {
+                for (segment, entered) in &transitions {
+                    person.transition(clock, segment, *entered);
+                }
+            })?;
+        }
+        for activation in activations {
+            next = next.min(self.keep_in_step(id, workspace, plan, activation)?);
+        }
+        let before = self.shared.people.get(id)?.map_or(Timestamp::MAX, |person| person.due);
+        if before != next {
+            if before != Timestamp::MAX {
+                self.shared.behind.remove(Table::Timers, timer_key(before, id));
+            }
+            if next != Timestamp::MAX {
+                self.shared.behind.put(Table::Timers, timer_key(next, id), Vec::new());
+            }
+            self.next_due = self.next_due.min(next);
+            self.shared.people.change(id, |person| person.due = next)?;
+        }
+        Ok(())
+    }
+
+    fn keep_in_step(
+        &mut self,
+        id: ProfileId,
+        workspace: &Workspace,
+        plan: &jumelle_segment::Plan,
+        activation: &Activation,
+    ) -> Result<Timestamp> {
+        let Some(person) = self.shared.people.get(id)? else { return Ok(Timestamp::MAX) };
+        let mapped = fields(workspace, plan, activation, &person, self.clock);
+        let before = person.activations.get(&activation.key).cloned().unwrap_or_default();
+        let mut standing = before.clone();
+        let steps = keep(workspace, activation, &person, &mapped, &mut standing, self.clock);
+        let next = if standing.held == Held::In { mapped.next } else { Timestamp::MAX };
+        drop(person);
+        if standing != before || !steps.is_empty() {
+            self.shared.people.change(id, |person| person.activations.insert(activation.key.clone(), standing))?;
+        }
+        for step in steps {
+            match step {
+                Step::Queue(kind, sent) => self.queue(activation, id, kind, sent, None),
+                Step::Block(sent, reason) => self.queue(activation, id, MessageType::Entered, sent, Some(reason.to_string())),
+            }
+        }
+        Ok(next)
+    }
+
+    // ── queue ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    /// Queues a delivery, or records one that the gate blocked.
+    fn queue(&mut self, activation: &Activation, profile: ProfileId, kind: MessageType, sent: Sent, blocked: Option<String>) {
+        let cause = format!("{}:{}:{}", kind.as_str(), self.cause.position.0, self.clock.0);
+        let message = Message {
+            id: DeliveryId::derive(&activation.key, profile, &cause),
+            kind,
+            activation: activation.key.clone(),
+            segment: activation.segment.clone(),
+            destination: activation.destination.clone(),
+            purpose: activation.purpose.clone(),
+            channel: activation.channel,
+            at: self.clock,
+            profile,
+            address: sent.address,
+            data: sent.data,
+        };
+        self.enqueue(message, blocked);
+    }
+
+    fn enqueue(&mut self, message: Message, blocked: Option<String>) {
+        let delivery = Delivery {
+            position: self.cause.position.0,
+            ordinal: self.cause.ordinal,
+            state: if blocked.is_some() { DeliveryState::Blocked } else { DeliveryState::Queued },
+            reason: blocked,
+            attempts: 0,
+            status: None,
+            at: self.clock,
+            message,
+        };
+        self.cause.ordinal += 1;
+        let id = delivery.message.id;
+        self.shared.behind.put(
+            Table::DeliveriesOfPerson,
+            person_key(delivery.message.profile, delivery.key()),
+            id.0.to_be_bytes(),
+        );
+        self.put_delivery(&delivery);
+        if delivery.state == DeliveryState::Blocked {
+            metrics::counter!("jumelle_deliveries_total", "destination" => delivery.message.destination.clone(), "state" => "blocked")
+                .increment(1);
+        } else {
+            self.announce(&delivery);
+        }
+    }
+
+    fn put_delivery(&self, delivery: &Delivery) {
+        let id = delivery.message.id.0.to_be_bytes();
+        let key = queue_key(&delivery.message.destination, delivery.key());
+        if delivery.state == DeliveryState::Queued {
+            let mut row = id.to_vec();
+            row.extend_from_slice(&delivery.message.profile.0.to_be_bytes());
+            self.shared.behind.put(Table::Queue, key, row);
+        } else {
+            self.shared.behind.remove(Table::Queue, key);
+        }
+        self.shared.behind.put(Table::Deliveries, id, delivery.encode());
+    }
+
+    fn announce(&self, delivery: &Delivery) {
+        if let Some(announce) = &self.announce {
+            announce(Queued {
+                key: delivery.key(),
+                id: delivery.message.id,
+                profile: delivery.message.profile,
+                destination: delivery.message.destination.clone(),
+            });
+        }
+    }
+
+    fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>> {
+        Ok(self.shared.behind.get(Table::Deliveries, &id.0.to_be_bytes())?.and_then(|bytes| Delivery::decode(&bytes)))
+    }
+
+    /// A delivery's fate is an event of the person.
+    fn result(
+        &mut self,
+        id: DeliveryId,
+        profile: ProfileId,
+        state: ResultState,
+        attempts: u32,
+        status: Option<u16>,
+        reason: Option<&str>,
+    ) -> Result<()> {
+        let Some(mut delivery) = self.delivery(id)? else { return Ok(()) };
+        if delivery.state != DeliveryState::Queued {
+            return Ok(());
+        }
+        delivery.state = match state {
+            ResultState::Sent => DeliveryState::Sent,
+            ResultState::Blocked => DeliveryState::Blocked,
+            ResultState::Dead => DeliveryState::Dead,
+        };
+        delivery.attempts = attempts;
+        delivery.status = status;
+        delivery.reason = reason.map(str::to_owned);
+        delivery.at = self.clock;
+        self.put_delivery(&delivery);
+        let message = delivery.message;
+        if message.kind == MessageType::Erased {
+            return self.forget_notice(&message);
+        }
+        let id = self.shared.people.surviving(profile)?;
+        if self.shared.people.get(id)?.is_none() {
+            return Ok(());
+        }
+        let carried = Sent { address: message.address.clone(), data: message.data.clone() };
+        self.shared.people.change(id, |person| {
+            let standing = person.activations.entry(message.activation.clone()).or_default();
+            match (message.kind.takes_back(), state) {
+                (true, ResultState::Sent) => standing.received = None,
+                (true, _) => {}
+                // A request that was made may have arrived, whatever came back: it will be taken back all the same.
+                (false, ResultState::Sent) => standing.received = Some(carried.clone()),
+                (false, _) if attempts > 0 => standing.received = Some(carried.clone()),
+                (false, _) => {}
+            }
+            if message.kind == MessageType::Entered
+                && state == ResultState::Blocked
+                && standing.held == Held::In
+                && standing.last.as_ref() == Some(&carried)
+            {
+                standing.held = Held::Blocked;
+                standing.last = None;
+            }
+        })?;
+        self.evaluate(id)
+    }
+
+    /// An operator tries a dead or blocked delivery again; it passes the gate like any other.
+    fn replay(&mut self, id: DeliveryId) -> Result<()> {
+        let Some(mut delivery) = self.delivery(id)? else { return Ok(()) };
+        if !matches!(delivery.state, DeliveryState::Dead | DeliveryState::Blocked) {
+            return Ok(());
+        }
+        self.shared.behind.remove(Table::DeliveriesOfPerson, person_key(delivery.message.profile, delivery.key()));
+        delivery.position = self.cause.position.0;
+        delivery.ordinal = self.cause.ordinal;
+        delivery.state = DeliveryState::Queued;
+        delivery.reason = None;
+        delivery.at = self.clock;
+        self.cause.ordinal += 1;
+        self.shared.behind.put(
+            Table::DeliveriesOfPerson,
+            person_key(delivery.message.profile, delivery.key()),
+            id.0.to_be_bytes(),
+        );
+        self.put_delivery(&delivery);
+        self.announce(&delivery);
+        Ok(())
+    }
+
+    pub(crate) fn count(&self, segment: &str, change: i64) {
+        let mut counts = self.shared.counts.write();
+        let count = counts.entry(segment.to_owned()).or_default();
+        *count = count.saturating_add_signed(change);
+    }
+
+    /// Used by an erasure: a message without an activation in force.
+    pub(crate) fn enqueue_notice(&mut self, message: Message) {
+        self.enqueue(message, None);
+    }
+
+    /// An activation that starts with the members present: told, or skipped as it says.
+    pub(crate) fn start_activation(&mut self, id: ProfileId, activation: &Activation) -> Result<()> {
+        if activation.initial == Initial::Skip {
+            self.shared.people.change(id, |person| {
+                let member = person.memberships.contains_key(&activation.segment);
+                let standing = person.activations.entry(activation.key.clone()).or_default();
+                if member && standing.held == Held::Out {
+                    standing.held = Held::Skipped;
+                }
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads a stored event with its source's vocabulary under these definitions.
+pub(crate) fn read_entry<'a>(workspace: &Workspace, entry: &EventEntry<'a>, received: Timestamp) -> Option<Event<'a>> {
+    let vocabulary = workspace.source(entry.source).map_or(Vocabulary::Segment, |source| source.vocabulary);
+    let kind: EventKind = entry.kind;
+    read_event(kind, entry.source, entry.message_id, (entry.time, received), entry.body, vocabulary)
+}
+
+/// A place in the queue as the dispatcher names it.
+pub(crate) fn key_of(bytes: &[u8]) -> Option<QueueKey> {
+    let tail = bytes.get(bytes.len().checked_sub(12)?..)?;
+    Some(QueueKey {
+        position: u64::from_be_bytes(tail[..8].try_into().ok()?),
+        ordinal: u32::from_be_bytes(tail[8..].try_into().ok()?),
+    })
+}

@@ -1,0 +1,291 @@
+//! The loop: commit, identify, fold, evaluate, gate, queue; and everything that the API asks of it.
+//!
+//! Threads: the committer (one durable step), the fold (order), the flusher (tables written behind), and the dispatcher's tasks on
+//! the caller's runtime. Architecture invariant: knows nothing of HTTP but what a delivery's result says.
+
+mod apply;
+mod behind;
+mod committer;
+mod definitions;
+mod delivery;
+mod erase;
+mod flush;
+mod fold;
+mod keep;
+mod outlet;
+mod people;
+mod preview;
+mod query;
+mod rebuild;
+mod shared;
+mod window;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::{Duration, Instant};
+
+use jumelle_activate::Dispatcher;
+use jumelle_model::Workspace;
+use jumelle_model::ids::Position;
+use jumelle_model::time::Timestamp;
+use jumelle_store::{History, HistorySettings, StoreError, Table, Tables};
+use parking_lot::{Mutex, RwLock};
+
+pub use committer::{Draft, Intake, Receipt, SubmitError};
+pub use definitions::Definitions;
+pub use delivery::{Delivery, DeliveryState};
+pub use preview::{Preview, preview};
+pub use query::{EventRow, PAGE_MAX, Page};
+pub use rebuild::{RebuildReport, rebuild};
+pub use shared::Shared;
+pub use window::WindowLimits;
+
+use behind::Behind;
+use committer::{BLOCKS_AHEAD_MAX, Committed, Committer};
+use flush::Flusher;
+use fold::Fold;
+use people::People;
+use window::Window;
+
+/// How often the tables are written behind.
+const FLUSH_EVERY: Duration = Duration::from_secs(1);
+/// How often the loop looks at the clock when nothing arrives.
+const IDLE_WAIT: Duration = Duration::from_millis(20);
+
+/// How to open a data directory.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The directory.
+    pub directory: PathBuf,
+    /// `None`: as the directory was made; a new one follows the wall.
+    pub clock_follows_events: Option<bool>,
+    /// Known message ids.
+    pub window: WindowLimits,
+    /// People kept in memory, about.
+    pub cached_people: usize,
+    /// Bytes of the tables' block cache.
+    pub table_cache_bytes: u64,
+}
+
+impl Options {
+    /// The defaults for a directory.
+    pub fn new(directory: impl Into<PathBuf>) -> Options {
+        Options {
+            directory: directory.into(),
+            clock_follows_events: None,
+            window: WindowLimits::default(),
+            cached_people: 200_000,
+            table_cache_bytes: 64 << 20,
+        }
+    }
+}
+
+/// Why the engine does not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The storage.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A thread could not be started, a directory not be removed.
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// A running engine.
+pub struct Engine {
+    shared: Arc<Shared>,
+    intake: Intake,
+    dispatcher: Dispatcher,
+    threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
+    directory: PathBuf,
+}
+
+impl Engine {
+    /// Opens a directory, catches the tables up with the history, and starts. Deliveries start after the catching-up, so that
+    /// what was sent before a crash is known to be. Must be called on a tokio runtime.
+    pub fn open(options: &Options) -> Result<Arc<Engine>, OpenError> {
+        let shared = open_shared(options, "tables")?;
+        let mut fold = Fold::new(shared.clone())?;
+        catch_up(&mut fold)?;
+        let end = shared.history.end()?;
+        let window = Window::rebuild(&shared.history, options.window, end.1)?;
+        let (to_fold, blocks) = sync_channel(BLOCKS_AHEAD_MAX);
+        let (committer, intake) = Committer::new(shared.history.clone(), window, end, to_fold);
+
+        let outlet = Arc::new(outlet::Outlet { shared: shared.clone(), intake: intake.clone() });
+        let dispatcher = Dispatcher::start(outlet);
+        dispatcher.configure(shared.definitions().workspace.destinations.clone());
+        let offer = dispatcher.clone();
+        fold.announce = Some(Box::new(move |queued| offer.offer(queued)));
+        fold.flusher = Some(Flusher::start(shared.clone())?);
+
+        let mut threads = Vec::new();
+        threads.push(std::thread::Builder::new().name("jumelle-commit".into()).spawn(move || committer.run())?);
+        let (ticks, state) = (intake.clone(), shared.clone());
+        threads.push(std::thread::Builder::new().name("jumelle-fold".into()).spawn(move || {
+            if let Err(error) = run(fold, &blocks, &ticks) {
+                // Nobody understands the tables any more: stop rather than go on with doubtful state.
+                tracing::error!(%error, "the fold has stopped; taking no more events");
+                state.stopped.store(true, Ordering::Release);
+                ticks.fail();
+            }
+        })?);
+        let directory = options.directory.clone();
+        Ok(Arc::new(Engine { shared, intake, dispatcher, threads: Mutex::new(threads), directory }))
+    }
+
+    /// What reads go through.
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// The way into the history.
+    pub fn intake(&self) -> &Intake {
+        &self.intake
+    }
+
+    /// The deliveries' side.
+    pub fn dispatcher(&self) -> &Dispatcher {
+        &self.dispatcher
+    }
+
+    /// The data directory.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Takes new definitions, already validated: durable and in force when this answers.
+    pub async fn apply(&self, workspace: &Workspace) -> Result<Receipt, SubmitError> {
+        let receipt = self.intake.submit(vec![Draft::Apply { text: workspace.to_text() }], true).await?;
+        self.dispatcher.configure(workspace.destinations.clone());
+        Ok(receipt)
+    }
+
+    /// Erases a person. `None`: there is no such person.
+    pub async fn erase(&self, id: jumelle_model::ProfileId) -> Result<Option<Receipt>, EraseError> {
+        let Some(draft) = erase::plan(&self.shared, id)? else { return Ok(None) };
+        let receipt = self.intake.submit(vec![draft], true).await?;
+        let history = self.shared.history.clone();
+        // Overwritten blocks stay in the files until they are compacted.
+        let compacted = tokio::task::spawn_blocking(move || history.compact()).await;
+        if let Ok(Err(error)) = compacted {
+            tracing::warn!(%error, "compaction after an erasure failed; it will happen with the next one");
+        }
+        Ok(Some(receipt))
+    }
+
+    /// Finishes what is in flight, writes the tables, and stops.
+    pub async fn stop(&self) {
+        self.dispatcher.stop().await;
+        self.intake.stop().await;
+        let threads: Vec<_> = self.threads.lock().drain(..).collect();
+        let joined = tokio::task::spawn_blocking(move || threads.into_iter().for_each(|thread| drop(thread.join()))).await;
+        if joined.is_err() {
+            tracing::error!("a thread ended in a panic");
+        }
+    }
+}
+
+/// Why a person was not erased.
+#[derive(Debug, thiserror::Error)]
+pub enum EraseError {
+    /// The storage.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The history does not take it.
+    #[error(transparent)]
+    Submit(#[from] SubmitError),
+}
+
+fn run(mut fold: Fold, blocks: &Receiver<Committed>, ticks: &Intake) -> jumelle_store::Result<()> {
+    let mut flushed = Instant::now();
+    let mut tick = None;
+    loop {
+        match blocks.recv_timeout(IDLE_WAIT) {
+            Ok(committed) => {
+                fold.block(&committed.block, Position(0))?;
+                committed.waiting.into_iter().for_each(committer::Waiting::done);
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+        tick = tick.filter(|pending: &tokio::sync::oneshot::Receiver<_>| pending.is_empty() && !pending.is_terminated());
+        // A tick is written only when a timer is due: an idle server writes nothing.
+        if !fold.shared.clock_follows_events && tick.is_none() && fold.next_due() <= Timestamp::now() {
+            tick = ticks.enqueue(vec![Draft::Tick], true).ok();
+        }
+        let due = flushed.elapsed() >= FLUSH_EVERY;
+        if due {
+            flushed = Instant::now();
+        }
+        fold.write_behind(due)?;
+    }
+    fold.flush_now()?;
+    if let Some(mut flusher) = fold.flusher.take() {
+        flusher.stop();
+    }
+    fold.shared.behind.tables.sync()
+}
+
+/// Opens history and tables; tables that hold half of an entry are thrown away, to be made anew.
+pub(crate) fn open_shared(options: &Options, tables_name: &str) -> Result<Arc<Shared>, OpenError> {
+    let made_with = History::settings_of(&options.directory)?;
+    let clock_follows_events =
+        options.clock_follows_events.or(made_with.map(|settings| settings.clock_follows_events)).unwrap_or(false);
+    let history = Arc::new(History::open(&options.directory, HistorySettings { clock_follows_events })?);
+    let mut tables = Tables::open(&options.directory, tables_name, options.table_cache_bytes)?;
+    if tables.get(Table::Meta, flush::INCOMPLETE_ROW)?.is_some() || tables.position()? > history.end()?.0 {
+        tracing::warn!("the tables are incomplete after a crash; making them anew from the history");
+        drop(tables);
+        std::fs::remove_dir_all(options.directory.join(tables_name))?;
+        tables = Tables::open(&options.directory, tables_name, options.table_cache_bytes)?;
+    }
+    let tables = Arc::new(tables);
+    let position = tables.position()?;
+    let clock = tables
+        .get(Table::Meta, b"clock")?
+        .map_or(Timestamp::MIN.0, |bytes| i64::from_be_bytes(bytes.try_into().unwrap_or_default()));
+    let definitions = tables
+        .get(Table::Meta, apply::DEFINITIONS_ROW)?
+        .and_then(|row| apply::read_definitions_row(&row))
+        .unwrap_or_else(|| Definitions::new(Workspace::empty(), Position(0), Timestamp::MIN));
+    let counts: Vec<(String, u64)> =
+        tables.get(Table::Meta, b"counts")?.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+    let behind = Arc::new(Behind::new(tables));
+    Ok(Arc::new(Shared {
+        history,
+        people: People::new(behind.clone(), options.cached_people),
+        behind,
+        definitions: RwLock::new(Arc::new(definitions)),
+        counts: RwLock::new(counts.into_iter().collect()),
+        timeline: Mutex::default(),
+        position: AtomicU64::new(position.0),
+        clock: AtomicI64::new(clock),
+        computing: AtomicBool::new(false),
+        stopped: AtomicBool::new(false),
+        clock_follows_events,
+    }))
+}
+
+/// Folds what the history has beyond the tables.
+pub(crate) fn catch_up(fold: &mut Fold) -> jumelle_store::Result<u64> {
+    let from = fold.shared.position();
+    let mut blocks = 0u64;
+    for block in fold.shared.history.blocks(from) {
+        let block = block?;
+        if block.end() <= from {
+            continue;
+        }
+        fold.block(&block, from)?;
+        blocks += 1;
+        if fold.shared.people.dirty_len() + fold.shared.behind.unwritten() > flush::UNWRITTEN_MAX {
+            fold.flush_now()?;
+        }
+    }
+    if blocks > 0 {
+        fold.flush_now()?;
+    }
+    Ok(fold.shared.position().0 - from.0)
+}

@@ -1,0 +1,109 @@
+//! The dispatcher's way into the house: what waits, the second gate, and where results go.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jumelle_activate::{Clearance, DeliveryResult, House, QueueKey, Queued};
+use jumelle_consent::{Sent, clear};
+use jumelle_model::ids::{DeliveryId, ProfileId};
+use jumelle_model::message::MessageType;
+use jumelle_store::Table;
+
+use crate::committer::{Draft, Intake, SubmitError};
+use crate::delivery::{Delivery, DeliveryState, queue_key, queue_prefix};
+use crate::fold::key_of;
+use crate::shared::Shared;
+
+/// How long a result waits before it is offered to a busy history again.
+const RECORD_AGAIN: Duration = Duration::from_millis(50);
+
+pub(crate) struct Outlet {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) intake: Intake,
+}
+
+impl Outlet {
+    fn try_clear(&self, queued: &Queued) -> jumelle_store::Result<Clearance> {
+        let Some(row) = self.shared.behind.get(Table::Deliveries, &queued.id.0.to_be_bytes())? else {
+            return Ok(Clearance::Superseded);
+        };
+        let Some(delivery) = Delivery::decode(&row).filter(|delivery| delivery.state == DeliveryState::Queued) else {
+            return Ok(Clearance::Superseded);
+        };
+        let mut message = delivery.message;
+        let definitions = self.shared.definitions();
+        let basis = definitions.workspace.purpose(&message.purpose).map(|purpose| purpose.basis);
+        let now = self.shared.now();
+        if message.kind == MessageType::Erased {
+            let carried = Sent { address: message.address.clone(), data: message.data.clone() };
+            let outcome = clear(message, &jumelle_consent::Choices::default(), basis, Some(&carried), now);
+            return Ok(answer(outcome));
+        }
+        let id = self.shared.people.surviving(message.profile)?;
+        let Some(person) = self.shared.people.get(id)? else { return Ok(Clearance::Superseded) };
+        let received = person.activations.get(&message.activation).and_then(|standing| standing.received.clone());
+        // What is taken back is what the tool has, under the identifiers that it was sent with.
+        if let (true, Some(received)) = (message.kind.takes_back(), &received) {
+            message.address = received.address.clone();
+            message.data = received.data.clone();
+        }
+        Ok(answer(clear(message, &person.known.choices, basis, received.as_ref(), now)))
+    }
+}
+
+fn answer(outcome: Result<jumelle_consent::Cleared, jumelle_consent::Refused>) -> Clearance {
+    match outcome {
+        Ok(cleared) => Clearance::Cleared(cleared),
+        Err(refused) => Clearance::Blocked(refused.reason.to_string()),
+    }
+}
+
+impl House for Outlet {
+    fn queued(&self, destination: &str, after: Option<QueueKey>, limit: usize) -> Vec<Queued> {
+        let prefix = queue_prefix(destination);
+        let after = after.map(|key| queue_key(destination, key));
+        let rows = match self.shared.behind.scan(Table::Queue, &prefix, after.as_deref(), limit) {
+            Ok(rows) => rows,
+            Err(error) => {
+                tracing::error!(%error, destination, "the queue cannot be read");
+                return Vec::new();
+            }
+        };
+        rows.into_iter()
+            .filter_map(|(key, row)| {
+                let number = |from: usize| Some(u128::from_be_bytes(row.get(from..from + 16)?.try_into().ok()?));
+                Some(Queued {
+                    key: key_of(&key)?,
+                    id: DeliveryId(number(0)?),
+                    profile: ProfileId(number(16)?),
+                    destination: destination.to_owned(),
+                })
+            })
+            .collect()
+    }
+
+    fn clear(&self, queued: &Queued) -> Clearance {
+        self.try_clear(queued).unwrap_or_else(|error| {
+            tracing::error!(%error, "the gate cannot read the person; nothing is sent");
+            Clearance::Blocked("the gate could not read the person".into())
+        })
+    }
+
+    fn record(&self, result: DeliveryResult) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let intake = self.intake.clone();
+        Box::pin(async move {
+            loop {
+                match intake.submit(vec![Draft::Result(result.clone())], true).await {
+                    Err(SubmitError::Overloaded) => tokio::time::sleep(RECORD_AGAIN).await,
+                    Ok(_) => return,
+                    Err(error) => {
+                        // After a restart the delivery is sent again under the same id: at least once, recognisable.
+                        tracing::warn!(%error, destination = %result.destination, "a delivery's result was not recorded");
+                        return;
+                    }
+                }
+            }
+        })
+    }
+}

@@ -1,0 +1,268 @@
+//! What the API reads: people by identifier, their events, members, deliveries, quarantine.
+
+use std::sync::Arc;
+
+use jumelle_identify::identifier_of;
+use jumelle_model::ids::{DeliveryId, Position, ProfileId};
+use jumelle_model::time::Timestamp;
+use jumelle_profile::Person;
+use jumelle_store::{Entry, Result, StoreError, Table};
+use serde_json::{Value, json};
+
+use crate::delivery::{Delivery, DeliveryState, queue_prefix};
+use crate::shared::{Shared, member_prefix};
+
+/// Items of one page at most.
+pub const PAGE_MAX: usize = 1_000;
+
+/// A page of a list and where the next one begins.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Page<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// Opaque; none at the end.
+    pub next: Option<String>,
+}
+
+/// One event of the history, as exported.
+pub struct EventRow {
+    /// Its place.
+    pub position: Position,
+    /// The sender's JSON with `type`, `messageId`, `source`, `timestamp` (corrected) and `receivedAt`.
+    pub json: Value,
+}
+
+impl Shared {
+    /// A person by any identifier, or by profile id with the namespace `profile_id`. `Err(text)`: the identifier is malformed.
+    pub fn find(&self, namespace: &str, value: &str) -> std::result::Result<Result<Option<Arc<Person>>>, String> {
+        if namespace == "profile_id" {
+            let id: ProfileId = value.parse()?;
+            return Ok(self.people.surviving(id).and_then(|id| self.people.get(id)));
+        }
+        let identifier = identifier_of(&self.definitions().workspace, namespace, value)?;
+        Ok(self.people.owner(&identifier).and_then(|owner| match owner {
+            Some(owner) => self.people.get(owner),
+            None => Ok(None),
+        }))
+    }
+
+    /// People whose identifier of any namespace equals `query`, or one of whose traits does (the traits by a scan, bounded).
+    pub fn search(&self, query: &str, limit: usize) -> Result<Vec<Arc<Person>>> {
+        let definitions = self.definitions();
+        let mut found: Vec<Arc<Person>> = Vec::new();
+        let (namespaces, raw): (Vec<&str>, &str) = match query.split_once(':') {
+            Some((namespace, value)) if definitions.workspace.namespace(namespace).is_some() => (vec![namespace], value),
+            _ => (definitions.workspace.identifiers.iter().map(|rule| rule.key.as_str()).collect(), query),
+        };
+        for namespace in namespaces {
+            if let Ok(identifier) = identifier_of(&definitions.workspace, namespace, raw)
+                && let Some(owner) = self.people.owner(&identifier)?
+                && let Some(person) = self.people.get(owner)?
+                && !found.iter().any(|known| known.id == person.id)
+            {
+                found.push(person);
+            }
+        }
+        if let Ok(id) = query.parse::<ProfileId>()
+            && let Some(person) = self.people.get(self.people.surviving(id)?)?
+        {
+            found.push(person);
+        }
+        if found.is_empty() {
+            const SCANNED_MAX: usize = 20_000;
+            let wanted = Value::from(query).to_string().to_lowercase();
+            for (key, bytes) in self.behind.scan(Table::People, &[], None, SCANNED_MAX)? {
+                let id = ProfileId(u128::from_be_bytes(key.try_into().unwrap_or_default()));
+                let person = crate::people::decode(id, &bytes)?;
+                if person.known.traits.values().any(|value| value.json.to_lowercase() == wanted) {
+                    found.push(Arc::new(person));
+                    if found.len() >= limit {
+                        break;
+                    }
+                }
+            }
+        }
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    /// Events of a person, the newest first.
+    pub fn events_of(&self, id: ProfileId, before: Option<Position>, limit: usize) -> Result<Page<Value>> {
+        let mut positions = self.timeline_of(id)?;
+        positions.retain(|position| before.is_none_or(|before| *position < before));
+        let rest = positions.len().saturating_sub(limit);
+        let mut items = Vec::new();
+        for position in positions[rest..].iter().rev() {
+            let Some(block) = self.history.block_of(*position)? else { continue };
+            if let Some(record) = block.record(*position)?
+                && let Entry::Event(event) = &record.entry
+            {
+                items.push(event_json(*position, event, record.received));
+            }
+        }
+        let next = (rest > 0).then(|| positions[rest].0.to_string());
+        Ok(Page { items, next })
+    }
+
+    /// Events of the history from a position on, in order; calls `each` until it says stop.
+    pub fn each_event(&self, from: Position, mut each: impl FnMut(EventRow) -> bool) -> Result<()> {
+        for block in self.history.blocks(from) {
+            let block = block?;
+            for entry in block.records() {
+                let (position, record) = entry?;
+                if position < from {
+                    continue;
+                }
+                if let Entry::Event(event) = &record.entry {
+                    let json = event_json(position, event, record.received);
+                    if !each(EventRow { position, json }) {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Members of a segment, in the order of their ids.
+    pub fn members(&self, segment: &str, cursor: Option<&str>, limit: usize) -> Result<Page<(ProfileId, Timestamp)>> {
+        let prefix = member_prefix(segment);
+        let after = cursor.and_then(|cursor| cursor.parse::<ProfileId>().ok()).map(|id| {
+            let mut key = prefix.clone();
+            key.extend_from_slice(&id.0.to_be_bytes());
+            key
+        });
+        let rows = self.behind.scan(Table::Members, &prefix, after.as_deref(), limit + 1)?;
+        let more = rows.len() > limit;
+        let items: Vec<(ProfileId, Timestamp)> = rows
+            .into_iter()
+            .take(limit)
+            .filter_map(|(key, since)| {
+                let id = u128::from_be_bytes(key[prefix.len()..].try_into().ok()?);
+                Some((ProfileId(id), Timestamp(i64::from_be_bytes(since.try_into().ok()?))))
+            })
+            .collect();
+        let next = if more { items.last().map(|(id, _)| id.to_string()) } else { None };
+        Ok(Page { items, next })
+    }
+
+    /// One delivery.
+    pub fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>> {
+        Ok(self.behind.get(Table::Deliveries, &id.0.to_be_bytes())?.and_then(|bytes| Delivery::decode(&bytes)))
+    }
+
+    /// Deliveries of a person, the newest first.
+    pub fn deliveries_of(&self, id: ProfileId, limit: usize) -> Result<Vec<Delivery>> {
+        let rows = self.behind.scan(Table::DeliveriesOfPerson, &id.0.to_be_bytes(), None, usize::MAX)?;
+        let mut deliveries = Vec::new();
+        for (_, id) in rows.into_iter().rev().take(limit) {
+            if let Some(bytes) = self.behind.get(Table::Deliveries, &id)? {
+                deliveries.extend(Delivery::decode(&bytes));
+            }
+        }
+        Ok(deliveries)
+    }
+
+    /// Deliveries by destination and state. What waits is read from the queue, in its order; the rest by a bounded scan.
+    pub fn deliveries(
+        &self,
+        destination: Option<&str>,
+        state: Option<DeliveryState>,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Delivery>> {
+        const SCANNED_MAX: usize = 50_000;
+        if let (Some(destination), Some(DeliveryState::Queued)) = (destination, state) {
+            let prefix = queue_prefix(destination);
+            let after = cursor.and_then(unhex);
+            let rows = self.behind.scan(Table::Queue, &prefix, after.as_deref(), limit + 1)?;
+            let next = (rows.len() > limit).then(|| rows[limit - 1].0.clone()).map(|key| hex(&key));
+            let mut items = Vec::new();
+            for (_, row) in rows.into_iter().take(limit) {
+                if let Some(bytes) = self.behind.get(Table::Deliveries, &row[..16])? {
+                    items.extend(Delivery::decode(&bytes));
+                }
+            }
+            return Ok(Page { items, next });
+        }
+        let mut items = Vec::new();
+        let mut after = cursor.and_then(|cursor| cursor.parse::<DeliveryId>().ok()).map(|id| id.0.to_be_bytes().to_vec());
+        let mut scanned = 0;
+        while scanned < SCANNED_MAX {
+            let rows = self.behind.scan(Table::Deliveries, &[], after.as_deref(), PAGE_MAX)?;
+            if rows.is_empty() {
+                return Ok(Page { items, next: None });
+            }
+            scanned += rows.len();
+            for (key, bytes) in rows {
+                after = Some(key);
+                let Some(delivery) = Delivery::decode(&bytes) else { continue };
+                if destination.is_none_or(|wanted| delivery.message.destination == wanted)
+                    && state.is_none_or(|wanted| delivery.state == wanted)
+                {
+                    let id = delivery.message.id.to_string();
+                    items.push(delivery);
+                    if items.len() >= limit {
+                        return Ok(Page { items, next: Some(id) });
+                    }
+                }
+            }
+        }
+        let next = after.and_then(|key| key.try_into().ok()).map(|key| DeliveryId(u128::from_be_bytes(key)).to_string());
+        Ok(Page { items, next })
+    }
+
+    /// Quarantined items, in the order of their ids.
+    pub fn quarantine(&self, cursor: Option<&str>, limit: usize) -> Result<Page<Value>> {
+        let after = cursor.and_then(quarantine_id).map(u64::to_be_bytes);
+        let rows = self.behind.scan(Table::Quarantine, &[], after.as_ref().map(<[u8; 8]>::as_slice), limit + 1)?;
+        let more = rows.len() > limit;
+        let items: Vec<Value> = rows.iter().take(limit).filter_map(|(_, row)| serde_json::from_slice(row).ok()).collect();
+        let next = if more { items.last().and_then(|item| item["id"].as_str().map(str::to_owned)) } else { None };
+        Ok(Page { items, next })
+    }
+
+    /// One quarantined item by `q_…`.
+    pub fn quarantined(&self, id: &str) -> Result<Option<(u64, Value)>> {
+        let Some(number) = quarantine_id(id) else { return Ok(None) };
+        let row = self.behind.get(Table::Quarantine, &number.to_be_bytes())?;
+        Ok(row.and_then(|row| serde_json::from_slice(&row).ok()).map(|item| (number, item)))
+    }
+
+    /// How far an import has come.
+    pub fn import(&self, id: &str) -> Result<Option<Value>> {
+        let row = self.behind.get(Table::Imports, id.as_bytes())?;
+        row.map(|row| {
+            serde_json::from_slice(&row)
+                .map_err(|error| StoreError::Damaged { place: format!("import {id}"), what: error.to_string() })
+        })
+        .transpose()
+    }
+}
+
+/// `q_` and 16 hexadecimal digits.
+pub(crate) fn quarantine_id(id: &str) -> Option<u64> {
+    u64::from_str_radix(id.strip_prefix("q_")?, 16).ok()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect()
+}
+
+fn event_json(position: Position, event: &jumelle_store::EventEntry<'_>, received: Timestamp) -> Value {
+    let mut body: Value = serde_json::from_str(event.body).unwrap_or(Value::Null);
+    if let Value::Object(object) = &mut body {
+        object.insert("type".into(), event.kind.as_str().into());
+        object.insert("messageId".into(), event.message_id.into());
+        object.insert("source".into(), event.source.into());
+        object.insert("timestamp".into(), json!(event.time));
+        object.insert("receivedAt".into(), json!(received));
+        object.insert("position".into(), position.0.into());
+        object.remove("writeKey");
+    }
+    body
+}

@@ -1,0 +1,123 @@
+//! Replaying the history into fresh tables, and comparing them with the live ones byte by byte.
+
+use std::collections::BTreeMap;
+
+use jumelle_store::{Result, Table, Tables};
+
+use crate::fold::Fold;
+use crate::shared::decode_chunk;
+use crate::{OpenError, Options, catch_up, open_shared};
+
+const FRESH: &str = "tables.rebuilt";
+
+/// What a rebuild came to.
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
+pub struct RebuildReport {
+    /// Entries of the history that were folded.
+    pub entries: u64,
+    /// The live tables had the same bytes.
+    pub identical: bool,
+    /// Rows per table in the fresh tables.
+    pub rows: BTreeMap<&'static str, u64>,
+    /// Tables that differ: how many rows, and the first key (hexadecimal).
+    pub differences: BTreeMap<&'static str, Difference>,
+}
+
+/// How two tables differ.
+#[derive(Clone, PartialEq, Eq, Debug, Default, serde::Serialize)]
+pub struct Difference {
+    /// Rows that differ, or are in one only.
+    pub rows: u64,
+    /// The first of their keys.
+    pub first_key: String,
+}
+
+/// Rebuilds the tables of a stopped directory; the fresh ones take the place of the live ones.
+pub fn rebuild(options: &Options) -> std::result::Result<RebuildReport, OpenError> {
+    let fresh_path = options.directory.join(FRESH);
+    if fresh_path.exists() {
+        std::fs::remove_dir_all(&fresh_path)?;
+    }
+    {
+        // The live tables first catch up, so that both reflect the same history.
+        let live = open_shared(options, "tables")?;
+        catch_up(&mut Fold::new(live.clone())?)?;
+        live.behind.tables.sync()?;
+    }
+    let shared = open_shared(options, FRESH)?;
+    let entries = catch_up(&mut Fold::new(shared.clone())?)?;
+    let fresh = shared.behind.tables.clone();
+    fresh.sync()?;
+    let live = Tables::open(&options.directory, "tables", options.table_cache_bytes)?;
+    let mut report = RebuildReport { entries, identical: true, rows: BTreeMap::new(), differences: BTreeMap::new() };
+    for table in Table::ALL {
+        let (rows, difference) = compare(&live, &fresh, table)?;
+        report.rows.insert(table.name(), rows);
+        if difference.rows > 0 {
+            report.identical = false;
+            report.differences.insert(table.name(), difference);
+        }
+    }
+    drop((live, fresh, shared));
+    let live_path = options.directory.join("tables");
+    std::fs::remove_dir_all(&live_path)?;
+    std::fs::rename(&fresh_path, &live_path)?;
+    Ok(report)
+}
+
+fn compare(live: &Tables, fresh: &Tables, table: Table) -> Result<(u64, Difference)> {
+    let mut live = logical(live, table).peekable();
+    let mut fresh = logical(fresh, table).peekable();
+    let (mut rows, mut difference) = (0, Difference::default());
+    let mut differ = |key: &[u8]| {
+        if difference.rows == 0 {
+            difference.first_key = key.iter().map(|byte| format!("{byte:02x}")).collect();
+        }
+        difference.rows += 1;
+    };
+    loop {
+        let order = match (live.peek(), fresh.peek()) {
+            (None, None) => break,
+            (Some(Err(_)), _) | (_, None) => std::cmp::Ordering::Less,
+            (_, Some(Err(_))) | (None, _) => std::cmp::Ordering::Greater,
+            (Some(Ok((mine, _))), Some(Ok((theirs, _)))) => mine.cmp(theirs),
+        };
+        match order {
+            std::cmp::Ordering::Less => differ(&live.next().transpose()?.unwrap_or_default().0),
+            std::cmp::Ordering::Greater => {
+                rows += 1;
+                differ(&fresh.next().transpose()?.unwrap_or_default().0);
+            }
+            std::cmp::Ordering::Equal => {
+                rows += 1;
+                let (key, mine) = live.next().transpose()?.unwrap_or_default();
+                let (_, theirs) = fresh.next().transpose()?.unwrap_or_default();
+                if mine != theirs {
+                    differ(&key);
+                }
+            }
+        }
+    }
+    Ok((rows, difference))
+}
+
+/// Rows as they mean; a timeline is cut into chunks wherever a flush happened to fall, so its chunks are read as positions.
+fn logical(tables: &Tables, table: Table) -> Box<dyn Iterator<Item = Result<(Vec<u8>, Vec<u8>)>>> {
+    let rows = tables.scan(table, &[], None);
+    if table != Table::Timeline {
+        return Box::new(rows);
+    }
+    Box::new(rows.flat_map(|row| {
+        match row {
+            Ok((key, chunk)) => decode_chunk(&key, &chunk)
+                .into_iter()
+                .map(|position| {
+                    let mut whole = key[..16].to_vec();
+                    whole.extend_from_slice(&position.to_be_bytes());
+                    Ok((whole, Vec::new()))
+                })
+                .collect::<Vec<_>>(),
+            Err(error) => vec![Err(error)],
+        }
+    }))
+}

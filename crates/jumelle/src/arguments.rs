@@ -1,0 +1,269 @@
+//! The command line. Its help is the CLI reference: `docs/reference/cli.md` is generated from here.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// An open-source customer data platform: collect, identify, profile, segment, consent, activate, measure.
+#[derive(Parser, Debug)]
+#[command(name = "jumelle", version, propagate_version = true, after_help = EXIT_CODES)]
+pub struct Arguments {
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done · 1 failed · 2 the command line is not understood · 3 a file or request was refused \
+                          (its problems are listed) · 4 not found · 5 the server is not reachable or refuses the token";
+
+/// Options of every command that talks to a server or a directory.
+#[derive(Args, Debug, Clone)]
+pub struct Global {
+    /// Address of the running server.
+    #[arg(long, global = true, env = "JUMELLE_SERVER", default_value = "http://127.0.0.1:8080")]
+    pub server: String,
+    /// Token of the running server.
+    #[arg(long, global = true, env = "JUMELLE_ADMIN_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// Answer in JSON, for machines.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Colour for people.
+    #[arg(long, global = true, env = "JUMELLE_COLOR", default_value = "auto")]
+    pub color: Color,
+}
+
+/// When to use colour.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Color {
+    /// On a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The commands.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Start the server.
+    #[command(after_help = "Example: jumelle serve --data ./data --workspace workspace.yaml")]
+    Serve(Serve),
+    /// Check a workspace file, show what would change, and apply it whole or not at all.
+    #[command(after_help = "Example: jumelle apply workspace.yaml --dry-run")]
+    Apply(Apply),
+    /// Import a CSV, Parquet or JSON lines file; resumable, and a second import changes nothing.
+    #[command(after_help = "Example: jumelle import orders.parquet --source till --mapping mapping.yaml")]
+    Import(Import),
+    /// Write events or profiles as JSON lines.
+    #[command(after_help = "Example: jumelle export profiles --segment sneakers_undecided --to members.jsonl")]
+    Export(Export),
+    /// Show one person, by any identifier.
+    #[command(after_help = "Example: jumelle profile email:ana@example.org --explain")]
+    Profile(Profile),
+    /// Look at segments: who would be in one, and when.
+    #[command(subcommand, after_help = "Example: jumelle segment preview loyal --at 2011-09-01")]
+    Segment(Segment),
+    /// Erase a person from history and tables, and tell the tools that had received her.
+    #[command(after_help = "Example: jumelle erase email:ana@example.org --yes")]
+    Erase(Erase),
+    /// Replay the history of a stopped directory into fresh tables, and say whether they are the same byte for byte.
+    #[command(after_help = "Example: jumelle rebuild --data ./data")]
+    Rebuild(Directory),
+    /// Check a stopped directory: every block read, every checksum compared.
+    #[command(after_help = "Example: jumelle doctor --data ./data")]
+    Doctor(Directory),
+    /// Start a server with the example workspace and play the story of one person becoming known.
+    #[command(after_help = "Example: jumelle demo")]
+    Demo(Demo),
+    /// Print shell completions.
+    #[command(after_help = "Example: jumelle completions bash > /etc/bash_completion.d/jumelle")]
+    Completions(Completions),
+    /// Print the CLI reference (Markdown).
+    #[command(hide = true)]
+    CliReference,
+    /// Print the OpenAPI description (JSON).
+    #[command(hide = true)]
+    Openapi,
+}
+
+/// `serve`
+#[derive(Args, Debug, Clone)]
+pub struct Serve {
+    /// The data directory; made if it is not there.
+    #[arg(long, env = "JUMELLE_DATA", default_value = "./data")]
+    pub data: PathBuf,
+    /// Address to listen on.
+    #[arg(long, env = "JUMELLE_LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// A workspace file to apply at the start.
+    #[arg(long, env = "JUMELLE_WORKSPACE")]
+    pub workspace: Option<PathBuf>,
+    /// The administrator's token; without it an empty directory gets one, printed once.
+    #[arg(long, env = "JUMELLE_ADMIN_TOKEN", hide_env_values = true)]
+    pub admin_token: Option<String>,
+    /// What moves time: the wall, or the received events (for tests, demos and back-tests). Fixed when the directory is made.
+    #[arg(long, env = "JUMELLE_CLOCK")]
+    pub clock: Option<Clock>,
+    /// A TOML file with these settings; flags and environment variables come before it.
+    #[arg(long, env = "JUMELLE_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// People kept in memory, about.
+    #[arg(long, env = "JUMELLE_CACHED_PEOPLE", default_value_t = 200_000)]
+    pub cached_people: usize,
+    /// Bytes of one event at most.
+    #[arg(long, env = "JUMELLE_EVENT_BYTES", default_value_t = 32 * 1024)]
+    pub event_bytes: usize,
+    /// Bytes of one collection request at most, after decompression.
+    #[arg(long, env = "JUMELLE_BATCH_BYTES", default_value_t = 500 * 1024)]
+    pub batch_bytes: usize,
+    /// Message ids are remembered this many hours.
+    #[arg(long, env = "JUMELLE_DEDUP_HOURS", default_value_t = 24)]
+    pub dedup_hours: u32,
+    /// And this many of them at most.
+    #[arg(long, env = "JUMELLE_DEDUP_IDS", default_value_t = 10_000_000)]
+    pub dedup_ids: usize,
+    /// Logs as JSON lines.
+    #[arg(long, env = "JUMELLE_LOG_JSON")]
+    pub log_json: bool,
+}
+
+/// What moves time.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clock {
+    /// The clock on the wall.
+    Wall,
+    /// The latest event time received.
+    Events,
+}
+
+/// `apply`
+#[derive(Args, Debug)]
+pub struct Apply {
+    /// The workspace file.
+    pub file: PathBuf,
+    /// Only show what would change.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// A directory instead of a running server.
+#[derive(Args, Debug)]
+pub struct Directory {
+    /// The data directory of a stopped server.
+    #[arg(long, env = "JUMELLE_DATA", default_value = "./data")]
+    pub data: PathBuf,
+}
+
+/// `import`
+#[derive(Args, Debug)]
+pub struct Import {
+    /// The file: .csv, .parquet, .jsonl, also gzipped.
+    pub file: PathBuf,
+    /// Key of the source that its events come from.
+    #[arg(long)]
+    pub source: String,
+    /// How rows become events; JSON lines that are events already need none.
+    #[arg(long)]
+    pub mapping: Option<PathBuf>,
+    /// Only events up to this instant.
+    #[arg(long)]
+    pub until: Option<String>,
+    /// The data directory of a stopped server, instead of a running one.
+    #[arg(long)]
+    pub data: Option<PathBuf>,
+}
+
+/// `export`
+#[derive(Args, Debug)]
+pub struct Export {
+    /// What to write.
+    pub what: Exported,
+    /// Only members of this segment (profiles).
+    #[arg(long)]
+    pub segment: Option<String>,
+    /// File to write; standard output without it.
+    #[arg(long)]
+    pub to: Option<PathBuf>,
+    /// The data directory of a stopped server, instead of a running one.
+    #[arg(long)]
+    pub data: Option<PathBuf>,
+}
+
+/// What can be exported.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exported {
+    /// The history's events, in order.
+    Events,
+    /// People as they are now.
+    Profiles,
+}
+
+/// `profile`
+#[derive(Args, Debug)]
+pub struct Profile {
+    /// NAMESPACE:VALUE, or a profile id.
+    pub identifier: String,
+    /// Say why each segment and gate decision stands.
+    #[arg(long)]
+    pub explain: bool,
+    /// Language of explanations: fr or en. Default: the workspace's.
+    #[arg(long)]
+    pub lang: Option<String>,
+}
+
+/// `segment`
+#[derive(Subcommand, Debug)]
+pub enum Segment {
+    /// Count who would be in a segment (a key, or a file with a rule) at an instant.
+    #[command(after_help = "Example: jumelle segment preview candles --at 2011-09-01")]
+    Preview {
+        /// Key of a segment, or a JSON file with a rule.
+        segment: String,
+        /// The instant; now without it.
+        #[arg(long)]
+        at: Option<String>,
+    },
+    /// List the segments with their counts.
+    #[command(after_help = "Example: jumelle segment list")]
+    List,
+}
+
+/// `erase`
+#[derive(Args, Debug)]
+pub struct Erase {
+    /// NAMESPACE:VALUE
+    pub identifier: String,
+    /// Do not ask.
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// `demo`
+#[derive(Args, Debug)]
+pub struct Demo {
+    /// The data directory; a fresh temporary one without it.
+    #[arg(long)]
+    pub data: Option<PathBuf>,
+    /// Address to listen on; the next free port if it is taken.
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// Stop after the story.
+    #[arg(long)]
+    pub once: bool,
+    /// Language of the story: fr or en.
+    #[arg(long, default_value = "en")]
+    pub lang: String,
+}
+
+/// `completions`
+#[derive(Args, Debug)]
+pub struct Completions {
+    /// The shell.
+    pub shell: clap_complete::Shell,
+}

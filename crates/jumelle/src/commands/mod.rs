@@ -1,0 +1,13 @@
+//! One module per command.
+
+pub mod apply;
+pub mod demo;
+pub mod doctor;
+pub mod erase;
+pub mod export;
+pub mod import;
+pub mod profile;
+pub mod rebuild;
+pub mod reference;
+pub mod segment;
+pub mod serve;

@@ -1,0 +1,162 @@
+//! `jumelle serve`
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::Context as _;
+use jumelle_engine::{Engine, Options, WindowLimits};
+use jumelle_model::Workspace;
+use jumelle_model::time::Span;
+use jumelle_model::workspace::Difference;
+use jumelle_server::{AdminToken, App, HttpLimits, token_hash};
+
+use crate::arguments::{Clock, Serve};
+use crate::client::block_on;
+use crate::output::Failure;
+
+/// Name of the stored hash of the first admin token.
+const TOKEN_ROW: &str = "admin_token_sha256";
+
+/// Starts the server and runs until Ctrl-C or SIGTERM.
+pub fn run(serve: &Serve) -> anyhow::Result<()> {
+    let serve = with_config(serve)?;
+    start_logs(serve.log_json);
+    block_on(async move {
+        let started = Instant::now();
+        let engine = open(&serve)?;
+        if let Some(file) = &serve.workspace {
+            apply_file(&engine, file).await?;
+        }
+        let (admin, made) = admin_token(&engine, serve.admin_token.as_deref())?;
+        let metrics = jumelle_server::install_metrics().map_err(anyhow::Error::msg)?;
+        let limits = HttpLimits { batch_bytes: serve.batch_bytes, event_bytes: serve.event_bytes, ..HttpLimits::default() };
+        let app = App::new(engine.clone(), admin, limits, metrics);
+        let listener =
+            tokio::net::TcpListener::bind(serve.listen).await.with_context(|| format!("listening on {}", serve.listen))?;
+        let address = listener.local_addr()?;
+        tracing::info!(%address, data = %serve.data.display(), milliseconds = started.elapsed().as_millis() as u64, "jumelle is ready");
+        println!("Jumelle listens on http://{address}");
+        if let Some(token) = made {
+            println!("Admin token (shown once; keep it): {token}");
+        }
+        app.serve(listener, stop_signal()).await?;
+        engine.stop().await;
+        tracing::info!("stopped");
+        Ok(())
+    })
+}
+
+/// Opens the engine as the arguments say.
+pub fn open(serve: &Serve) -> anyhow::Result<Arc<Engine>> {
+    let options = Options {
+        clock_follows_events: serve.clock.map(|clock| clock == Clock::Events),
+        window: WindowLimits { span: Span(i64::from(serve.dedup_hours) * 3_600_000_000), ids: serve.dedup_ids },
+        cached_people: serve.cached_people,
+        ..Options::new(&serve.data)
+    };
+    Engine::open(&options).with_context(|| format!("opening {}", serve.data.display()))
+}
+
+/// Applies a workspace file if it differs from what is in force.
+pub async fn apply_file(engine: &Arc<Engine>, file: &Path) -> anyhow::Result<()> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+    let workspace = parse_file(file, &text)?;
+    let difference = Difference::between(&engine.shared().definitions().workspace, &workspace);
+    if !difference.changes.is_empty() {
+        engine.apply(&workspace).await?;
+        tracing::info!(changes = difference.changes.len(), "workspace applied");
+    }
+    Ok(())
+}
+
+/// Reads definitions; problems name the file, line and column.
+pub fn parse_file(file: &Path, text: &str) -> anyhow::Result<Workspace> {
+    Workspace::parse(text).map_err(|problems| {
+        let lines: Vec<String> = problems.0.iter().map(|problem| format!("{}:{problem}", file.display())).collect();
+        let details = serde_json::json!({"errors": problems.0});
+        Failure { code: 3, message: lines.join("\n"), details }.into()
+    })
+}
+
+/// The token given, or the one that the directory knows, or a new one (returned, to be shown once).
+fn admin_token(engine: &Engine, given: Option<&str>) -> anyhow::Result<(AdminToken, Option<String>)> {
+    let history = &engine.shared().history;
+    if let Some(token) = given {
+        if token.len() < 8 {
+            return Err(Failure::refused("the admin token has 8 characters at least"));
+        }
+        return Ok((AdminToken::from_hash(token_hash(token)), None));
+    }
+    if let Some(hash) = history.get_meta(TOKEN_ROW)? {
+        let hash: [u8; 32] =
+            hash.try_into().map_err(|_| Failure::refused("the stored token hash is damaged; set JUMELLE_ADMIN_TOKEN"))?;
+        return Ok((AdminToken::from_hash(hash), None));
+    }
+    let token = format!("jt_{:032x}", rand::random::<u128>());
+    history.put_meta(TOKEN_ROW, &token_hash(&token))?;
+    Ok((AdminToken::from_hash(token_hash(&token)), Some(token)))
+}
+
+/// Resolves on Ctrl-C or SIGTERM.
+pub async fn stop_signal() {
+    let terminate = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminate => {}
+    }
+}
+
+/// Structured logs on standard error; `RUST_LOG` chooses what.
+pub fn start_logs(json: bool) {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second call (demo) keeps the first subscriber.
+    let _ = if json { builder.json().try_init() } else { builder.try_init() };
+}
+
+/// Settings of the TOML file where neither a flag nor the environment gave one.
+fn with_config(serve: &Serve) -> anyhow::Result<Serve> {
+    #[derive(serde::Deserialize, Default)]
+    #[serde(deny_unknown_fields, default)]
+    struct File {
+        data: Option<std::path::PathBuf>,
+        listen: Option<std::net::SocketAddr>,
+        workspace: Option<std::path::PathBuf>,
+        clock: Option<String>,
+        cached_people: Option<usize>,
+        event_bytes: Option<usize>,
+        batch_bytes: Option<usize>,
+        dedup_hours: Option<u32>,
+        dedup_ids: Option<usize>,
+        log_json: Option<bool>,
+    }
+    let mut serve = serve.clone();
+    let Some(path) = serve.config.clone() else { return Ok(serve) };
+    let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+    let file: File = toml::from_str(&text).map_err(|error| Failure::refused(format!("{}: {error}", path.display())))?;
+    // What clap filled in with a default counts as not given.
+    let defaults = <crate::arguments::Arguments as clap::Parser>::parse_from(["jumelle", "serve"]);
+    let crate::arguments::Command::Serve(defaults) = defaults.command else { return Ok(serve) };
+    macro_rules! take {
+        ($($field:ident),*) => {$(
+            if let Some(value) = file.$field && serve.$field == defaults.$field { serve.$field = value; }
+        )*};
+    }
+    take!(data, listen, cached_people, event_bytes, batch_bytes, dedup_hours, dedup_ids, log_json);
+    serve.workspace = serve.workspace.or(file.workspace);
+    serve.clock = match (serve.clock, file.clock.as_deref()) {
+        (None, Some("wall")) => Some(Clock::Wall),
+        (None, Some("events")) => Some(Clock::Events),
+        (None, Some(other)) => return Err(Failure::refused(format!("clock = {other:?} is not one of wall, events"))),
+        (given, _) => given,
+    };
+    Ok(serve)
+}

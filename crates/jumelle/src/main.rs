@@ -1,0 +1,36 @@
+//! Jumelle: one binary. Parse, match on the command, one call each.
+
+mod arguments;
+mod client;
+mod commands;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use arguments::{Arguments, Command};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    output::set_colour(&arguments.global);
+    let outcome = match &arguments.command {
+        Command::Serve(serve) => commands::serve::run(serve),
+        Command::Apply(apply) => commands::apply::run(&arguments.global, apply),
+        Command::Import(import) => commands::import::run(&arguments.global, import),
+        Command::Export(export) => commands::export::run(&arguments.global, export),
+        Command::Profile(profile) => commands::profile::run(&arguments.global, profile),
+        Command::Segment(segment) => commands::segment::run(&arguments.global, segment),
+        Command::Erase(erase) => commands::erase::run(&arguments.global, erase),
+        Command::Rebuild(rebuild) => commands::rebuild::run(&arguments.global, rebuild),
+        Command::Doctor(doctor) => commands::doctor::run(&arguments.global, doctor),
+        Command::Demo(demo) => commands::demo::run(demo),
+        Command::Completions(completions) => commands::reference::completions(completions),
+        Command::CliReference => commands::reference::cli(),
+        Command::Openapi => commands::reference::openapi(),
+    };
+    output::finish(&arguments.global, outcome)
+}

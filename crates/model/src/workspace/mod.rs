@@ -1,0 +1,289 @@
+//! The definitions of a workspace: what `workspace.yaml` says, after validation.
+
+mod difference;
+mod parse;
+mod text;
+mod yaml;
+
+use serde::{Deserialize, Serialize};
+
+pub use difference::{Change, Difference};
+pub use parse::{Problem, Problems};
+pub use text::rule_json;
+
+use crate::consent::{Basis, Channel};
+use crate::number::{Currency, Decimal};
+use crate::rule::{EventQuery, Rule};
+use crate::time::Timestamp;
+
+/// Everything a team defines. Built only by [`Workspace::parse`], so every reference in it resolves.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Workspace {
+    /// `workspace:` the house itself.
+    pub settings: Settings,
+    /// Where events come from, by key.
+    pub sources: Vec<Source>,
+    /// Namespaces in the order of trust, the most trusted first.
+    pub identifiers: Vec<NamespaceRule>,
+    /// What data may be used for.
+    pub purposes: Vec<Purpose>,
+    /// Computed traits.
+    pub traits: Vec<ComputedTrait>,
+    /// Segments.
+    pub segments: Vec<Segment>,
+    /// Tools.
+    pub destinations: Vec<Destination>,
+    /// Segment → destination.
+    pub activations: Vec<Activation>,
+}
+
+/// `workspace: {key, locale, timezone, country, currency, rates}`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Settings {
+    /// Key of the workspace.
+    pub key: String,
+    /// `fr` or `en`: the language of explanations by default.
+    pub locale: String,
+    /// IANA name.
+    pub timezone: String,
+    /// ISO 3166-1 alpha-2, for telephone numbers written without country code. Default: from `locale` (fr → FR, en → GB).
+    pub country: String,
+    /// Sums are in this currency.
+    pub currency: Currency,
+    /// `rates: {GBP: [{from: 2011-01-01, rate: 1.17}]}`: one unit of the other currency in the workspace's, by start date.
+    pub rates: Vec<ExchangeRate>,
+}
+
+/// A dated rate of exchange into the workspace's currency.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ExchangeRate {
+    /// The other currency.
+    pub currency: Currency,
+    /// Valid from this instant until the next rate of the same currency.
+    pub from: Timestamp,
+    /// Units of the workspace's currency for one unit of the other.
+    pub rate: Decimal,
+}
+
+/// How a source speaks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceKind {
+    /// Browser tag or SDK.
+    Web,
+    /// Mobile SDK.
+    App,
+    /// Server-side SDK, till, back office.
+    Server,
+    /// Files; no write key, imported by an administrator.
+    File,
+}
+
+/// The vocabulary of a source's events.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Vocabulary {
+    /// Segment e-commerce specification.
+    Segment,
+    /// Google Analytics 4, translated.
+    Ga4,
+}
+
+/// Where events come from.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Source {
+    /// Its key.
+    pub key: String,
+    /// What it is.
+    pub kind: SourceKind,
+    /// The key that collection asks for; unique. None only for files.
+    pub write_key: Option<String>,
+    /// How its events are named.
+    pub vocabulary: Vocabulary,
+}
+
+/// How values of a namespace are normalised.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Normalizer {
+    /// Trim white space.
+    Trim,
+    /// Trim and lower-case.
+    Lowercase,
+    /// Trim, lower-case, must look like an address.
+    Email,
+    /// International form (+33612345678), the workspace's country by default.
+    E164,
+}
+
+/// One namespace of identifiers.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct NamespaceRule {
+    /// Its key: `user_id`, `email` …
+    pub key: String,
+    /// Different values that one person may have; a join that would break it is refused. Default 100.
+    pub limit: u32,
+    /// Default: `email` for `email`, `e164` for `phone`, else `trim`.
+    pub normalize: Normalizer,
+    /// Values that identify nobody; `*` stands for any characters.
+    pub block: Vec<String>,
+}
+
+/// What data may be used for.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Purpose {
+    /// Its key.
+    pub key: String,
+    /// Legal basis.
+    pub basis: Basis,
+    /// TCF purposes it stands for.
+    pub tcf: Vec<u8>,
+}
+
+/// A label in both languages of the house; a missing one falls back on the other, then on the key.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Label {
+    /// French.
+    pub fr: Option<String>,
+    /// English.
+    pub en: Option<String>,
+}
+
+/// A trait computed from events.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ComputedTrait {
+    /// Its key.
+    pub key: String,
+    /// What it is called.
+    pub label: Label,
+    /// How it is computed.
+    pub query: EventQuery,
+}
+
+/// A named set of people.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Segment {
+    /// Its key.
+    pub key: String,
+    /// What it is called.
+    pub label: Label,
+    /// Who is in it.
+    pub rule: Rule,
+}
+
+/// A secret: read from the environment at the moment of use, or written in the definition (never shown again).
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Secret {
+    /// `{env: NAME}`
+    Env(String),
+    /// The text itself.
+    Plain(String),
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Secret::Env(name) => write!(f, "Env({name})"),
+            Secret::Plain(_) => write!(f, "Plain(…)"),
+        }
+    }
+}
+
+/// A tool that receives people. The only connector so far is the webhook.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Destination {
+    /// Its key.
+    pub key: String,
+    /// `webhook`.
+    pub connector: String,
+    /// Where messages are posted.
+    pub url: String,
+    /// Signs them (Standard Webhooks); `whsec_<base64>` or any text of at least 16 bytes.
+    pub secret: Option<Secret>,
+    /// Allows loopback, private and link-local addresses.
+    pub allow_private: bool,
+    /// Requests at once, at most. Default 8.
+    pub concurrency: u32,
+}
+
+/// What happens to the members present when an activation starts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Initial {
+    /// They are sent.
+    Send,
+    /// They are not; only those who enter later.
+    Skip,
+}
+
+/// Keeps a destination in step with a segment, for a purpose and a channel.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Activation {
+    /// Its key.
+    pub key: String,
+    /// Segment key.
+    pub segment: String,
+    /// Destination key.
+    pub destination: String,
+    /// Purpose key.
+    pub purpose: String,
+    /// Channel.
+    pub channel: Channel,
+    /// Members present at the start. Default skip.
+    pub initial: Initial,
+    /// Field → where its value comes from, in the order written.
+    pub map: Vec<(String, FieldPath)>,
+}
+
+/// Where a mapped field comes from.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum FieldPath {
+    /// `identifiers.NAMESPACE`
+    Identifier(String),
+    /// `traits.PATH`
+    Trait(String),
+    /// `computed.KEY`
+    Computed(String),
+}
+
+impl Workspace {
+    /// Source by write key.
+    pub fn source_by_write_key(&self, write_key: &str) -> Option<&Source> {
+        self.sources.iter().find(|source| source.write_key.as_deref() == Some(write_key))
+    }
+
+    /// Source by key.
+    pub fn source(&self, key: &str) -> Option<&Source> {
+        self.sources.iter().find(|source| source.key == key)
+    }
+
+    /// Namespace rule and its rank of trust (0: most trusted).
+    pub fn namespace(&self, key: &str) -> Option<(usize, &NamespaceRule)> {
+        self.identifiers.iter().enumerate().find(|(_, rule)| rule.key == key)
+    }
+
+    /// Purpose by key.
+    pub fn purpose(&self, key: &str) -> Option<&Purpose> {
+        self.purposes.iter().find(|purpose| purpose.key == key)
+    }
+
+    /// Computed trait by key.
+    pub fn computed(&self, key: &str) -> Option<&ComputedTrait> {
+        self.traits.iter().find(|computed| computed.key == key)
+    }
+
+    /// Segment by key.
+    pub fn segment(&self, key: &str) -> Option<&Segment> {
+        self.segments.iter().find(|segment| segment.key == key)
+    }
+
+    /// Destination by key.
+    pub fn destination(&self, key: &str) -> Option<&Destination> {
+        self.destinations.iter().find(|destination| destination.key == key)
+    }
+
+    /// Activation by key.
+    pub fn activation(&self, key: &str) -> Option<&Activation> {
+        self.activations.iter().find(|activation| activation.key == key)
+    }
+}

@@ -1,0 +1,12 @@
+//! The fold: what is known about one person, as parts that merge.
+//!
+//! Architecture invariant: a pure function of the person's events and the definitions; reads no clock, knows no storage.
+//! `merge(fold(A), fold(B)) = fold(A ∪ B)` for what [`Known`] holds (property test in `tests/merge.rs`).
+
+mod fields;
+mod person;
+mod view;
+
+pub use fields::{Fields, fields};
+pub use person::{Activated, Held, Known, Person, Seen, TRAITS_MAX, TraitValue, Transition};
+pub use view::{consents_json, profile_json};

@@ -1,0 +1,241 @@
+//! Collection: compatible with Segment's HTTP API.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{MatchedPath, Path, Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use jumelle_collect::{Decoded, Limits, Rejected, decode_batch, decode_single};
+use jumelle_engine::Draft;
+use jumelle_model::event::EventKind;
+use jumelle_model::time::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::auth::basic_user;
+use crate::{App, Problem};
+
+/// Bytes of a rejected body that quarantine keeps.
+const QUARANTINED_BYTES_MAX: usize = 64 * 1024;
+
+/// A transparent GIF of one pixel.
+const PIXEL: &[u8] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\x00\x00\x00!\xf9\x04\x01\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;";
+
+/// `POST /v1/batch`, `/v1/b`, `/v1/import`.
+pub async fn batch(State(app): State<App>, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
+    let body = read(&app, body).await?;
+    let limits = app.collect_limits();
+    let decoded = decode_batch(&body, &limits, Timestamp::now(), &mut make_message_id);
+    store(&app, &headers, decoded, None).await
+}
+
+/// `POST /v1/track` … and their short forms.
+pub async fn single(State(app): State<App>, path: MatchedPath, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
+    let call = path.as_str().rsplit('/').next().unwrap_or_default();
+    let kind = kind_of(call).ok_or_else(|| Problem::not_found(format!("{call} is no call of the tracking API")))?;
+    let body = read(&app, body).await?;
+    let limits = app.collect_limits();
+    let decoded = decode_single(&body, Some(kind), &limits, Timestamp::now(), &mut make_message_id);
+    store(&app, &headers, decoded, None).await
+}
+
+fn kind_of(call: &str) -> Option<EventKind> {
+    EventKind::parse(call).or(match call {
+        "t" => Some(EventKind::Track),
+        "i" => Some(EventKind::Identify),
+        "p" => Some(EventKind::Page),
+        "s" => Some(EventKind::Screen),
+        "g" => Some(EventKind::Group),
+        "a" => Some(EventKind::Alias),
+        _ => None,
+    })
+}
+
+/// What the pixel may carry.
+#[derive(Deserialize)]
+pub struct PixelQuery {
+    data: String,
+    #[serde(rename = "writeKey")]
+    write_key: Option<String>,
+}
+
+/// `GET /v1/pixel/{kind}?data=BASE64`: answers with the image even when the event is refused, so that no page shows a broken one.
+pub async fn pixel(
+    State(app): State<App>,
+    Path(kind): Path<String>,
+    Query(query): Query<PixelQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let kind = kind_of(&kind).ok_or_else(|| Problem::not_found(format!("{kind} is no call of the tracking API")))?;
+    let padded = query.data.trim_end_matches('=');
+    let bytes = base64::engine::general_purpose::STANDARD_NO_PAD
+        .decode(padded)
+        .or_else(|_| base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(padded));
+    let decoded = match bytes.ok().and_then(|bytes| String::from_utf8(bytes).ok()) {
+        Some(body) => decode_single(&body, Some(kind), &app.collect_limits(), Timestamp::now(), &mut make_message_id),
+        None => Err(Rejected {
+            index: 0,
+            field: "data".into(),
+            rule: "not_base64",
+            message: "data is the event's JSON in base64".into(),
+            body: query.data.clone(),
+        }),
+    };
+    match store(&app, &headers, decoded, query.write_key).await {
+        Err(problem) if problem.is_final() => {}
+        Err(problem) => return Err(problem),
+        Ok(_) => {}
+    }
+    Ok(([(header::CONTENT_TYPE, "image/gif"), (header::CACHE_CONTROL, "no-store")], PIXEL).into_response())
+}
+
+/// `GET /v1/projects/{write_key}/settings`: what Segment's browser SDK asks for at its start.
+pub async fn settings(State(app): State<App>, Path(write_key): Path<String>) -> Result<Json<Value>, Problem> {
+    if app.engine.shared().definitions().workspace.source_by_write_key(&write_key).is_none() {
+        return Err(Problem::not_found("no source has this write key"));
+    }
+    Ok(Json(json!({
+        "integrations": {"Segment.io": {"apiKey": write_key, "unbundledIntegrations": [], "addBundledMetadata": true, "versionSettings": {"version": "4.4.7", "componentTypes": ["browser"]}}},
+        "plan": {"track": {"__default": {"enabled": true, "integrations": {}}}, "identify": {"__default": {"enabled": true}}, "group": {"__default": {"enabled": true}}},
+        "edgeFunction": {}, "analyticsNextEnabled": true, "middlewareSettings": {}, "enabledMiddleware": {}, "metrics": {"sampleRate": 0}, "legacyVideoPluginsEnabled": false, "remotePlugins": []
+    })))
+}
+
+async fn read(app: &App, body: Body) -> Result<String, Problem> {
+    let limit = app.limits.batch_bytes;
+    let bytes = axum::body::to_bytes(body, limit).await.map_err(|error| {
+        let error: axum::BoxError = error.into();
+        let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error.as_ref());
+        while let Some(inner) = source {
+            if inner.to_string().contains("length limit") {
+                metrics::counter!("jumelle_rejected_events_total", "rule" => "body_too_large").increment(1);
+                return Problem::new(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    "the body is too large",
+                    format!("a body has {limit} bytes at most after decompression; send smaller batches"),
+                )
+                .with("rule", "body_too_large");
+            }
+            source = inner.source();
+        }
+        metrics::counter!("jumelle_rejected_events_total", "rule" => "unreadable_body").increment(1);
+        Problem::bad_request(format!("the body could not be read (is its Content-Encoding right?): {error}"))
+            .with("rule", "unreadable_body")
+    })?;
+    String::from_utf8(bytes.into()).map_err(|_| {
+        metrics::counter!("jumelle_rejected_events_total", "rule" => "not_utf8").increment(1);
+        Problem::bad_request("the body is not UTF-8").with("rule", "not_utf8")
+    })
+}
+
+async fn store(
+    app: &App,
+    headers: &HeaderMap,
+    decoded: Result<Decoded, Rejected>,
+    query_key: Option<String>,
+) -> Result<Response, Problem> {
+    let in_body = decoded.as_ref().ok().and_then(|decoded| decoded.write_key.clone());
+    let Some(write_key) = basic_user(headers).or(query_key).or(in_body) else {
+        metrics::counter!("jumelle_unauthorized_total", "what" => "write_key").increment(1);
+        // A body that is not JSON may have had a key in it; say what is wrong with the body, which is of more use.
+        return Err(match decoded {
+            Err(rejected) => count_and_refuse(&rejected),
+            Ok(_) => Problem::unauthorized(
+                "send the source's write key by HTTP Basic authentication (as the user name) or as writeKey in the body",
+            ),
+        });
+    };
+    let definitions = app.engine.shared().definitions();
+    let Some(source) = definitions.workspace.source_by_write_key(&write_key) else {
+        metrics::counter!("jumelle_unauthorized_total", "what" => "write_key").increment(1);
+        return Err(Problem::unauthorized("no source of this workspace has this write key").with("rule", "wrong_write_key"));
+    };
+    let source: Arc<str> = source.key.as_str().into();
+    let (decoded, whole) = match decoded {
+        Ok(decoded) => (decoded, None),
+        Err(rejected) => (Decoded { rejected: vec![rejected.clone()], ..Decoded::default() }, Some(rejected)),
+    };
+    let answer = submit(app, &source, decoded).await?;
+    if let Some(rejected) = whole {
+        return Err(count_and_refuse(&rejected).with("rejected", answer.rejected));
+    }
+    if answer.accepted == 0 && answer.duplicates == 0 && !answer.rejected.is_empty() {
+        let first = answer.rejected[0].clone();
+        let detail = first["message"].as_str().unwrap_or_default().to_owned();
+        let mut problem = Problem::bad_request(detail).with("rejected", answer.rejected);
+        for member in ["field", "rule"] {
+            problem = problem.with(member, first[member].clone());
+        }
+        return Err(problem);
+    }
+    Ok(Json(json!({
+        "success": true, "accepted": answer.accepted, "duplicates": answer.duplicates, "rejected": answer.rejected,
+    }))
+    .into_response())
+}
+
+fn count_and_refuse(rejected: &Rejected) -> Problem {
+    Problem::bad_request(rejected.message.clone()).with("field", rejected.field.clone()).with("rule", rejected.rule)
+}
+
+/// What was stored of a request.
+pub(crate) struct Answer {
+    pub(crate) accepted: usize,
+    pub(crate) duplicates: usize,
+    pub(crate) rejected: Vec<Value>,
+}
+
+/// Commits what was decoded: events and, in the same durable step, what was not understood.
+pub(crate) async fn submit(app: &App, source: &Arc<str>, decoded: Decoded) -> Result<Answer, Problem> {
+    let wait_processed = decoded.collected.iter().any(|event| event.has_consents);
+    let collected = decoded.collected.len();
+    let mut drafts: Vec<Draft> =
+        decoded.collected.into_iter().map(|event| Draft::Event { source: source.clone(), event }).collect();
+    let mut rejected = Vec::with_capacity(decoded.rejected.len());
+    for mut one in decoded.rejected {
+        metrics::counter!("jumelle_rejected_events_total", "rule" => one.rule).increment(1);
+        let id = quarantine_id(&one);
+        rejected.push(json!({
+            "index": one.index, "field": one.field, "rule": one.rule, "message": one.message, "quarantine": format!("q_{id:016x}"),
+        }));
+        truncate(&mut one.body, QUARANTINED_BYTES_MAX);
+        drafts.push(Draft::Quarantined { id, source: source.clone(), rejected: one });
+    }
+    let receipt = app.engine.intake().submit(drafts, wait_processed).await?;
+    Ok(Answer { accepted: collected - receipt.duplicates, duplicates: receipt.duplicates, rejected })
+}
+
+/// The same content rejected for the same reason is the same item, however often it is sent again.
+fn quarantine_id(rejected: &Rejected) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(format!("{}\0{}\0{}", rejected.field, rejected.rule, rejected.body).as_bytes())
+}
+
+fn truncate(text: &mut String, bytes: usize) {
+    if text.len() > bytes {
+        let mut end = bytes;
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        text.truncate(end);
+    }
+}
+
+/// An id for an event that came without one.
+pub(crate) fn make_message_id() -> String {
+    format!("made-{:032x}", rand::random::<u128>())
+}
+
+impl App {
+    /// Bounds of collection with the purposes that are declared now.
+    pub(crate) fn collect_limits(&self) -> Limits {
+        let definitions = self.engine.shared().definitions();
+        Limits {
+            event_bytes: self.limits.event_bytes,
+            purposes: definitions.workspace.purposes.iter().map(|purpose| purpose.key.clone()).collect(),
+            ..Limits::default()
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Definitions: the whole workspace, or one of them, in the shapes of `workspace.yaml`.
+
+use std::sync::atomic::Ordering;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use jumelle_model::Workspace;
+use jumelle_model::workspace::Difference;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::{App, Problem};
+
+/// `?dry_run=true`
+#[derive(Deserialize)]
+pub struct ApplyQuery {
+    #[serde(default)]
+    dry_run: bool,
+}
+
+const COLLECTIONS: [&str; 7] = ["sources", "identifiers", "purposes", "traits", "segments", "destinations", "activations"];
+
+/// `GET /v1/workspace`: secrets are not shown.
+pub async fn whole(State(app): State<App>) -> Json<Value> {
+    let definitions = app.engine.shared().definitions();
+    let mut whole = serde_json::Map::new();
+    whole.insert("workspace".into(), json!(definitions.workspace.settings));
+    for collection in COLLECTIONS {
+        let items: serde_json::Map<String, Value> = keys(&definitions.workspace, collection)
+            .into_iter()
+            .filter_map(|key| definitions.workspace.definition_json(collection, &key).map(|json| (key, json)))
+            .collect();
+        whole.insert(collection.into(), Value::Object(items));
+    }
+    Json(Value::Object(whole))
+}
+
+/// `PUT /v1/workspace` with the text of a `workspace.yaml`: validated whole, applied whole or not at all.
+pub async fn apply(State(app): State<App>, Query(query): Query<ApplyQuery>, body: String) -> Result<Json<Value>, Problem> {
+    let workspace = Workspace::parse(&body)?;
+    take(&app, workspace, query.dry_run).await
+}
+
+async fn take(app: &App, workspace: Workspace, dry_run: bool) -> Result<Json<Value>, Problem> {
+    let before = app.engine.shared().definitions();
+    let difference = Difference::between(&before.workspace, &workspace);
+    let applied = !dry_run && !difference.changes.is_empty();
+    if applied {
+        app.engine.apply(&workspace).await?;
+    }
+    Ok(Json(json!({"applied": applied, "changes": difference.changes, "text": difference.to_string()})))
+}
+
+/// `GET /v1/{collection}`
+pub async fn list(State(app): State<App>, Path(collection): Path<String>) -> Result<Json<Value>, Problem> {
+    known(&collection)?;
+    let definitions = app.engine.shared().definitions();
+    let items: Vec<Value> =
+        keys(&definitions.workspace, &collection).iter().filter_map(|key| item(&app, &collection, key)).collect();
+    Ok(Json(json!({"items": items, "next": null})))
+}
+
+/// `GET /v1/{collection}/{key}`
+pub async fn one(State(app): State<App>, Path((collection, key)): Path<(String, String)>) -> Result<Json<Value>, Problem> {
+    known(&collection)?;
+    item(&app, &collection, &key).map(Json).ok_or_else(|| Problem::not_found(format!("{collection} has no {key:?}")))
+}
+
+/// `PUT /v1/{collection}/{key}`
+pub async fn put(
+    State(app): State<App>,
+    Path((collection, key)): Path<(String, String)>,
+    Query(query): Query<ApplyQuery>,
+    body: String,
+) -> Result<Json<Value>, Problem> {
+    known(&collection)?;
+    let workspace = app.engine.shared().definitions().workspace.replace(&collection, &key, Some(&body))?;
+    take(&app, workspace, query.dry_run).await
+}
+
+/// `DELETE /v1/{collection}/{key}`: refused while another definition names it.
+pub async fn delete(State(app): State<App>, Path((collection, key)): Path<(String, String)>) -> Result<Json<Value>, Problem> {
+    known(&collection)?;
+    let before = app.engine.shared().definitions();
+    if before.workspace.definition_json(&collection, &key).is_none() {
+        return Err(Problem::not_found(format!("{collection} has no {key:?}")));
+    }
+    let workspace = before.workspace.replace(&collection, &key, None)?;
+    take(&app, workspace, false).await
+}
+
+fn known(collection: &str) -> Result<(), Problem> {
+    if COLLECTIONS.contains(&collection) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        StatusCode::NOT_FOUND,
+        "there is no such collection",
+        format!("{collection:?} is not one of {}", COLLECTIONS.join(", ")),
+    ))
+}
+
+fn keys(workspace: &Workspace, collection: &str) -> Vec<String> {
+    let keys = |items: Vec<&String>| items.into_iter().cloned().collect();
+    match collection {
+        "sources" => keys(workspace.sources.iter().map(|item| &item.key).collect()),
+        "identifiers" => keys(workspace.identifiers.iter().map(|item| &item.key).collect()),
+        "purposes" => keys(workspace.purposes.iter().map(|item| &item.key).collect()),
+        "traits" => keys(workspace.traits.iter().map(|item| &item.key).collect()),
+        "segments" => keys(workspace.segments.iter().map(|item| &item.key).collect()),
+        "destinations" => keys(workspace.destinations.iter().map(|item| &item.key).collect()),
+        "activations" => keys(workspace.activations.iter().map(|item| &item.key).collect()),
+        _ => Vec::new(),
+    }
+}
+
+/// A definition with what the engine knows of it: a segment's count and status, a destination's circuit and queue.
+fn item(app: &App, collection: &str, key: &str) -> Option<Value> {
+    let shared = app.engine.shared();
+    let definitions = shared.definitions();
+    let mut item = json!({"key": key, "definition": definitions.workspace.definition_json(collection, key)?});
+    match collection {
+        "segments" => {
+            item["count"] = shared.counts.read().get(key).copied().unwrap_or(0).into();
+            item["updated_at"] = json!(definitions.at);
+            item["status"] = if shared.computing.load(Ordering::Acquire) { "computing".into() } else { "ready".into() };
+        }
+        "destinations" => {
+            let status = app.engine.dispatcher().status().into_iter().find(|status| status.key == key);
+            item["status"] = json!(status);
+        }
+        _ => {}
+    }
+    Some(item)
+}

@@ -1,0 +1,67 @@
+//! Files, as `jumelle import` sends them: batches of events of a file source, with how far the import has come.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use jumelle_collect::decode_batch;
+use jumelle_engine::Draft;
+use jumelle_model::time::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::collect::make_message_id;
+use crate::{App, Problem};
+
+/// `?import=ID&events=N&done=BOOL`
+#[derive(Deserialize)]
+pub struct RowsQuery {
+    import: String,
+    events: u64,
+    #[serde(default)]
+    done: bool,
+}
+
+/// `POST /v1/imports/{source}`: a batch as for collection. What is not understood goes to quarantine.
+pub async fn rows(
+    State(app): State<App>,
+    Path(source): Path<String>,
+    Query(query): Query<RowsQuery>,
+    body: String,
+) -> Result<Json<Value>, Problem> {
+    let source = known(&app, &source)?;
+    let decoded = decode_batch(&body, &app.collect_limits(), Timestamp::now(), &mut make_message_id)
+        .map_err(|rejected| Problem::bad_request(rejected.message).with("rule", rejected.rule))?;
+    let mut drafts: Vec<Draft> = Vec::with_capacity(decoded.collected.len() + 1);
+    let count = decoded.collected.len();
+    drafts.extend(decoded.collected.into_iter().map(|event| Draft::Event { source: source.clone(), event }));
+    let rejected = json!(decoded.rejected);
+    for one in decoded.rejected {
+        metrics::counter!("jumelle_rejected_events_total", "rule" => one.rule).increment(1);
+        let id = xxhash_rust::xxh3::xxh3_64(format!("{}\0{}\0{}", one.field, one.rule, one.body).as_bytes());
+        drafts.push(Draft::Quarantined { id, source: source.clone(), rejected: one });
+    }
+    drafts.push(Draft::Import { id: query.import, events: query.events, done: query.done });
+    let receipt = app.engine.intake().submit(drafts, query.done).await?;
+    Ok(Json(json!({
+        "accepted": count - receipt.duplicates, "duplicates": receipt.duplicates, "rejected": rejected,
+    })))
+}
+
+/// `GET /v1/imports/{source}/{id}`: how far it has come.
+pub async fn progress(State(app): State<App>, Path((source, id)): Path<(String, String)>) -> Result<Json<Value>, Problem> {
+    known(&app, &source)?;
+    let progress = app.engine.shared().import(&id)?;
+    Ok(Json(progress.unwrap_or_else(|| json!({"events": 0, "done": false}))))
+}
+
+fn known(app: &App, source: &str) -> Result<Arc<str>, Problem> {
+    let definitions = app.engine.shared().definitions();
+    match definitions.workspace.source(source) {
+        Some(source) => Ok(source.key.as_str().into()),
+        None => {
+            let keys: Vec<&str> = definitions.workspace.sources.iter().map(|source| source.key.as_str()).collect();
+            Err(Problem::not_found(format!("there is no source {source:?}; there are {}", keys.join(", "))))
+        }
+    }
+}

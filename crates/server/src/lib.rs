@@ -1,0 +1,155 @@
+//! The HTTP API (DESIGN §6).
+//!
+//! Architecture invariant: no rule, no fold, no gate here; handlers translate between HTTP and the engine.
+
+mod auth;
+mod collect;
+mod consent;
+mod definitions;
+mod deliveries;
+mod export;
+mod imports;
+mod openapi;
+mod operations;
+mod problem;
+mod profiles;
+mod quarantine;
+mod segments;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware;
+use axum::routing::{get, post};
+use axum::serve::ListenerExt;
+use jumelle_collect::Limits;
+use jumelle_engine::Engine;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tower_http::cors::CorsLayer;
+use tower_http::decompression::RequestDecompressionLayer;
+
+pub use auth::{AdminToken, token_hash};
+pub use openapi::openapi;
+pub use operations::{METRICS, install_metrics};
+pub use problem::Problem;
+
+/// The calls of the tracking API and their short forms.
+const CALLS: [&str; 12] = ["track", "identify", "page", "screen", "group", "alias", "t", "i", "p", "s", "g", "a"];
+
+/// Bounds of the HTTP side.
+#[derive(Clone, Debug)]
+pub struct HttpLimits {
+    /// Bytes of a collection body after decompression. Default 500 KiB.
+    pub batch_bytes: usize,
+    /// Bytes of one event. Default 32 KiB.
+    pub event_bytes: usize,
+    /// Bytes of an administrative body. Default 4 MiB.
+    pub admin_bytes: usize,
+}
+
+impl Default for HttpLimits {
+    fn default() -> HttpLimits {
+        HttpLimits { batch_bytes: 500 * 1024, event_bytes: Limits::default().event_bytes, admin_bytes: 4 << 20 }
+    }
+}
+
+/// What handlers see.
+#[derive(Clone)]
+pub struct App {
+    engine: Arc<Engine>,
+    admin: AdminToken,
+    limits: Arc<HttpLimits>,
+    metrics: PrometheusHandle,
+}
+
+impl App {
+    /// An application over an engine.
+    pub fn new(engine: Arc<Engine>, admin: AdminToken, limits: HttpLimits, metrics: PrometheusHandle) -> App {
+        App { engine, admin, limits: Arc::new(limits), metrics }
+    }
+
+    /// All routes.
+    pub fn router(self) -> Router {
+        let calls = CALLS.iter().fold(Router::new(), |router, call| router.route(&format!("/v1/{call}"), post(collect::single)));
+        let collection = calls
+            .route("/v1/batch", post(collect::batch))
+            .route("/v1/b", post(collect::batch))
+            .route("/v1/import", post(collect::batch))
+            .route("/v1/pixel/{kind}", get(collect::pixel))
+            .route("/v1/projects/{write_key}/settings", get(collect::settings))
+            .layer(RequestDecompressionLayer::new())
+            .layer(CorsLayer::permissive().max_age(Duration::from_secs(3_600)));
+        let administration = Router::new()
+            .route("/v1/profiles", get(profiles::search))
+            .route("/v1/profiles/{id}", get(profiles::profile))
+            .route("/v1/profiles/{id}/events", get(profiles::events))
+            .route("/v1/profiles/{id}/segments", get(profiles::segments))
+            .route("/v1/profiles/{id}/consents", get(profiles::consents))
+            .route("/v1/profiles/{id}/deliveries", get(profiles::deliveries))
+            .route("/v1/profiles/{id}/explain", get(profiles::explain))
+            .route("/v1/workspace", get(definitions::whole).put(definitions::apply))
+            .route("/v1/segments/preview", post(segments::preview))
+            .route("/v1/segments/{key}/members", get(segments::members))
+            .route("/v1/consents", post(consent::record))
+            .route("/v1/privacy/erase", post(consent::erase))
+            .route("/v1/quarantine", get(quarantine::list))
+            .route("/v1/quarantine/{id}", axum::routing::delete(quarantine::delete).get(quarantine::one))
+            .route("/v1/quarantine/{id}/retry", post(quarantine::retry))
+            .route("/v1/deliveries", get(deliveries::list))
+            .route("/v1/deliveries/{id}", get(deliveries::one))
+            .route("/v1/deliveries/{id}/retry", post(deliveries::retry))
+            .route("/v1/destinations/{key}/retry", post(deliveries::retry_destination))
+            .route("/v1/export/{what}", get(export::export))
+            .route("/v1/imports/{source}", post(imports::rows))
+            .route("/v1/imports/{source}/{id}", get(imports::progress))
+            .route("/v1/{collection}", get(definitions::list))
+            .route("/v1/{collection}/{key}", get(definitions::one).put(definitions::put).delete(definitions::delete))
+            .layer(DefaultBodyLimit::max(self.limits.admin_bytes))
+            .route_layer(middleware::from_fn_with_state(self.clone(), auth::require_admin));
+        let operations = Router::new()
+            .route("/healthz", get(operations::healthz))
+            .route("/readyz", get(operations::readyz))
+            .route("/metrics", get(operations::metrics))
+            .route("/openapi.json", get(operations::openapi_json))
+            .route("/", get(operations::index))
+            .merge(utoipa_swagger_ui::SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::new(["/openapi.json"])));
+        Router::new()
+            .merge(collection)
+            .merge(administration)
+            .merge(operations)
+            .fallback(operations::not_found)
+            .layer(middleware::from_fn(operations::log_requests))
+            .layer(tower_http::catch_panic::CatchPanicLayer::custom(operations::panicked))
+            .with_state(self)
+    }
+
+    /// Serves until `stop` resolves, then lets requests under way finish (10 s at most).
+    pub async fn serve(
+        self,
+        listener: tokio::net::TcpListener,
+        stop: impl Future<Output = ()> + Send + 'static,
+    ) -> std::io::Result<()> {
+        let listener = listener.tap_io(|stream| {
+            // Without it a small answer may wait for the client's acknowledgement of the last one.
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "no TCP_NODELAY on a connection");
+            }
+        });
+        let app = self.router().into_make_service_with_connect_info::<SocketAddr>();
+        let (stopping, stopped) = tokio::sync::oneshot::channel();
+        let server = axum::serve(listener, app).with_graceful_shutdown(async move {
+            stop.await;
+            // The receiver is held by this very function.
+            let _ = stopping.send(());
+        });
+        tokio::select! {
+            served = server.into_future() => served,
+            () = async { let _ = stopped.await; tokio::time::sleep(Duration::from_secs(10)).await } => Ok(()),
+        }
+    }
+}
+
+use std::future::IntoFuture;

@@ -1,0 +1,137 @@
+//! Health, metrics, logs.
+
+use std::any::Any;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use axum::Json;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{Html, IntoResponse, Response};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use serde_json::{Value, json};
+
+use crate::{App, Problem};
+
+/// Names of the metrics and what they say.
+pub const METRICS: [(&str, &str); 20] = [
+    ("jumelle_stored_events_total", "Events durably in the history"),
+    ("jumelle_processed_events_total", "Events identified, folded, evaluated and gated"),
+    ("jumelle_duplicate_events_total", "Events whose message id was known"),
+    ("jumelle_rejected_events_total", "Events put in quarantine, by rule"),
+    ("jumelle_unauthorized_total", "Calls without a valid key or token"),
+    ("jumelle_unidentified_events_total", "Stored events that name nobody"),
+    ("jumelle_ignored_identifiers_total", "Values not taken as identifiers, by namespace"),
+    ("jumelle_people_created_total", "People seen for the first time"),
+    ("jumelle_joins_total", "People found to be one"),
+    ("jumelle_refused_joins_total", "Joins refused by a limit, by namespace"),
+    ("jumelle_choices_total", "Consents recorded, by state"),
+    ("jumelle_unusable_consents_total", "Consents for an address that is not one"),
+    ("jumelle_segment_transitions_total", "Entries and exits, by direction"),
+    ("jumelle_deliveries_total", "Deliveries, by destination and state"),
+    ("jumelle_erasures_total", "People erased"),
+    ("jumelle_history_bytes_total", "Bytes appended to the history"),
+    ("jumelle_commit_seconds", "Duration of a durable commit"),
+    ("jumelle_flush_seconds", "Duration of writing the tables behind"),
+    ("jumelle_request_seconds", "Duration of an HTTP request, by route and status"),
+    ("jumelle_lag_entries", "Entries of the history that are not folded yet"),
+];
+
+/// Installs the recorder of this process; `Err` if there is one already.
+pub fn install_metrics() -> Result<PrometheusHandle, String> {
+    let handle = PrometheusBuilder::new()
+        .set_buckets(&[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5])
+        .map_err(|error| error.to_string())?
+        .install_recorder()
+        .map_err(|error| error.to_string())?;
+    for (name, help) in METRICS {
+        match name {
+            name if name.ends_with("_total") => metrics::describe_counter!(name, help),
+            name if name.ends_with("_seconds") => metrics::describe_histogram!(name, help),
+            name => metrics::describe_gauge!(name, help),
+        }
+    }
+    for name in ["jumelle_stored_events_total", "jumelle_processed_events_total", "jumelle_duplicate_events_total"] {
+        metrics::counter!(name).absolute(0);
+    }
+    Ok(handle)
+}
+
+/// The process runs.
+pub(crate) async fn healthz() -> Json<Value> {
+    Json(json!({"status": "ok"}))
+}
+
+/// It takes events and folds them.
+pub(crate) async fn readyz(State(app): State<App>) -> Response {
+    let shared = app.engine.shared();
+    if shared.stopped.load(Ordering::Acquire) || app.engine.intake().has_failed() {
+        return Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "not ready",
+            "the engine has stopped on a storage error; see the log",
+        )
+        .into_response();
+    }
+    let (end, _) = shared.history.end().unwrap_or_default();
+    let computing = shared.computing.load(Ordering::Acquire);
+    Json(json!({"status": "ready", "lag_entries": end.0.saturating_sub(shared.position().0), "computing": computing}))
+        .into_response()
+}
+
+/// Prometheus text.
+pub(crate) async fn metrics(State(app): State<App>) -> Response {
+    let shared = app.engine.shared();
+    let (end, _) = shared.history.end().unwrap_or_default();
+    metrics::gauge!("jumelle_lag_entries").set(end.0.saturating_sub(shared.position().0) as f64);
+    metrics::gauge!("jumelle_intake_queue").set(app.engine.intake().waiting() as f64);
+    metrics::gauge!("jumelle_people_cached").set(shared.people.cached() as f64);
+    metrics::gauge!("jumelle_history_disk_bytes").set(shared.history.disk_bytes() as f64);
+    metrics::gauge!("jumelle_tables_disk_bytes").set(shared.behind.tables.disk_bytes() as f64);
+    app.metrics.run_upkeep();
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], app.metrics.render()).into_response()
+}
+
+pub(crate) async fn openapi_json() -> Json<Value> {
+    Json(crate::openapi())
+}
+
+/// Until the console is there: where to go.
+pub(crate) async fn index() -> Html<&'static str> {
+    Html(include_str!("index.html"))
+}
+
+pub(crate) async fn not_found(request: Request) -> Problem {
+    Problem::not_found(format!("{} {} is no path of this API; see /docs", request.method(), request.uri().path()))
+}
+
+pub(crate) fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
+    // The panic hook has logged where; what it said may hold personal data and stays in the house.
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error", "this should not happen; the log says where")
+        .into_response()
+}
+
+/// One line per request with an id, no query and no path values: they may hold personal data.
+pub(crate) async fn log_requests(request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let id = format!("{:016x}", rand::random::<u64>());
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().map_or("unmatched".to_owned(), |path| path.as_str().to_owned());
+    let mut response = next.run(request).await;
+    let status = response.status();
+    let seconds = started.elapsed().as_secs_f64();
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert("x-request-id", value);
+    }
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    metrics::histogram!("jumelle_request_seconds", "route" => route.clone(), "status" => status.as_str().to_owned())
+        .record(seconds);
+    let milliseconds = seconds * 1_000.0;
+    if status.is_server_error() {
+        tracing::error!(request_id = %id, %method, route, status = status.as_u16(), milliseconds, "request failed");
+    } else {
+        tracing::debug!(request_id = %id, %method, route, status = status.as_u16(), milliseconds, "request");
+    }
+    response
+}

@@ -1,0 +1,195 @@
+//! The append-only history: one block per commit, one synced write per block.
+
+use std::path::Path;
+
+use fjall::{Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode};
+use jumelle_model::ids::Position;
+use jumelle_model::time::Timestamp;
+
+use crate::block::Block;
+use crate::{Result, StoreError};
+
+/// Number of the on-disk format of a data directory.
+pub const FORMAT: u32 = 1;
+
+/// What a directory was made with; it does not change afterwards.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HistorySettings {
+    /// Time moves with the received events (`--clock events`) instead of the wall.
+    pub clock_follows_events: bool,
+}
+
+/// The history of one workspace.
+pub struct History {
+    database: fjall::Database,
+    blocks: Keyspace,
+    fingerprints: Keyspace,
+    meta: Keyspace,
+}
+
+impl History {
+    /// Opens or makes the history in `directory`.
+    pub fn open(directory: &Path, settings: HistorySettings) -> Result<History> {
+        let database = crate::open_database(&directory.join("history"), 16 << 20, 512 << 20)?;
+        let blocks = database
+            .keyspace("blocks", || KeyspaceCreateOptions::default().with_kv_separation(Some(KvSeparationOptions::default())))?;
+        let fingerprints = database.keyspace("fingerprints", KeyspaceCreateOptions::default)?;
+        let meta = database.keyspace("meta", KeyspaceCreateOptions::default)?;
+        let clock: &[u8] = if settings.clock_follows_events { b"events" } else { b"wall" };
+        match meta.get("format")? {
+            None => {
+                let mut batch = database.batch().durability(Some(PersistMode::SyncAll));
+                batch.insert(&meta, "format", FORMAT.to_le_bytes());
+                batch.insert(&meta, "clock", clock);
+                batch.commit()?;
+            }
+            Some(found) => {
+                let found = u32::from_le_bytes(found.as_ref().try_into().unwrap_or_default());
+                if found > FORMAT {
+                    return Err(StoreError::TooNew { found, known: FORMAT });
+                }
+                let made_with = meta.get("clock")?.unwrap_or_default();
+                if made_with.as_ref() != clock {
+                    let name = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+                    return Err(StoreError::OtherClock { found: name(&made_with), asked: name(clock) });
+                }
+            }
+        }
+        Ok(History { database, blocks, fingerprints, meta })
+    }
+
+    /// What an existing directory was made with; `None` if it is new.
+    pub fn settings_of(directory: &Path) -> Result<Option<HistorySettings>> {
+        if !directory.join("history").exists() {
+            return Ok(None);
+        }
+        let database = crate::open_database(&directory.join("history"), 1 << 20, 512 << 20)?;
+        let meta = database.keyspace("meta", KeyspaceCreateOptions::default)?;
+        Ok(meta.get("clock")?.map(|clock| HistorySettings { clock_follows_events: clock.as_ref() == b"events" }))
+    }
+
+    /// Appends one block and syncs it: when this returns, the block survives a power cut.
+    ///
+    /// `fingerprints`: one per entry, 0 for entries that are not events, so that the window of known message ids can be rebuilt
+    /// at start without reading the blocks.
+    // Invariant: an acknowledged block is on disk before its position is published.
+    pub fn append(&self, first: Position, stored: &[u8], received: Timestamp, fingerprints: &[u64]) -> Result<()> {
+        let mut index = Vec::with_capacity(8 + fingerprints.len() * 8);
+        index.extend_from_slice(&received.0.to_le_bytes());
+        for fingerprint in fingerprints {
+            index.extend_from_slice(&fingerprint.to_le_bytes());
+        }
+        let key = first.0.to_be_bytes();
+        let mut batch = self.database.batch().durability(Some(PersistMode::SyncData));
+        batch.insert(&self.blocks, key, stored);
+        batch.insert(&self.fingerprints, key, index);
+        Ok(batch.commit()?)
+    }
+
+    /// Puts another block in the place of one, for erasure. The number of entries must be the same.
+    pub fn replace(&self, block: &Block) -> Result<()> {
+        let mut batch = self.database.batch().durability(Some(PersistMode::SyncData));
+        batch.insert(&self.blocks, block.first.0.to_be_bytes(), block.encode());
+        Ok(batch.commit()?)
+    }
+
+    /// Makes the storage engine drop what [`History::replace`] has overwritten.
+    pub fn compact(&self) -> Result<()> {
+        self.blocks.rotate_memtable_and_wait()?;
+        Ok(self.blocks.major_compact()?)
+    }
+
+    /// The position after the last entry, and the arrival of the last block.
+    pub fn end(&self) -> Result<(Position, Timestamp)> {
+        let Some(guard) = self.fingerprints.last_key_value() else { return Ok((Position(0), Timestamp::MIN)) };
+        let (key, index) = guard.into_inner()?;
+        let first = position_of(&key);
+        let (received, fingerprints) = split_index(first, &index)?;
+        Ok((Position(first.0 + fingerprints.len() as u64 / 8), received))
+    }
+
+    /// The blocks from the one that holds `from`, in order.
+    pub fn blocks(&self, from: Position) -> impl Iterator<Item = Result<Block>> + use<> {
+        let start = self.start_of_block(from).unwrap_or(from);
+        self.blocks.range(start.0.to_be_bytes()..).map(|guard| {
+            let (key, stored) = guard.into_inner()?;
+            Block::decode(position_of(&key), &stored)
+        })
+    }
+
+    /// The block that holds a position.
+    pub fn block_of(&self, position: Position) -> Result<Option<Block>> {
+        match self.blocks.range(..=position.0.to_be_bytes()).next_back() {
+            None => Ok(None),
+            Some(guard) => {
+                let (key, stored) = guard.into_inner()?;
+                let block = Block::decode(position_of(&key), &stored)?;
+                Ok((position < block.end()).then_some(block))
+            }
+        }
+    }
+
+    fn start_of_block(&self, position: Position) -> Option<Position> {
+        let guard = self.blocks.range(..=position.0.to_be_bytes()).next_back()?;
+        guard.key().ok().map(|key| position_of(&key))
+    }
+
+    /// Fingerprints of the blocks that arrived at or after an instant, with each entry's position, newest block first; stops
+    /// after `limit` fingerprints.
+    pub fn recent_fingerprints(&self, since: Timestamp, limit: usize) -> Result<Vec<(Position, Timestamp, Vec<u64>)>> {
+        let mut recent = Vec::new();
+        let mut taken = 0;
+        for guard in self.fingerprints.iter().rev() {
+            let (key, index) = guard.into_inner()?;
+            let first = position_of(&key);
+            let (received, bytes) = split_index(first, &index)?;
+            if received < since || taken >= limit {
+                break;
+            }
+            let fingerprints: Vec<u64> =
+                bytes.chunks_exact(8).map(|chunk| u64::from_le_bytes(chunk.try_into().unwrap_or_default())).collect();
+            taken += fingerprints.len();
+            recent.push((first, received, fingerprints));
+        }
+        Ok(recent)
+    }
+
+    /// Bytes on disk.
+    pub fn disk_bytes(&self) -> u64 {
+        self.database.disk_space().unwrap_or(0)
+    }
+
+    /// A random number made with the directory, for what must not be guessable from outside (message ids made here).
+    pub fn salt(&self, make: impl FnOnce() -> [u8; 16]) -> Result<[u8; 16]> {
+        if let Some(salt) = self.meta.get("salt")? {
+            return Ok(salt.as_ref().try_into().unwrap_or_default());
+        }
+        let salt = make();
+        let mut batch = self.database.batch().durability(Some(PersistMode::SyncAll));
+        batch.insert(&self.meta, "salt", salt);
+        batch.commit()?;
+        Ok(salt)
+    }
+
+    /// A small value beside the history that is not derived from it (hash of the first admin token).
+    pub fn get_meta(&self, key: &str) -> Result<Option<Vec<u8>>> {
+        Ok(self.meta.get(key)?.map(|value| value.to_vec()))
+    }
+
+    /// See [`History::get_meta`].
+    pub fn put_meta(&self, key: &str, value: &[u8]) -> Result<()> {
+        let mut batch = self.database.batch().durability(Some(PersistMode::SyncAll));
+        batch.insert(&self.meta, key, value);
+        Ok(batch.commit()?)
+    }
+}
+
+fn position_of(key: &[u8]) -> Position {
+    Position(u64::from_be_bytes(key.try_into().unwrap_or_default()))
+}
+
+fn split_index(first: Position, index: &[u8]) -> Result<(Timestamp, &[u8])> {
+    let damaged = || StoreError::Damaged { place: format!("fingerprints of block {}", first.0), what: "too short".into() };
+    let (received, fingerprints) = index.split_at_checked(8).ok_or_else(damaged)?;
+    Ok((Timestamp(i64::from_le_bytes(received.try_into().unwrap_or_default())), fingerprints))
+}

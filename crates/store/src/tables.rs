@@ -1,0 +1,188 @@
+//! What is derived from the history: written behind it, together with the position it reflects.
+
+use std::path::Path;
+
+use fjall::{Keyspace, KeyspaceCreateOptions, PersistMode};
+use jumelle_model::ids::Position;
+
+use crate::Result;
+
+/// The tables. Keys are byte strings that sort as the comment says.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Table {
+    /// Profile id (16 BE) → person.
+    People,
+    /// Identifier key (16 BE) → profile id.
+    Identifiers,
+    /// Absorbed profile id → surviving profile id.
+    Aliases,
+    /// Profile id, first position of the chunk (8 BE) → positions as differences.
+    Timeline,
+    /// Segment key, 0, profile id → member since.
+    Members,
+    /// Due instant (8 BE, sign flipped), profile id → nothing.
+    Timers,
+    /// Delivery id → delivery.
+    Deliveries,
+    /// Destination key, 0, position (8 BE), ordinal (4 BE) → delivery id, profile id; only what waits.
+    Queue,
+    /// Profile id, position, ordinal → delivery id.
+    DeliveriesOfPerson,
+    /// Quarantine id (8 BE) → item.
+    Quarantine,
+    /// Import id → progress.
+    Imports,
+    /// Names → definitions, position, clock, counts.
+    Meta,
+}
+
+impl Table {
+    /// All of them.
+    pub const ALL: [Table; 12] = [
+        Table::People,
+        Table::Identifiers,
+        Table::Aliases,
+        Table::Timeline,
+        Table::Members,
+        Table::Timers,
+        Table::Deliveries,
+        Table::Queue,
+        Table::DeliveriesOfPerson,
+        Table::Quarantine,
+        Table::Imports,
+        Table::Meta,
+    ];
+
+    /// Name on disk.
+    pub fn name(self) -> &'static str {
+        match self {
+            Table::People => "people",
+            Table::Identifiers => "identifiers",
+            Table::Aliases => "aliases",
+            Table::Timeline => "timeline",
+            Table::Members => "members",
+            Table::Timers => "timers",
+            Table::Deliveries => "deliveries",
+            Table::Queue => "queue",
+            Table::DeliveriesOfPerson => "deliveries_of_person",
+            Table::Quarantine => "quarantine",
+            Table::Imports => "imports",
+            Table::Meta => "meta",
+        }
+    }
+}
+
+/// The tables of one workspace.
+pub struct Tables {
+    database: fjall::Database,
+    keyspaces: Vec<Keyspace>,
+}
+
+/// Changes that are written together.
+pub struct TablesBatch<'a> {
+    tables: &'a Tables,
+    batch: fjall::OwnedWriteBatch,
+}
+
+impl Tables {
+    /// Opens or makes the tables in `directory/name` (`tables`, or another name while they are rebuilt).
+    pub fn open(directory: &Path, name: &str, cache_bytes: u64) -> Result<Tables> {
+        let database = crate::open_database(&directory.join(name), cache_bytes, 512 << 20)?;
+        let keyspaces = Table::ALL
+            .iter()
+            .map(|table| database.keyspace(table.name(), KeyspaceCreateOptions::default))
+            .collect::<std::result::Result<_, _>>()?;
+        Ok(Tables { database, keyspaces })
+    }
+
+    fn keyspace(&self, table: Table) -> &Keyspace {
+        // `Table::ALL` is in the order of the enum, and `open` made one keyspace for each.
+        &self.keyspaces[table as usize]
+    }
+
+    /// One row.
+    pub fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        Ok(self.keyspace(table).get(key)?.map(|value| value.to_vec()))
+    }
+
+    /// The rows whose keys begin with `prefix`, from `after` on (exclusive), in order.
+    pub fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+    ) -> impl DoubleEndedIterator<Item = Result<(Vec<u8>, Vec<u8>)>> + use<> {
+        let start = match after {
+            Some(after) => std::ops::Bound::Excluded(after.to_vec()),
+            None => std::ops::Bound::Included(prefix.to_vec()),
+        };
+        let mut end = prefix.to_vec();
+        while end.last() == Some(&u8::MAX) {
+            end.pop();
+        }
+        let end = match end.last_mut() {
+            Some(last) => {
+                *last += 1;
+                std::ops::Bound::Excluded(end)
+            }
+            None => std::ops::Bound::Unbounded,
+        };
+        self.keyspace(table).range((start, end)).map(|guard| {
+            let (key, value) = guard.into_inner()?;
+            Ok((key.to_vec(), value.to_vec()))
+        })
+    }
+
+    /// Begins a set of changes.
+    pub fn batch(&self) -> TablesBatch<'_> {
+        TablesBatch { tables: self, batch: self.database.batch() }
+    }
+
+    /// The position up to which the tables reflect the history.
+    pub fn position(&self) -> Result<Position> {
+        let stored = self.get(Table::Meta, b"position")?;
+        Ok(Position(stored.map_or(0, |bytes| u64::from_be_bytes(bytes.try_into().unwrap_or_default()))))
+    }
+
+    /// Makes everything written so far survive a power cut. Without it a crash only means more to catch up.
+    pub fn sync(&self) -> Result<()> {
+        Ok(self.database.persist(PersistMode::SyncAll)?)
+    }
+
+    /// Drops what was overwritten or removed.
+    pub fn compact(&self) -> Result<()> {
+        for keyspace in &self.keyspaces {
+            keyspace.rotate_memtable_and_wait()?;
+            keyspace.major_compact()?;
+        }
+        Ok(())
+    }
+
+    /// Bytes on disk.
+    pub fn disk_bytes(&self) -> u64 {
+        self.database.disk_space().unwrap_or(0)
+    }
+
+    /// Rows of a table, about.
+    pub fn approximate_len(&self, table: Table) -> usize {
+        self.keyspace(table).approximate_len()
+    }
+}
+
+impl TablesBatch<'_> {
+    /// Writes a row.
+    pub fn put(&mut self, table: Table, key: &[u8], value: &[u8]) {
+        self.batch.insert(self.tables.keyspace(table), key, value);
+    }
+
+    /// Removes a row.
+    pub fn remove(&mut self, table: Table, key: &[u8]) {
+        self.batch.remove(self.tables.keyspace(table), key);
+    }
+
+    /// Writes all of it, or nothing, with the position that it reflects.
+    pub fn commit(mut self, position: Position) -> Result<()> {
+        self.put(Table::Meta, b"position", &position.0.to_be_bytes());
+        Ok(self.batch.commit()?)
+    }
+}

@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+# Installs what is missing, and nothing else. `setup.sh run`: what building and running need.
+# `setup.sh test`: that, and what the tests need. Asks for root only when a Debian package is missing.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+NEXTEST_VERSION=0.9.143
+purpose=${1:-run}
+
+say() { printf '· %s\n' "$*" >&2; }
+fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+has() { command -v "$1" >/dev/null 2>&1; }
+
+[ "$purpose" = run ] || [ "$purpose" = test ] || fail "unknown purpose \"$purpose\"; write run or test"
+
+# Debian packages ---------------------------------------------------------------------------------------------------------
+packages=()
+# ring, zstd and mimalloc contain C, so a compiler and the C library's headers are needed.
+has cc || packages+=(gcc)
+[ -e /usr/include/stdio.h ] || packages+=(libc6-dev)
+[ -e /etc/ssl/certs/ca-certificates.crt ] || packages+=(ca-certificates)
+has curl || packages+=(curl)
+if [ "$purpose" = test ]; then
+  has python3 || packages+=(python3)
+  # `venv` is there but of no use without `ensurepip`, which Debian ships apart.
+  python3 -c 'import venv, ensurepip' >/dev/null 2>&1 || packages+=(python3-venv)
+fi
+if [ ${#packages[@]} -gt 0 ]; then
+  has apt-get || fail "these are missing and this is no Debian: ${packages[*]}; install them, then try again"
+  as_root=()
+  if [ "$(id -u)" != 0 ]; then
+    has sudo || fail "these are missing: ${packages[*]}; as root: apt-get install ${packages[*]}"
+    as_root=(sudo)
+  fi
+  say "installing ${packages[*]}"
+  "${as_root[@]}" apt-get update -qq
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >&2
+fi
+
+# Rust --------------------------------------------------------------------------------------------------------------------
+# The toolchain itself is pinned in rust-toolchain.toml; rustup fetches it at the first call of cargo.
+has cargo || fail "Rust is missing: install rustup (https://rustup.rs), open a new shell, then try again"
+
+[ "$purpose" = test ] || exit 0
+
+has node && has npm || fail "Node is missing: install version 20 or newer (https://nodejs.org), which the SDK tests need"
+[ "$(node -p 'parseInt(process.versions.node)')" -ge 20 ] || fail "Node $(node -v) is too old: the SDK tests need version 20 or newer"
+
+if ! cargo nextest --version >/dev/null 2>&1; then
+  say "installing cargo-nextest $NEXTEST_VERSION (built once, some minutes)"
+  cargo install cargo-nextest --locked --version "$NEXTEST_VERSION"
+fi
+
+# Python and Node, each inside the clone ----------------------------------------------------------------------------------
+# A stamp holds what was installed, so that a second run looks at two files and goes on.
+requirements=tests/requirements.txt
+if ! cmp -s "$requirements" .venv/installed.txt; then
+  say "installing the tests' Python packages into .venv"
+  python3 -m venv .venv
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check -r "$requirements"
+  cp "$requirements" .venv/installed.txt
+fi
+
+lock=tests/sdk/package-lock.json
+if ! cmp -s "$lock" tests/sdk/node_modules/.installed.json; then
+  say "installing the tests' Node packages into tests/sdk/node_modules"
+  (cd tests/sdk && npm ci --silent --no-audit --no-fund)
+  cp "$lock" tests/sdk/node_modules/.installed.json
+fi

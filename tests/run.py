@@ -1,0 +1,173 @@
+"""Runs all suites one after the other and ends with one line: how many passed, failed and were skipped.
+
+`make test` calls it inside .venv. Names as arguments run only those suites. The exit code is 1 if anything failed.
+"""
+
+import importlib
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+import unittest
+import xml.etree.ElementTree
+
+TESTS = pathlib.Path(__file__).resolve().parent
+ROOT = TESTS.parent
+TARGET = ROOT / os.environ.get("CARGO_TARGET_DIR", "target")
+JUNIT = TARGET / "nextest" / "default" / "junit.xml"
+# A Rust test that needs data which is not there says so on standard error and returns; it has not passed.
+SKIPPED_LINE = re.compile(r"^skipped\b", re.MULTILINE | re.IGNORECASE)
+
+
+class Count:
+    """What a suite came to."""
+
+    def __init__(self, passed=0, failed=0, skipped=0):
+        self.passed, self.failed, self.skipped = passed, failed, skipped
+
+    def add(self, other):
+        self.passed += other.passed
+        self.failed += other.failed
+        self.skipped += other.skipped
+
+    def __str__(self):
+        skipped = f", {self.skipped} skipped" if self.skipped else ""
+        return f"{self.passed} passed, {self.failed} failed{skipped}"
+
+
+def call(*command):
+    """Runs a command with its output passed on."""
+    sys.stdout.flush()
+    return subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, check=False).returncode
+
+
+def one_check(*command):
+    """A command that is itself one test."""
+    return Count(passed=1) if call(*command) == 0 else Count(failed=1)
+
+
+def rust():
+    """Unit, property and compile-fail tests of all crates."""
+    JUNIT.unlink(missing_ok=True)
+    code = call("cargo", "nextest", "run", "--locked", "--workspace")
+    count = Count()
+    if JUNIT.exists():
+        for case in xml.etree.ElementTree.parse(JUNIT).iter("testcase"):
+            if case.find("failure") is not None or case.find("error") is not None:
+                count.failed += 1
+            elif SKIPPED_LINE.search(case.findtext("system-err") or ""):
+                count.skipped += 1
+            else:
+                count.passed += 1
+    if code != 0 and count.failed == 0:
+        count.failed = 1  # It did not build, or a test took the runner with it.
+    return count
+
+
+def doc_tests():
+    """The examples in docstrings."""
+    done = subprocess.run(
+        ["cargo", "test", "--locked", "--workspace", "--doc"],
+        cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=False,
+    )  # fmt: skip
+    count = Count()
+    for passed, failed, ignored in re.findall(r"^test result: .* (\d+) passed; (\d+) failed; (\d+) ignored", done.stdout, re.M):
+        count.add(Count(int(passed), int(failed), int(ignored)))
+    if done.returncode != 0:
+        print(done.stdout)
+        count.failed = max(count.failed, 1)
+    return count
+
+
+class CountingResult(unittest.TextTestResult):
+    """Counts a sub-test as a test: a table of thirty comparisons is thirty."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.count = Count()
+        self.with_subtests = set()
+
+    def addSuccess(self, test):
+        super().addSuccess(test)
+        if test.id() not in self.with_subtests:
+            self.count.passed += 1
+
+    def addSubTest(self, test, subtest, error):
+        super().addSubTest(test, subtest, error)
+        self.with_subtests.add(test.id())
+        if error is None:
+            self.count.passed += 1
+        else:
+            self.count.failed += 1
+
+    def addFailure(self, test, error):
+        super().addFailure(test, error)
+        self.count.failed += 1
+
+    def addError(self, test, error):
+        super().addError(test, error)
+        self.count.failed += 1
+
+    def addSkip(self, test, reason):
+        super().addSkip(test, reason)
+        self.count.skipped += 1
+
+
+def black_box(module):
+    """A Python module of unittest cases over the real binary."""
+
+    def run():
+        if str(TESTS) not in sys.path:
+            sys.path.insert(0, str(TESTS))
+        suite = unittest.defaultTestLoader.loadTestsFromModule(importlib.import_module(module))
+        runner = unittest.TextTestRunner(stream=sys.stdout, verbosity=2, resultclass=CountingResult)
+        return runner.run(suite).count
+
+    return run
+
+
+SUITES = [
+    ("format", lambda: one_check("cargo", "fmt", "--all", "--check")),
+    ("lint", lambda: one_check("cargo", "clippy", "--locked", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings")),
+    ("rust", rust),
+    ("doctests", doc_tests),
+    ("build", lambda: one_check("cargo", "build", "--locked", "--quiet", "-p", "jumelle")),
+    ("docs", lambda: one_check("scripts/docs.sh", "--check")),
+    ("sdk", black_box("sdk.test_sdks")),
+    ("story", black_box("story")),
+    ("docs_commands", black_box("docs_commands")),
+    ("online_retail", black_box("online_retail")),
+]
+
+
+def main(wanted):
+    names = [name for name, _ in SUITES]
+    for name in wanted:
+        if name not in names:
+            sys.exit(f"there is no suite {name!r}; there are {', '.join(names)}")
+    total, lines = Count(), []
+    started = time.monotonic()
+    for name, run in SUITES:
+        if wanted and name not in wanted:
+            continue
+        print(f"\n━━ {name}", flush=True)
+        began = time.monotonic()
+        try:
+            count = run()
+        except Exception as error:  # A suite that breaks is a failure, and the others still run.
+            print(f"{name}: {error!r}")
+            count = Count(failed=1)
+        total.add(count)
+        lines.append(f"  {name:<14} {time.monotonic() - began:7.1f} s   {count}")
+        print(lines[-1].strip(), flush=True)
+    print("\n━━ all suites")
+    print("\n".join(lines))
+    print(f"  {'':<14} {time.monotonic() - started:7.1f} s")
+    print(total, flush=True)
+    return 1 if total.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
