@@ -13,6 +13,9 @@ use serde_json::{Value, json};
 use crate::collect::make_message_id;
 use crate::{App, Problem};
 
+/// Bytes of one event of a file.
+const IMPORTED_EVENT_BYTES_MAX: usize = 1 << 20;
+
 /// `?import=ID&events=N&done=BOOL`
 #[derive(Deserialize)]
 pub struct RowsQuery {
@@ -30,7 +33,9 @@ pub async fn rows(
     body: String,
 ) -> Result<Json<Value>, Problem> {
     let source = known(&app, &source)?;
-    let decoded = decode_batch(&body, &app.collect_limits(), Timestamp::now(), &mut make_message_id)
+    // An order of a thousand lines is one event: files may hold larger events than browsers send.
+    let limits = jumelle_collect::Limits { event_bytes: IMPORTED_EVENT_BYTES_MAX, ..app.collect_limits() };
+    let decoded = decode_batch(&body, &limits, Timestamp::now(), &mut make_message_id)
         .map_err(|rejected| Problem::bad_request(rejected.message).with("rule", rejected.rule))?;
     let mut drafts: Vec<Draft> = Vec::with_capacity(decoded.collected.len() + 1);
     let count = decoded.collected.len();

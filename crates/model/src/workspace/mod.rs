@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 pub use difference::{Change, Difference};
 pub use parse::{Problem, Problems};
-pub use text::rule_json;
+pub use text::{read_yaml, rule_json};
 
 use crate::consent::{Basis, Channel};
 use crate::number::{Currency, Decimal};

@@ -403,7 +403,7 @@ fn rates(reader: &mut Reader, node: &Node, path: &str) -> Vec<ExchangeRate> {
             }
         }
     }
-    rates.sort_by(|a, b| (a.currency, a.from).cmp(&(b.currency, b.from)));
+    rates.sort_by_key(|rate| (rate.currency, rate.from));
     rates
 }
 

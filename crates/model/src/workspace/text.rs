@@ -82,6 +82,11 @@ impl Workspace {
     }
 }
 
+/// Reads YAML (or JSON) as JSON: aliases refused, keys unique, size and depth bounded.
+pub fn read_yaml(text: &str) -> Result<Value, Problems> {
+    super::yaml::read(text).map(|node| yaml_to_json(&node))
+}
+
 fn yaml_to_json(node: &super::yaml::Node) -> Value {
     use super::yaml::Value as Yaml;
     match &node.value {
