@@ -68,9 +68,14 @@ pub struct Dispatcher {
 struct Inner {
     house: Arc<dyn House>,
     runtime: tokio::runtime::Handle,
-    lanes: Mutex<HashMap<String, (Arc<Lane>, JoinHandle<()>)>>,
-    attempts: Arc<Mutex<HashMap<DeliveryId, AttemptInfo>>>,
+    lanes: Mutex<HashMap<String, RunningLane>>,
+    attempts: Arc<Attempts>,
 }
+
+/// A lane and its task.
+type RunningLane = (Arc<Lane>, JoinHandle<()>);
+/// Deliveries that wait for a retry.
+type Attempts = Mutex<HashMap<DeliveryId, AttemptInfo>>;
 
 /// One destination.
 struct Lane {
@@ -227,7 +232,7 @@ fn on_the_wall(instant: Instant, now: Instant) -> Timestamp {
     Timestamp(Timestamp::now().0 + ahead.as_micros() as i64)
 }
 
-async fn run(lane: Arc<Lane>, house: Arc<dyn House>, attempts: Arc<Mutex<HashMap<DeliveryId, AttemptInfo>>>) {
+async fn run(lane: Arc<Lane>, house: Arc<dyn House>, attempts: Arc<Attempts>) {
     let mut connector: Option<Arc<Webhook>> = None;
     let mut under_way: JoinSet<(Waiting, Attempt)> = JoinSet::new();
     loop {
@@ -310,7 +315,7 @@ fn start_ready(
 async fn attempt(lane: Arc<Lane>, house: Arc<dyn House>, connector: Arc<Webhook>, mut waiting: Waiting) -> (Waiting, Attempt) {
     // The second gate, right before the request.
     let cleared = match house.clear(&waiting.queued) {
-        Clearance::Cleared(cleared) => cleared,
+        Clearance::Cleared(cleared) => *cleared,
         Clearance::Superseded => return (waiting, Attempt::Ended),
         Clearance::Blocked(reason) => {
             record(&*house, &waiting, FinalState::Blocked, None, Some(reason)).await;
@@ -356,13 +361,7 @@ async fn record(house: &dyn House, waiting: &Waiting, state: FinalState, status:
 }
 
 /// After an attempt: the person's next message, the same one again, or the end of it.
-async fn settle(
-    lane: &Lane,
-    house: &Arc<dyn House>,
-    attempts: &Mutex<HashMap<DeliveryId, AttemptInfo>>,
-    waiting: Waiting,
-    attempt: Attempt,
-) {
+async fn settle(lane: &Lane, house: &Arc<dyn House>, attempts: &Attempts, waiting: Waiting, attempt: Attempt) {
     let id = waiting.queued.id;
     let Attempt::Failed(outcome) = attempt else {
         attempts.lock().remove(&id);

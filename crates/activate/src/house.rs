@@ -31,7 +31,7 @@ pub struct Queued {
 #[derive(Debug)]
 pub enum Clearance {
     /// It may leave, now.
-    Cleared(Cleared),
+    Cleared(Box<Cleared>),
     /// It stays, and why.
     Blocked(String),
     /// It is not waiting any more.

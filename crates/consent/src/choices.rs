@@ -138,7 +138,7 @@ impl Choices {
             .filter_map(|(key, newest)| {
                 let grant = newest.grant.as_ref().map(|kept| (kept.dated, kept.stamp.time, ConsentState::Granted, kept));
                 let denial = newest.denial.as_ref().map(|kept| (kept.dated, kept.stamp.time, ConsentState::Denied, kept));
-                let (_, _, state, kept) = grant.max(denial.clone()).or(denial)?;
+                let (_, _, state, kept) = grant.max(denial)?;
                 Some(standing_of(key, state, kept))
             })
             .collect()

@@ -54,7 +54,7 @@ impl Outlet {
 
 fn answer(outcome: Result<jumelle_consent::Cleared, jumelle_consent::Refused>) -> Clearance {
     match outcome {
-        Ok(cleared) => Clearance::Cleared(cleared),
+        Ok(cleared) => Clearance::Cleared(Box::new(cleared)),
         Err(refused) => Clearance::Blocked(refused.reason.to_string()),
     }
 }

@@ -101,8 +101,10 @@ fn compare(live: &Tables, fresh: &Tables, table: Table) -> Result<(u64, Differen
     Ok((rows, difference))
 }
 
+type Row = (Vec<u8>, Vec<u8>);
+
 /// Rows as they mean; a timeline is cut into chunks wherever a flush happened to fall, so its chunks are read as positions.
-fn logical(tables: &Tables, table: Table) -> Box<dyn Iterator<Item = Result<(Vec<u8>, Vec<u8>)>>> {
+fn logical(tables: &Tables, table: Table) -> Box<dyn Iterator<Item = Result<Row>>> {
     let rows = tables.scan(table, &[], None);
     if table != Table::Timeline {
         return Box::new(rows);

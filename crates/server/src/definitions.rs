@@ -39,6 +39,14 @@ pub async fn whole(State(app): State<App>) -> Json<Value> {
 /// `PUT /v1/workspace` with the text of a `workspace.yaml`: validated whole, applied whole or not at all.
 pub async fn apply(State(app): State<App>, Query(query): Query<ApplyQuery>, body: String) -> Result<Json<Value>, Problem> {
     let workspace = Workspace::parse(&body)?;
+    if workspace == Workspace::empty() {
+        // An upload that went wrong must not take every definition away.
+        return Err(Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "the definitions do not hold",
+            "the body defines nothing at all; send the text of a workspace.yaml (delete definitions one by one if that is meant)",
+        ));
+    }
     take(&app, workspace, query.dry_run).await
 }
 

@@ -13,14 +13,14 @@ pub struct Problem {
     status: StatusCode,
     title: &'static str,
     detail: String,
-    more: Map<String, Value>,
+    more: Box<Map<String, Value>>,
     retry_after_s: Option<u32>,
 }
 
 impl Problem {
     /// Of a status, with what was wrong and what would be right.
     pub fn new(status: StatusCode, title: &'static str, detail: impl Into<String>) -> Problem {
-        Problem { status, title, detail: detail.into(), more: Map::new(), retry_after_s: None }
+        Problem { status, title, detail: detail.into(), more: Box::default(), retry_after_s: None }
     }
 
     /// 400.
@@ -57,7 +57,7 @@ impl IntoResponse for Problem {
         body.insert("title".into(), self.title.into());
         body.insert("status".into(), self.status.as_u16().into());
         body.insert("detail".into(), self.detail.into());
-        body.extend(self.more);
+        body.extend(*self.more);
         let mut response = (self.status, Json(Value::Object(body))).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

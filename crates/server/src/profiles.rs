@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use jumelle_consent::check;
-use jumelle_model::ids::Position;
+use jumelle_model::ids::{Position, ProfileId};
 use jumelle_profile::{Person, consents_json, fields, profile_json};
 use jumelle_segment::{Language, explain_verdict};
 use serde::Deserialize;
@@ -44,8 +44,10 @@ impl ListQuery {
 /// Finds a person by `namespace:value`.
 pub(crate) fn find(app: &App, id: &str) -> Result<Arc<Person>, Problem> {
     let Some((namespace, value)) = id.split_once(':') else {
-        return find_by(app, "profile_id", id)
-            .map_err(|_| Problem::bad_request(format!("{id:?} is not NAMESPACE:VALUE, for instance email:ana@example.org")));
+        if id.parse::<ProfileId>().is_err() {
+            return Err(Problem::bad_request(format!("{id:?} is not NAMESPACE:VALUE, for instance email:ana@example.org")));
+        }
+        return find_by(app, "profile_id", id);
     };
     find_by(app, namespace, value)
 }
