@@ -1,7 +1,7 @@
 //! Who would be in a segment at an instant: the set-based evaluator over the history.
 //!
 //! It reads every event once, gathers each person's events up to the instant, and evaluates the rule over them with
-//! `jumelle_segment::evaluate_events`, which shares nothing with the incremental evaluator but the meaning of a comparison.
+//! `jumelle_segment::Question`, which shares nothing with the incremental evaluator but the meaning of a comparison.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use jumelle_model::rule::Rule;
 use jumelle_model::time::Timestamp;
 use jumelle_model::{Event, Workspace};
 use jumelle_profile::Person;
-use jumelle_segment::{Facts, States, evaluate_events};
+use jumelle_segment::{Facts, Question, States};
 use jumelle_store::{Block, Entry, Result};
 
 use crate::fold::read_entry;
@@ -49,6 +49,10 @@ impl Facts for AsOf<'_> {
         let person = self.person?;
         person.known.traits.get(key).filter(|value| value.stamp.time <= self.at)?;
         person.known.trait_scalar(path)
+    }
+
+    fn trait_exists(&self, path: &str) -> bool {
+        self.trait_value(path).is_some() || self.person.is_some_and(|person| person.known.trait_exists(path))
     }
 
     fn consent_open(&self, purpose: &str, channel: Option<Channel>, at: Timestamp) -> bool {
@@ -105,11 +109,12 @@ pub fn preview(shared: &Shared, rule: &Rule, at: Timestamp) -> Result<Preview> {
         }
     }
     let people = of_person.len() as u64;
+    let question = Question::new(rule, &definitions.workspace);
     let mut members = Vec::new();
     for (id, events) in of_person {
         let person = shared.people.get(id)?;
         let facts = AsOf { person: person.as_deref(), workspace: &definitions.workspace, at, states: States::default() };
-        if evaluate_events(rule, &events, &facts, &definitions.workspace, at) {
+        if question.holds(&events, &facts, at) {
             members.push(id);
         }
     }

@@ -257,6 +257,18 @@ impl Known {
         }
     }
 
+    /// Whether a trait is there and not null; a list or an object is.
+    pub fn trait_exists(&self, path: &str) -> bool {
+        let (key, rest) = path.split_once('.').map_or((path, None), |(key, rest)| (key, Some(rest)));
+        let Some(value) = self.traits.get(key).and_then(|value| serde_json::from_str::<Json<'_>>(&value.json).ok()) else {
+            return false;
+        };
+        match rest {
+            Some(rest) => jumelle_model::event::lookup(&value, rest).is_some(),
+            None => !value.is_null(),
+        }
+    }
+
     /// Her identifiers of a namespace, the latest seen first.
     pub fn identifiers_of<'a>(&'a self, namespace: &str) -> Vec<&'a Identifier> {
         let mut found: Vec<(&Identifier, &Seen)> =
@@ -304,6 +316,10 @@ impl PersonFacts<'_> {
 impl Facts for PersonFacts<'_> {
     fn trait_value(&self, path: &str) -> Option<Scalar> {
         self.person.known.trait_scalar(path)
+    }
+
+    fn trait_exists(&self, path: &str) -> bool {
+        self.person.known.trait_exists(path)
     }
 
     /// Open if the gate would let a message through to one of her addresses of the channel, or to her where there is none.

@@ -2,11 +2,13 @@
 
 use jumelle_model::Workspace;
 use jumelle_model::event::Scalar;
-use jumelle_model::rule::{Aggregate, Comparison, EventQuery, Rule, Test};
+use jumelle_model::number::{Currency, DECIMAL_ONE, Decimal};
+use jumelle_model::rule::{Aggregate, Comparison, EventQuery, Filter, Rule, Test};
 use jumelle_model::time::{Span, Timestamp};
 use serde::Serialize;
 
 use crate::plan::{Node, Plan};
+use crate::property::is_money;
 use crate::{Facts, States};
 
 /// A language of the house.
@@ -59,173 +61,188 @@ pub fn explain(rule: &Rule, workspace: &Workspace, language: Language) -> String
         Rule::Any(rules) if rules.is_empty() => language.pick("personne", "nobody"),
         Rule::All(rules) => list(rules, language.pick("et", "and")),
         Rule::Any(rules) => list(rules, language.pick("ou", "or")),
-        Rule::Not(rule) => format!("{} ({})", language.pick("pas", "not"), explain(rule, workspace, language)),
-        Rule::Did(did) => query_sentence(&did.query, Some(&did.test), language),
+        Rule::Not(inner) => match inner.as_ref() {
+            Rule::Did(did) if is_at_least_once(&did.query, &did.test) => {
+                format!(
+                    "{} {}{}",
+                    language.pick("aucun", "no"),
+                    events(&did.query, workspace, language),
+                    time(&did.query, language)
+                )
+            }
+            inner => format!("{} ({})", language.pick("pas", "not"), explain(inner, workspace, language)),
+        },
+        Rule::Did(did) => did_sentence(&did.query, &did.test, workspace, language),
         Rule::Trait { path, test } => {
-            format!("{} {path} {}", language.pick("le trait", "the trait"), test_sentence(test, language))
+            format!("{} {path} {}", language.pick("le trait", "the trait"), test_sentence(test, None, language))
         }
         Rule::Computed { key, test } => {
-            let label = workspace.computed(key).and_then(|computed| match language {
-                Language::Fr => computed.label.fr.clone().or(computed.label.en.clone()),
-                Language::En => computed.label.en.clone().or(computed.label.fr.clone()),
+            let computed = workspace.computed(key);
+            let label = computed.and_then(|computed| match language {
+                Language::Fr => computed.label.fr.as_ref().or(computed.label.en.as_ref()),
+                Language::En => computed.label.en.as_ref().or(computed.label.fr.as_ref()),
             });
-            format!("{} {}", label.as_deref().unwrap_or(key), test_sentence(test, language))
+            let unit = computed.and_then(|computed| unit(&computed.query, workspace));
+            format!("{} {}", label.unwrap_or(key), test_sentence(test, unit, language))
         }
-        Rule::Consent { purpose, channel } => {
-            let channel =
-                channel.map_or_else(|| language.pick("tous les canaux", "all channels"), |channel| channel.as_str().to_owned());
-            match language {
-                Language::Fr => format!("consentement pour {purpose} par {channel}"),
-                Language::En => format!("consent for {purpose} by {channel}"),
-            }
-        }
+        Rule::Consent { purpose, channel } => match (language, channel) {
+            (Language::Fr, None) => format!("consentement pour {purpose} sur tous les canaux"),
+            (Language::En, None) => format!("consent for {purpose} on all channels"),
+            (Language::Fr, Some(channel)) => format!("consentement pour {purpose} par {}", channel.as_str()),
+            (Language::En, Some(channel)) => format!("consent for {purpose} by {}", channel.as_str()),
+        },
     }
 }
 
-fn query_sentence(query: &EventQuery, test: Option<&Test>, language: Language) -> String {
-    let mut sentence = match (&query.aggregate, language) {
-        (Aggregate::Count, Language::Fr) => format!("nombre de « {} »", query.event),
-        (Aggregate::Count, Language::En) => format!("number of “{}”", query.event),
-        (aggregate, language) => {
-            let of = aggregate.of().unwrap_or_default();
-            let word = match (aggregate, language) {
-                (Aggregate::Sum(_), Language::Fr) => "somme de",
-                (Aggregate::Sum(_), Language::En) => "sum of",
-                (Aggregate::Min(_), Language::Fr) => "minimum de",
-                (Aggregate::Min(_), Language::En) => "minimum of",
-                (Aggregate::Max(_), Language::Fr) => "maximum de",
-                (Aggregate::Max(_), Language::En) => "maximum of",
-                (Aggregate::Avg(_), Language::Fr) => "moyenne de",
-                (Aggregate::Avg(_), Language::En) => "average of",
-                (Aggregate::First(_), Language::Fr) => "premier",
-                (Aggregate::First(_), Language::En) => "first",
-                (Aggregate::Last(_), Language::Fr) => "dernier",
-                (Aggregate::Last(_), Language::En) => "last",
-                (Aggregate::Distinct(_), Language::Fr) => "nombre de valeurs différentes de",
-                (Aggregate::Distinct(_), Language::En) => "number of different values of",
-                (_, Language::Fr) => "valeur la plus fréquente de",
-                (_, Language::En) => "most frequent value of",
-            };
-            match language {
-                Language::Fr => format!("{word} {of} dans « {} »", query.event),
-                Language::En => format!("{word} {of} in “{}”", query.event),
-            }
-        }
-    };
-    if !query.filters.is_empty() {
-        let filters: Vec<String> =
-            query.filters.iter().map(|filter| format!("{} {}", filter.path, test_sentence(&filter.test, language))).collect();
-        sentence.push_str(&format!(" ({} {})", language.pick("où", "where"), filters.join(&language.pick(" et ", " and "))));
+fn is_at_least_once(query: &EventQuery, test: &Test) -> bool {
+    query.aggregate == Aggregate::Count && matches!(test.0.as_slice(), [Comparison::Gte(Decimal(DECIMAL_ONE))])
+}
+
+/// The currency that an aggregate's value is in, if it is an amount.
+fn unit(query: &EventQuery, workspace: &Workspace) -> Option<Currency> {
+    let is_value = !matches!(query.aggregate, Aggregate::Count | Aggregate::Distinct(_));
+    (is_value && query.aggregate.of().is_some_and(is_money)).then_some(workspace.settings.currency)
+}
+
+fn did_sentence(query: &EventQuery, test: &Test, workspace: &Workspace, language: Language) -> String {
+    let events = events(query, workspace, language);
+    let time = time(query, language);
+    if query.aggregate == Aggregate::Count
+        && let [comparison] = test.0.as_slice()
+        && let Some(times) = times(comparison, language)
+    {
+        let comma = if query.filters.is_empty() { "" } else { "," };
+        return format!("{events}{comma} {times}{time}");
     }
+    let of = query.aggregate.of().unwrap_or_default();
+    let aggregate = match (&query.aggregate, language) {
+        (Aggregate::Count, Language::Fr) => "nombre de".to_owned(),
+        (Aggregate::Count, Language::En) => "number of".to_owned(),
+        (Aggregate::Sum(_), Language::Fr) => format!("somme de {of} dans"),
+        (Aggregate::Sum(_), Language::En) => format!("sum of {of} in"),
+        (Aggregate::Min(_), Language::Fr) => format!("minimum de {of} dans"),
+        (Aggregate::Min(_), Language::En) => format!("minimum of {of} in"),
+        (Aggregate::Max(_), Language::Fr) => format!("maximum de {of} dans"),
+        (Aggregate::Max(_), Language::En) => format!("maximum of {of} in"),
+        (Aggregate::Avg(_), Language::Fr) => format!("moyenne de {of} dans"),
+        (Aggregate::Avg(_), Language::En) => format!("average of {of} in"),
+        (Aggregate::First(_), Language::Fr) => format!("premier {of} dans"),
+        (Aggregate::First(_), Language::En) => format!("first {of} in"),
+        (Aggregate::Last(_), Language::Fr) => format!("dernier {of} dans"),
+        (Aggregate::Last(_), Language::En) => format!("last {of} in"),
+        (Aggregate::Distinct(_), Language::Fr) => format!("nombre de valeurs différentes de {of} dans"),
+        (Aggregate::Distinct(_), Language::En) => format!("number of different values of {of} in"),
+        (Aggregate::MostFrequent(_), Language::Fr) => format!("valeur la plus fréquente de {of} dans"),
+        (Aggregate::MostFrequent(_), Language::En) => format!("most frequent value of {of} in"),
+    };
+    let test = test_sentence(test, unit(query, workspace), language);
+    format!("{aggregate} {events}{time} {test}")
+}
+
+/// `“Product Viewed” where category = “sneakers”`
+fn events(query: &EventQuery, workspace: &Workspace, language: Language) -> String {
+    let name = quote(&query.event, language);
+    if query.filters.is_empty() {
+        return name;
+    }
+    let filter = |filter: &Filter| {
+        let currency = is_money(&filter.path).then_some(workspace.settings.currency);
+        format!("{} {}", filter.path, test_sentence(&filter.test, currency, language))
+    };
+    let filters: Vec<String> = query.filters.iter().map(filter).collect();
+    format!("{name} {} {}", language.pick("où", "where"), filters.join(&language.pick(" et ", " and ")))
+}
+
+/// `at least 3 times`; `None` for a comparison that counts no times.
+fn times(comparison: &Comparison, language: Language) -> Option<String> {
+    let (number, fr, en) = match comparison {
+        Comparison::Gte(number) => (number, "au moins", "at least"),
+        Comparison::Gt(number) => (number, "plus de", "more than"),
+        Comparison::Lte(number) => (number, "au plus", "at most"),
+        Comparison::Lt(number) => (number, "moins de", "fewer than"),
+        Comparison::Eq(Scalar::Number(number)) => (number, "exactement", "exactly"),
+        _ => return None,
+    };
+    Some(match (language, *number) {
+        (Language::En, Decimal(DECIMAL_ONE)) => format!("{en} once"),
+        (Language::En, number) => format!("{en} {number} times"),
+        (Language::Fr, Decimal(DECIMAL_ONE)) => format!("{fr} une fois"),
+        (Language::Fr, number) => format!("{fr} {number} fois"),
+    })
+}
+
+/// ` in the last 30 days`, ` since …`, or nothing for all time.
+fn time(query: &EventQuery, language: Language) -> String {
+    let mut text = String::new();
     if let Some(within) = query.within {
-        sentence.push_str(&match language {
-            Language::Fr => format!(" depuis {}", span(within, language)),
-            Language::En => format!(" in the last {}", span(within, language)),
-        });
+        text.push_str(&window(within, language));
     }
     if let Some(since) = query.since {
-        sentence.push_str(&format!(" {} {since}", language.pick("depuis le", "since")));
+        text.push_str(&format!(" {} {since}", language.pick("depuis le", "since")));
     }
     if let Some(until) = query.until {
-        sentence.push_str(&format!(" {} {until}", language.pick("avant le", "before")));
+        text.push_str(&format!(" {} {until}", language.pick("avant le", "before")));
     }
-    match test {
-        Some(test) => format!("{sentence} {}", test_sentence(test, language)),
-        None => sentence,
-    }
+    text
 }
 
-fn span(span: Span, language: Language) -> String {
-    let text = span.to_string();
+fn window(within: Span, language: Language) -> String {
+    let text = within.to_string();
+    // A span's text ends with its unit, one letter.
     let (number, unit) = text.split_at(text.len() - 1);
-    let many = number != "1";
-    let word = match (unit, language) {
-        ("d", Language::Fr) => {
-            if many {
-                "jours"
-            } else {
-                "jour"
-            }
-        }
-        ("d", Language::En) => {
-            if many {
-                "days"
-            } else {
-                "day"
-            }
-        }
-        ("h", Language::Fr) => {
-            if many {
-                "heures"
-            } else {
-                "heure"
-            }
-        }
-        ("h", Language::En) => {
-            if many {
-                "hours"
-            } else {
-                "hour"
-            }
-        }
-        ("m", _) => {
-            if many {
-                "minutes"
-            } else {
-                "minute"
-            }
-        }
-        (_, Language::Fr) => {
-            if many {
-                "secondes"
-            } else {
-                "seconde"
-            }
-        }
-        (_, Language::En) => {
-            if many {
-                "seconds"
-            } else {
-                "second"
-            }
-        }
+    let (one, several, last_one, last_several) = match (unit, language) {
+        ("d", Language::Fr) => ("jour", "jours", "le dernier", "derniers"),
+        ("h", Language::Fr) => ("heure", "heures", "la dernière", "dernières"),
+        ("m", Language::Fr) => ("minute", "minutes", "la dernière", "dernières"),
+        (_, Language::Fr) => ("seconde", "secondes", "la dernière", "dernières"),
+        ("d", Language::En) => ("day", "days", "", ""),
+        ("h", Language::En) => ("hour", "hours", "", ""),
+        ("m", Language::En) => ("minute", "minutes", "", ""),
+        (_, Language::En) => ("second", "seconds", "", ""),
     };
-    format!("{number} {word}")
+    match (language, number) {
+        (Language::Fr, "1") => format!(" sur {last_one} {one}"),
+        (Language::Fr, number) => format!(" sur les {number} {last_several} {several}"),
+        (Language::En, "1") => format!(" in the last {one}"),
+        (Language::En, number) => format!(" in the last {number} {several}"),
+    }
 }
 
-fn test_sentence(test: &Test, language: Language) -> String {
-    let quote = |scalar: &Scalar| match scalar {
-        Scalar::Text(text) => match language {
-            Language::Fr => format!("« {text} »"),
-            Language::En => format!("“{text}”"),
-        },
-        other => other.to_string(),
+fn quote(text: &str, language: Language) -> String {
+    match language {
+        Language::Fr => format!("« {text} »"),
+        Language::En => format!("“{text}”"),
+    }
+}
+
+fn test_sentence(test: &Test, currency: Option<Currency>, language: Language) -> String {
+    let number = |number: &Decimal| match currency {
+        Some(currency) => format!("{number} {currency}"),
+        None => number.to_string(),
     };
-    let list = |scalars: &[Scalar]| scalars.iter().map(quote).collect::<Vec<_>>().join(", ");
-    let parts: Vec<String> = test
-        .0
-        .iter()
-        .map(|comparison| match comparison {
-            Comparison::Eq(scalar) => format!("= {}", quote(scalar)),
-            Comparison::Ne(scalar) => format!("≠ {}", quote(scalar)),
-            Comparison::In(scalars) => format!("{} {}", language.pick("parmi", "among"), list(scalars)),
-            Comparison::NotIn(scalars) => format!("{} {}", language.pick("hors de", "none of"), list(scalars)),
-            Comparison::Gt(number) => format!("> {number}"),
-            Comparison::Gte(number) => format!("≥ {number}"),
-            Comparison::Lt(number) => format!("< {number}"),
-            Comparison::Lte(number) => format!("≤ {number}"),
-            Comparison::Contains(text) => {
-                format!("{} {}", language.pick("contient", "contains"), quote(&Scalar::Text(text.clone())))
-            }
-            Comparison::StartsWith(text) => {
-                format!("{} {}", language.pick("commence par", "starts with"), quote(&Scalar::Text(text.clone())))
-            }
-            Comparison::Matches(text) => format!("{} /{text}/", language.pick("correspond à", "matches")),
-            Comparison::Exists(true) => language.pick("existe", "exists"),
-            Comparison::Exists(false) => language.pick("n'existe pas", "does not exist"),
-        })
-        .collect();
-    parts.join(&language.pick(" et ", " and "))
+    let value = |scalar: &Scalar| match scalar {
+        Scalar::Text(text) => quote(text, language),
+        Scalar::Number(amount) => number(amount),
+        Scalar::Bool(true) => language.pick("vrai", "true"),
+        Scalar::Bool(false) => language.pick("faux", "false"),
+    };
+    let list = |scalars: &[Scalar]| scalars.iter().map(value).collect::<Vec<_>>().join(", ");
+    let one = |comparison: &Comparison| match comparison {
+        Comparison::Eq(scalar) => format!("= {}", value(scalar)),
+        Comparison::Ne(scalar) => format!("≠ {}", value(scalar)),
+        Comparison::In(scalars) => format!("{} {}", language.pick("parmi", "one of"), list(scalars)),
+        Comparison::NotIn(scalars) => format!("{} {}", language.pick("hors de", "none of"), list(scalars)),
+        Comparison::Gt(bound) => format!("> {}", number(bound)),
+        Comparison::Gte(bound) => format!("≥ {}", number(bound)),
+        Comparison::Lt(bound) => format!("< {}", number(bound)),
+        Comparison::Lte(bound) => format!("≤ {}", number(bound)),
+        Comparison::Contains(text) => format!("{} {}", language.pick("contient", "contains"), quote(text, language)),
+        Comparison::StartsWith(text) => format!("{} {}", language.pick("commence par", "starts with"), quote(text, language)),
+        Comparison::Matches(text) => format!("{} /{text}/", language.pick("correspond à", "matches")),
+        Comparison::Exists(true) => language.pick("existe", "exists"),
+        Comparison::Exists(false) => language.pick("n'existe pas", "does not exist"),
+    };
+    test.0.iter().map(one).collect::<Vec<_>>().join(&language.pick(" et ", " and "))
 }
 
 /// Why a person is, or is not, in segment number `segment` at an instant.
@@ -270,22 +287,28 @@ fn why(
 fn observed(plan: &Plan, node: &Node, states: &States, facts: &dyn Facts, at: Timestamp, language: Language) -> Option<String> {
     match node {
         Node::Query { query, .. } => {
-            let computed = plan.value(*query, states, at);
+            let reading = plan.reading(*query, states, at);
+            let computed = reading.computed();
             let mut text = computed.value.map_or_else(|| language.pick("rien", "nothing"), |value| value.to_string());
+            if reading.at_least {
+                text.push_str(&language.pick(" ou plus", " or more"));
+            }
             if computed.coarse {
                 text.push_str(&language.pick(" (à l'heure près)", " (to the hour)"));
             }
             if computed.unconverted > 0 {
                 text.push_str(&match language {
-                    Language::Fr => format!(" ({} montants sans taux de change laissés de côté)", computed.unconverted),
-                    Language::En => format!(" ({} amounts without a rate of exchange left out)", computed.unconverted),
+                    Language::Fr => format!(" (montants sans taux de change laissés de côté : {})", computed.unconverted),
+                    Language::En => format!(" (amounts without a rate of exchange left out: {})", computed.unconverted),
                 });
             }
             Some(text)
         }
-        Node::Trait { path, .. } => {
-            Some(facts.trait_value(path).map_or_else(|| language.pick("absent", "absent"), |value| value.to_string()))
-        }
+        Node::Trait { path, .. } => Some(match facts.trait_value(path) {
+            Some(value) => value.to_string(),
+            None if facts.trait_exists(path) => language.pick("une liste ou un objet", "a list or an object"),
+            None => language.pick("absent", "absent"),
+        }),
         _ => None,
     }
 }

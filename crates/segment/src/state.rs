@@ -1,73 +1,110 @@
 //! What a query keeps of a person's events: parts that merge, in any order, to the same bytes (DESIGN, rule 3).
+//!
+//! Each part is a function of the *set* of events: a sum, a maximum, the newest k of a set, a set cut at an edge that follows from
+//! its own newest time. What lies before the edge of a window can be dropped for good, because a state is read at no instant
+//! before its newest event. The edge is taken at whole hours, so that a bucket is kept or dropped as one.
+//!
+//! Past [`ENTRIES_MAX`] this stays true of all parts but one: an order that was dropped as the oldest, and is named again by a
+//! later refund, comes back without what was known of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use jumelle_model::event::Scalar;
+use jumelle_model::identifier::identifier_key;
 use jumelle_model::ids::{Fingerprint, Stamp};
 use jumelle_model::number::Decimal;
-use jumelle_model::time::Timestamp;
+use jumelle_model::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::plan::QueryId;
+use crate::property::Refund;
 
-/// Entries (or values, or orders) of one query and person that are kept one by one. Past it, entries go into hourly buckets (the
-/// window's edge is then within the hour), the oldest values and orders go; `coarse` says so.
+/// Entries (or values, or orders) of one query and person that are kept one by one. Past it the oldest entries go into hourly
+/// buckets, the oldest values and orders go, and the reading is marked `coarse`.
 pub const ENTRIES_MAX: usize = 10_000;
+
+/// Refunds of one order that are kept.
+pub const REFUNDS_MAX: usize = 1_000;
+
+/// Bytes of a text that is only told apart from others; a longer one is known by its hash.
+const DISTINCT_BYTES_MAX: usize = 64;
+
+pub(crate) const HOUR: i64 = 3_600_000_000;
 
 /// What all queries keep of one person.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct States(pub(crate) BTreeMap<QueryId, State>);
+pub struct States(pub(crate) BTreeMap<QueryId, Kept>);
 
 /// What one query keeps of one person.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(crate) enum State {
+pub(crate) struct Kept {
+    /// Amounts left out for want of a rate, where the part does not keep them itself.
+    pub(crate) unconverted: u64,
+    pub(crate) part: Part,
+}
+
+/// The part that a query's aggregate and window ask for.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) enum Part {
     /// All time: how many.
     Count(u64),
-    /// All time: how many values, and their sum in millionths.
-    Total { number: u64, sum: i128, unconverted: u64 },
-    /// All time: the smallest.
-    Least(Scalar),
-    /// All time: the largest.
-    Greatest(Scalar),
+    /// All time: how many numbers, and their sum in millionths.
+    Total { number: u64, sum: i128 },
+    /// All time: the smallest number.
+    Least(Option<Decimal>),
+    /// All time: the largest number.
+    Greatest(Option<Decimal>),
     /// All time: the value of the earliest event that has one.
-    Earliest(Stamp, Scalar),
+    Earliest(Option<(Stamp, Scalar)>),
     /// All time: the value of the latest.
-    Latest(Stamp, Scalar),
-    /// The newest times, sorted: `keep` at most, as many as the comparison needs.
-    Times { keep: u32, newest: Vec<Timestamp> },
-    /// A window's entries.
+    Latest(Option<(Stamp, Scalar)>),
+    /// All time: how many times each value was seen.
+    Frequencies(BTreeMap<Scalar, u64>),
+    /// A window's count compared with a bound: the newest times, sorted, `keep` at most.
+    Times { keep: u32, newest: VecDeque<Timestamp> },
+    /// Any other aggregate in a window.
     Entries(Entries),
-    /// Per value the newest time and how many.
-    Values(BTreeMap<Scalar, (Timestamp, u64)>),
+    /// Different values, in a window or of all time.
+    Values(Values),
     /// Orders by id.
     Orders(BTreeMap<String, Order>),
 }
 
-/// Entries of a window, sorted.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+/// Entries of a window, sorted. A value that is not there stands for an event (count) or for an unconverted amount.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct Entries {
-    pub(crate) items: Vec<(Stamp, Option<Scalar>)>,
+    within: Span,
+    pub(crate) items: VecDeque<(Stamp, Option<Scalar>)>,
     pub(crate) buckets: BTreeMap<i64, Bucket>,
-    pub(crate) unconverted: u64,
 }
 
 /// The entries of one hour that are no longer kept one by one.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Bucket {
-    pub(crate) number: u64,
+    /// Entries without a value.
+    pub(crate) bare: u64,
     pub(crate) numbers: u64,
     pub(crate) sum: i128,
-    pub(crate) min: Option<Scalar>,
-    pub(crate) max: Option<Scalar>,
+    pub(crate) min: Option<Decimal>,
+    pub(crate) max: Option<Decimal>,
+}
+
+/// Per value its newest time.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct Values {
+    within: Option<Span>,
+    newest: Timestamp,
+    pub(crate) times: BTreeMap<Scalar, Timestamp>,
 }
 
 /// An order: its newest version, and what was taken off it.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct Order {
+    /// Newest time of an event that named it: what makes it old.
+    touched: Timestamp,
     pub(crate) version: Option<(Stamp, Version)>,
     pub(crate) cancelled: bool,
-    /// `None`: all of it.
-    pub(crate) refunds: BTreeMap<Fingerprint, Option<Decimal>>,
+    pub(crate) refunds: BTreeMap<Fingerprint, Refund>,
 }
 
 /// What a version of an order comes to under one query.
@@ -78,18 +115,17 @@ pub(crate) struct Version {
     pub(crate) unconverted: u64,
 }
 
-pub(crate) const HOUR: i64 = 3_600_000_000;
-
 impl States {
     /// Joins what was kept of two people. Commutative and associative.
     pub fn merge(&mut self, other: States) {
         for (id, theirs) in other.0 {
-            match self.0.remove(&id) {
+            match self.0.get_mut(&id) {
                 None => {
                     self.0.insert(id, theirs);
                 }
                 Some(mine) => {
-                    self.0.insert(id, mine.merge(theirs));
+                    mine.unconverted += theirs.unconverted;
+                    mine.part.merge(theirs.part);
                 }
             }
         }
@@ -101,73 +137,71 @@ impl States {
     }
 }
 
-impl State {
-    fn merge(self, other: State) -> State {
+impl Part {
+    fn merge(&mut self, other: Part) {
         match (self, other) {
-            (State::Count(a), State::Count(b)) => State::Count(a + b),
-            (
-                State::Total { number, sum, unconverted },
-                State::Total { number: number_b, sum: sum_b, unconverted: unconverted_b },
-            ) => State::Total { number: number + number_b, sum: sum + sum_b, unconverted: unconverted + unconverted_b },
-            (State::Times { keep, newest: mut a }, State::Times { newest: b, .. }) => {
-                a.extend(b);
-                a.sort_unstable();
-                trim_times(&mut a, keep);
-                State::Times { keep, newest: a }
+            (Part::Count(mine), Part::Count(theirs)) => *mine += theirs,
+            (Part::Total { number, sum }, Part::Total { number: more, sum: addend }) => {
+                *number += more;
+                *sum += addend;
             }
-            (State::Entries(mut a), State::Entries(b)) => {
-                a.items.extend(b.items);
-                a.items.sort();
-                for (hour, bucket) in b.buckets {
-                    a.buckets.entry(hour).or_default().merge(bucket);
+            (Part::Least(mine), Part::Least(theirs)) => *mine = mine.iter().copied().chain(theirs).min(),
+            (Part::Greatest(mine), Part::Greatest(theirs)) => *mine = (*mine).max(theirs),
+            (Part::Earliest(mine), Part::Earliest(theirs)) => *mine = mine.take().into_iter().chain(theirs).min(),
+            (Part::Latest(mine), Part::Latest(theirs)) => *mine = mine.take().max(theirs),
+            (Part::Frequencies(mine), Part::Frequencies(theirs)) => {
+                theirs.into_iter().for_each(|(value, number)| count_value(mine, value, number));
+            }
+            (Part::Times { keep, newest }, Part::Times { newest: theirs, .. }) => {
+                theirs.into_iter().for_each(|time| keep_newest(newest, *keep, time));
+            }
+            (Part::Entries(mine), Part::Entries(theirs)) => mine.merge(theirs),
+            (Part::Values(mine), Part::Values(theirs)) => {
+                theirs.times.into_iter().for_each(|(value, time)| mine.see(value, time));
+            }
+            (Part::Orders(mine), Part::Orders(theirs)) => {
+                for (id, order) in theirs {
+                    mine.entry(id).or_insert_with(Order::new).merge(order);
                 }
-                a.unconverted += b.unconverted;
-                a.trim();
-                State::Entries(a)
+                trim_orders(mine);
             }
-            (State::Values(mut a), State::Values(b)) => {
-                for (value, (newest, number)) in b {
-                    let mine = a.entry(value).or_insert((newest, 0));
-                    *mine = (mine.0.max(newest), mine.1 + number);
-                }
-                trim_values(&mut a);
-                State::Values(a)
-            }
-            (State::Orders(mut a), State::Orders(b)) => {
-                for (id, order) in b {
-                    a.entry(id).or_default().merge(order);
-                }
-                trim_orders(&mut a);
-                State::Orders(a)
-            }
-            (State::Least(a), State::Least(b)) => State::Least(a.min(b)),
-            (State::Greatest(a), State::Greatest(b)) => State::Greatest(a.max(b)),
-            (State::Earliest(at, a), State::Earliest(other, b)) => {
-                let (at, value) = (at, a).min((other, b));
-                State::Earliest(at, value)
-            }
-            (State::Latest(at, a), State::Latest(other, b)) => {
-                let (at, value) = (at, a).max((other, b));
-                State::Latest(at, value)
-            }
-            // A query's id fixes the kind of its state, so two states of one id are of one kind.
-            (mine, _) => mine,
+            // A query's id fixes the kind of its part, so two parts of one id are of one kind.
+            _ => {}
         }
-    }
-
-    /// Takes in what one event adds: the same as joining with a person who has this event only.
-    pub(crate) fn absorb(&mut self, other: State) {
-        let mine = std::mem::replace(self, State::Count(0));
-        *self = mine.merge(other);
     }
 }
 
-pub(crate) fn trim_times(times: &mut Vec<Timestamp>, keep: u32) {
-    let over = times.len().saturating_sub(keep as usize);
-    times.drain(..over);
+/// Counts a value. Past the bound the greatest values go: whether one stays does not depend on when it was seen.
+pub(crate) fn count_value(frequencies: &mut BTreeMap<Scalar, u64>, value: Scalar, number: u64) {
+    *frequencies.entry(value).or_default() += number;
+    if frequencies.len() > ENTRIES_MAX {
+        frequencies.pop_last();
+    }
+}
+
+/// Adds a time, in its place, and keeps the newest `keep`.
+pub(crate) fn keep_newest(newest: &mut VecDeque<Timestamp>, keep: u32, time: Timestamp) {
+    let place = newest.partition_point(|other| *other < time);
+    newest.insert(place, time);
+    if newest.len() > keep as usize {
+        newest.pop_front();
+    }
+}
+
+/// The first hour that a window can still reach into.
+fn edge(newest: Timestamp, within: Span) -> i64 {
+    hour(newest - within)
+}
+
+fn hour(time: Timestamp) -> i64 {
+    time.0.div_euclid(HOUR)
 }
 
 impl Entries {
+    pub(crate) fn new(within: Span) -> Entries {
+        Entries { within, items: VecDeque::new(), buckets: BTreeMap::new() }
+    }
+
     /// Adds one, in its place.
     pub(crate) fn insert(&mut self, stamp: Stamp, value: Option<Scalar>) {
         let entry = (stamp, value);
@@ -176,68 +210,138 @@ impl Entries {
         self.trim();
     }
 
+    fn merge(&mut self, other: Entries) {
+        for (hour, bucket) in other.buckets {
+            self.buckets.entry(hour).or_default().merge(bucket);
+        }
+        let mut items: Vec<_> = std::mem::take(&mut self.items).into();
+        items.extend(other.items);
+        items.sort();
+        self.items = items.into();
+        self.trim();
+    }
+
     fn trim(&mut self) {
-        let over = self.items.len().saturating_sub(ENTRIES_MAX);
-        for (stamp, value) in self.items.drain(..over) {
-            self.buckets.entry(stamp.time.0.div_euclid(HOUR)).or_default().add(value);
+        let Some((newest, _)) = self.items.back() else { return };
+        let edge = edge(newest.time, self.within);
+        while self.items.front().is_some_and(|(stamp, _)| hour(stamp.time) < edge) {
+            self.items.pop_front();
+        }
+        while self.buckets.first_key_value().is_some_and(|(hour, _)| *hour < edge) {
+            self.buckets.pop_first();
+        }
+        while self.items.len() > ENTRIES_MAX
+            && let Some((stamp, value)) = self.items.pop_front()
+        {
+            self.buckets.entry(hour(stamp.time)).or_default().add(value);
         }
     }
 }
 
 impl Bucket {
     fn add(&mut self, value: Option<Scalar>) {
-        self.number += 1;
-        if let Some(Scalar::Number(number)) = &value {
-            self.numbers += 1;
-            self.sum += i128::from(number.0);
+        match value {
+            None => self.bare += 1,
+            Some(Scalar::Number(number)) => {
+                let one = Bucket { bare: 0, numbers: 1, sum: i128::from(number.0), min: Some(number), max: Some(number) };
+                self.merge(one);
+            }
+            // Texts and flags are read by first, last and most_frequent only, which an hour's bucket cannot answer.
+            Some(_) => {}
         }
-        self.merge_extremes(value.clone(), value);
     }
 
     fn merge(&mut self, other: Bucket) {
-        self.number += other.number;
+        self.bare += other.bare;
         self.numbers += other.numbers;
         self.sum += other.sum;
-        self.merge_extremes(other.min, other.max);
+        self.min = self.min.into_iter().chain(other.min).min();
+        self.max = self.max.max(other.max);
+    }
+}
+
+impl Values {
+    pub(crate) fn new(within: Option<Span>) -> Values {
+        Values { within, newest: Timestamp::MIN, times: BTreeMap::new() }
     }
 
-    fn merge_extremes(&mut self, min: Option<Scalar>, max: Option<Scalar>) {
-        self.min = [self.min.take(), min].into_iter().flatten().min();
-        self.max = [self.max.take(), max].into_iter().flatten().max();
+    /// Notes that a value was there at a time. Past the bound the value whose newest time is the oldest goes.
+    pub(crate) fn see(&mut self, value: Scalar, time: Timestamp) {
+        let value = match value {
+            Scalar::Text(text) if text.len() > DISTINCT_BYTES_MAX => {
+                Scalar::Text(format!("hash:{:032x}", identifier_key("value", &text)))
+            }
+            other => other,
+        };
+        let known = self.times.entry(value).or_insert(time);
+        *known = (*known).max(time);
+        let newest = self.newest.max(time);
+        if let Some(within) = self.within {
+            let edge = edge(newest, within);
+            if hour(time) < edge || (self.newest != Timestamp::MIN && edge != self::edge(self.newest, within)) {
+                self.times.retain(|_, time| hour(*time) >= edge);
+            }
+        }
+        self.newest = newest;
+        if self.times.len() > ENTRIES_MAX {
+            let oldest = self.times.iter().min_by_key(|(value, time)| (**time, *value)).map(|(value, _)| value.clone());
+            oldest.and_then(|value| self.times.remove(&value));
+        }
     }
 }
 
 impl Order {
+    pub(crate) fn new() -> Order {
+        Order { touched: Timestamp::MIN, version: None, cancelled: false, refunds: BTreeMap::new() }
+    }
+
+    pub(crate) fn touch(&mut self, time: Timestamp) {
+        self.touched = self.touched.max(time);
+    }
+
     pub(crate) fn complete(&mut self, stamp: Stamp, version: Version) {
         if self.version.as_ref().is_none_or(|(mine, known)| (*mine, known) < (stamp, &version)) {
             self.version = Some((stamp, version));
         }
     }
 
+    pub(crate) fn refund(&mut self, message: Fingerprint, refund: Refund) {
+        let known = self.refunds.entry(message).or_insert(refund);
+        *known = (*known).max(refund);
+        if self.refunds.len() > REFUNDS_MAX {
+            self.refunds.pop_last();
+        }
+    }
+
+    /// What is left of an amount after the refunds: they take nothing below zero. An amount that was sent negative stays.
+    pub(crate) fn left_of(&self, amount: Decimal) -> Decimal {
+        if amount.0 <= 0 {
+            return amount;
+        }
+        let mut left = amount.0;
+        for refund in self.refunds.values() {
+            match refund {
+                Refund::Full => return Decimal(0),
+                Refund::Amount(part) => left = left.saturating_sub(part.0),
+                Refund::Unconverted => {}
+            }
+        }
+        Decimal(left.max(0))
+    }
+
     fn merge(&mut self, other: Order) {
+        self.touch(other.touched);
         if let Some((stamp, version)) = other.version {
             self.complete(stamp, version);
         }
         self.cancelled |= other.cancelled;
-        self.refunds.extend(other.refunds);
-    }
-}
-
-pub(crate) fn trim_values(values: &mut BTreeMap<Scalar, (Timestamp, u64)>) {
-    while values.len() > ENTRIES_MAX {
-        let oldest = values.iter().min_by_key(|(value, (newest, _))| (*newest, *value)).map(|(value, _)| value.clone());
-        if let Some(value) = oldest {
-            values.remove(&value);
-        }
+        other.refunds.into_iter().for_each(|(message, refund)| self.refund(message, refund));
     }
 }
 
 pub(crate) fn trim_orders(orders: &mut BTreeMap<String, Order>) {
     while orders.len() > ENTRIES_MAX {
-        let age = |order: &Order| order.version.as_ref().map(|(stamp, _)| *stamp);
-        let oldest = orders.iter().min_by_key(|(id, order)| (age(order), *id)).map(|(id, _)| id.clone());
-        if let Some(id) = oldest {
-            orders.remove(&id);
-        }
+        let oldest = orders.iter().min_by_key(|(id, order)| (order.touched, *id)).map(|(id, _)| id.clone());
+        oldest.and_then(|id| orders.remove(&id));
     }
 }

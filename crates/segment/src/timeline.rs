@@ -3,141 +3,162 @@
 //! It keeps nothing and shares no state with the incremental one; what both share is the meaning of a comparison, of a property
 //! and of money. It serves `segment preview --at` and is the incremental evaluator's oracle in tests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jumelle_model::Workspace;
 use jumelle_model::event::{Event, Scalar};
 use jumelle_model::ids::Stamp;
-use jumelle_model::number::{DECIMAL_ONE, Decimal, round_div};
+use jumelle_model::number::{DECIMAL_ONE, Decimal};
 use jumelle_model::rule::{Aggregate, EventQuery, ORDER_CANCELLED, ORDER_COMPLETED, ORDER_REFUNDED, Rule};
 use jumelle_model::time::Timestamp;
 
 use crate::Facts;
-use crate::property::{Exchange, ORDER_AMOUNTS, item_path, items, order_id, property};
-use crate::test::{Patterns, holds};
+use crate::comparison::{Patterns, Value, holds};
+use crate::property::{Exchange, Refund, item_path, items, order_id};
 
 /// Whether `rule` holds for a person with these events (in any order; later ones than `at` are ignored) at an instant.
+/// To ask the same of many people, make the [`Question`] once.
 pub fn evaluate_events(rule: &Rule, events: &[Event<'_>], facts: &dyn Facts, workspace: &Workspace, at: Timestamp) -> bool {
-    let mut patterns = Patterns::default();
-    patterns.add_rule(rule);
-    for computed in &workspace.traits {
-        computed.query.filters.iter().for_each(|filter| patterns.add(&filter.test));
+    Question::new(rule, workspace).holds(events, facts, at)
+}
+
+/// A rule made ready to be asked of many people's events.
+pub struct Question<'q> {
+    rule: &'q Rule,
+    workspace: &'q Workspace,
+    exchange: Exchange,
+    patterns: Patterns,
+}
+
+impl<'q> Question<'q> {
+    /// Compiles the patterns of the rule and of the computed traits that it may name.
+    pub fn new(rule: &'q Rule, workspace: &'q Workspace) -> Question<'q> {
+        let mut patterns = Patterns::default();
+        patterns.add_rule(rule);
+        workspace.traits.iter().for_each(|computed| patterns.add_query(&computed.query));
+        Question { rule, workspace, exchange: Exchange::of(&workspace.settings), patterns }
     }
-    let person = Timeline { events, facts, workspace, exchange: Exchange::of(&workspace.settings), patterns, at };
-    person.holds(rule)
+
+    /// Whether it holds for a person with these events (in any order; later ones than `at` are ignored) at an instant.
+    pub fn holds(&self, events: &[Event<'_>], facts: &dyn Facts, at: Timestamp) -> bool {
+        Timeline { question: self, events, facts, at }.holds(self.rule)
+    }
 }
 
 struct Timeline<'t, 'a> {
+    question: &'t Question<'t>,
     events: &'t [Event<'a>],
     facts: &'t dyn Facts,
-    workspace: &'t Workspace,
-    exchange: Exchange,
-    patterns: Patterns,
     at: Timestamp,
 }
 
-/// One value that counts: when, and what (nothing for a plain count).
+/// One thing that counts: when, and its value (none for a plain count).
 type Counted = (Stamp, Option<Scalar>);
 
 impl Timeline<'_, '_> {
     fn holds(&self, rule: &Rule) -> bool {
+        let patterns = &self.question.patterns;
         match rule {
             Rule::All(rules) => rules.iter().all(|rule| self.holds(rule)),
             Rule::Any(rules) => rules.iter().any(|rule| self.holds(rule)),
             Rule::Not(rule) => !self.holds(rule),
-            Rule::Did(did) => holds(&did.test, self.aggregate(&did.query).as_ref(), &self.patterns),
-            Rule::Trait { path, test } => holds(test, self.facts.trait_value(path).as_ref(), &self.patterns),
+            Rule::Did(did) => self.compare(&did.query, &did.test),
+            Rule::Trait { path, test } => match self.facts.trait_value(path) {
+                None if self.facts.trait_exists(path) => holds(test, Value::Opaque, patterns),
+                found => holds(test, Value::of(found.as_ref()), patterns),
+            },
             Rule::Computed { key, test } => {
-                let value = self.workspace.computed(key).and_then(|computed| self.aggregate(&computed.query));
-                holds(test, value.as_ref(), &self.patterns)
+                let computed = self.question.workspace.computed(key);
+                computed.is_some_and(|computed| self.compare(&computed.query, test))
             }
             Rule::Consent { purpose, channel } => self.facts.consent_open(purpose, *channel, self.at),
         }
     }
 
-    fn aggregate(&self, query: &EventQuery) -> Option<Scalar> {
+    fn compare(&self, query: &EventQuery, test: &jumelle_model::rule::Test) -> bool {
         let mut counted = if query.event == ORDER_COMPLETED { self.orders(query) } else { self.plain(query) };
         counted.sort();
-        let integer = |number: usize| Some(Scalar::Number(Decimal(number as i64 * DECIMAL_ONE)));
-        let numbers = || {
-            counted.iter().filter_map(|(_, value)| match value {
-                Some(Scalar::Number(number)) => Some(i128::from(number.0)),
+        let values: Vec<&Scalar> = counted.iter().filter_map(|(_, value)| value.as_ref()).collect();
+        let numbers: Vec<Decimal> = values
+            .iter()
+            .filter_map(|value| match value {
+                Scalar::Number(number) => Some(*number),
                 _ => None,
             })
-        };
-        let mut frequency: BTreeMap<&Scalar, usize> = BTreeMap::new();
-        for value in counted.iter().filter_map(|(_, value)| value.as_ref()) {
-            *frequency.entry(value).or_default() += 1;
-        }
-        match query.aggregate {
+            .collect();
+        let sum: i128 = numbers.iter().map(|number| i128::from(number.0)).sum();
+        let integer = |number: usize| Value::Number(Decimal(number as i64 * DECIMAL_ONE));
+        let number = |found: Option<&Decimal>| found.map_or(Value::Missing, |number| Value::Number(*number));
+        let value = match query.aggregate {
             Aggregate::Count => integer(counted.len()),
-            Aggregate::Distinct(_) => integer(frequency.len()),
-            Aggregate::Sum(_) => Some(Scalar::Number(Decimal(numbers().sum::<i128>() as i64))),
-            Aggregate::Avg(_) => match numbers().count() {
-                0 => None,
-                number => Some(Scalar::Number(Decimal(round_div(numbers().sum(), number as i128) as i64))),
-            },
-            Aggregate::Min(_) => frequency.keys().next().map(|value| (*value).clone()),
-            Aggregate::Max(_) => frequency.keys().next_back().map(|value| (*value).clone()),
-            Aggregate::First(_) => counted.iter().find_map(|(_, value)| value.clone()),
-            Aggregate::Last(_) => counted.iter().rev().find_map(|(_, value)| value.clone()),
+            Aggregate::Distinct(_) => integer(values.iter().collect::<BTreeSet<_>>().len()),
+            Aggregate::Sum(_) => Value::Ratio { sum, number: 1 },
+            Aggregate::Avg(_) if numbers.is_empty() => Value::Missing,
+            Aggregate::Avg(_) => Value::Ratio { sum, number: numbers.len() as u64 },
+            Aggregate::Min(_) => number(numbers.iter().min()),
+            Aggregate::Max(_) => number(numbers.iter().max()),
+            Aggregate::First(_) => Value::of(values.first().copied()),
+            Aggregate::Last(_) => Value::of(values.last().copied()),
             Aggregate::MostFrequent(_) => {
-                let most = frequency.values().max()?;
-                frequency.iter().find(|(_, number)| *number == most).map(|(value, _)| (*value).clone())
+                let mut frequency: BTreeMap<&Scalar, usize> = BTreeMap::new();
+                values.iter().for_each(|value| *frequency.entry(value).or_default() += 1);
+                let most = frequency.values().max();
+                Value::of(frequency.iter().find(|(_, number)| Some(*number) == most).map(|(value, _)| *value))
             }
-        }
+        };
+        holds(test, value, &self.question.patterns)
+    }
+
+    /// Events of a name up to the instant.
+    fn named(&self, name: &str) -> impl Iterator<Item = &Event<'_>> {
+        self.events.iter().filter(move |event| event.time <= self.at && event.name == name)
     }
 
     fn in_time(&self, query: &EventQuery, time: Timestamp) -> bool {
-        time <= self.at
-            && query.within.is_none_or(|within| time > self.at - within)
+        query.within.is_none_or(|within| time > self.at - within)
             && query.since.is_none_or(|since| time >= since)
             && query.until.is_none_or(|until| time < until)
     }
 
     fn plain(&self, query: &EventQuery) -> Vec<Counted> {
-        let in_scope = self.events.iter().filter(|event| event.name == query.event && self.in_time(query, event.time));
+        let in_scope = self.named(&query.event).filter(|event| self.in_time(query, event.time));
         in_scope.flat_map(|event| self.counted(query, event)).collect()
     }
 
     /// One entry per order id: its newest version, if not cancelled, its amounts net of refunds.
     fn orders(&self, query: &EventQuery) -> Vec<Counted> {
-        let named = |name: &str, id: &str| {
-            let name = name.to_owned();
-            let id = id.to_owned();
-            self.events.iter().filter(move |event| event.time <= self.at && event.name == name && order_id(event) == id)
-        };
         let mut newest: BTreeMap<String, &Event<'_>> = BTreeMap::new();
-        for event in self.events.iter().filter(|event| event.name == ORDER_COMPLETED && event.time <= self.at) {
+        for event in self.named(ORDER_COMPLETED) {
             let known = newest.entry(order_id(event)).or_insert(event);
             if known.stamp() < event.stamp() {
                 *known = event;
             }
         }
+        for event in self.named(ORDER_CANCELLED) {
+            newest.remove(&order_id(event));
+        }
+        let mut refunds: BTreeMap<String, Vec<Refund>> = BTreeMap::new();
+        for event in self.named(ORDER_REFUNDED) {
+            refunds.entry(order_id(event)).or_default().push(self.question.exchange.refund(event));
+        }
+        let reads_amount = matches!(query.aggregate.of(), Some("total" | "revenue" | "value"));
+        let is_reduced = reads_amount && ["sum", "avg", "min", "max"].contains(&query.aggregate.name());
         let mut counted = Vec::new();
-        for (id, event) in newest {
-            if named(ORDER_CANCELLED, &id).next().is_some() || !self.in_time(query, event.time) {
-                continue;
-            }
-            let is_amount = query.aggregate.of().is_some_and(|of| ORDER_AMOUNTS.contains(&of));
+        for (id, event) in newest.into_iter().filter(|(_, event)| self.in_time(query, event.time)) {
             for (stamp, value) in self.counted(query, event) {
-                let value = match value {
-                    Some(Scalar::Number(amount)) if is_amount => {
-                        let mut left = amount.0;
-                        for refund in named(ORDER_REFUNDED, &id) {
-                            left = match property(&self.exchange, refund, &refund.properties, "total").value() {
-                                Some(Scalar::Number(amount)) => left.saturating_sub(amount.0.saturating_abs()),
-                                _ => i64::MIN,
-                            };
-                            if left == i64::MIN {
-                                break;
-                            }
-                        }
-                        Some(Scalar::Number(Decimal(left.max(0))))
+                let reduced = match (value, refunds.get(&id)) {
+                    (Some(Scalar::Number(amount)), Some(refunds)) if is_reduced && amount.0 > 0 => {
+                        let is_full = refunds.contains(&Refund::Full);
+                        let back: i128 = refunds
+                            .iter()
+                            .map(|refund| if let Refund::Amount(part) = refund { i128::from(part.0) } else { 0 })
+                            .sum();
+                        let left = if is_full { 0 } else { (i128::from(amount.0) - back).max(0) };
+                        Some(Scalar::Number(Decimal(left as i64)))
                     }
-                    other => other,
+                    (value, _) => value,
                 };
-                counted.push((stamp, value));
+                counted.push((stamp, reduced));
             }
         }
         counted
@@ -145,9 +166,9 @@ impl Timeline<'_, '_> {
 
     /// What one event counts for: nothing if it does not match, one entry for a count, else its values.
     fn counted(&self, query: &EventQuery, event: &Event<'_>) -> Vec<Counted> {
-        let read = |root, path| property(&self.exchange, event, root, path).value();
+        let Question { exchange, patterns, .. } = self.question;
         let (on_items, on_event): (Vec<_>, Vec<_>) = query.filters.iter().partition(|filter| item_path(&filter.path).is_some());
-        if !on_event.iter().all(|filter| holds(&filter.test, read(&event.properties, &filter.path).as_ref(), &self.patterns)) {
+        if !on_event.iter().all(|filter| holds(&filter.test, exchange.of_event(event, &filter.path), patterns)) {
             return Vec::new();
         }
         let of = query.aggregate.of();
@@ -157,7 +178,7 @@ impl Timeline<'_, '_> {
             .filter(|item| {
                 on_items.iter().all(|filter| {
                     let path = item_path(&filter.path).unwrap_or_default();
-                    holds(&filter.test, read(item, path).as_ref(), &self.patterns)
+                    holds(&filter.test, exchange.of_item(event, item, path), patterns)
                 })
             })
             .collect();
@@ -167,8 +188,8 @@ impl Timeline<'_, '_> {
         let values: Vec<Scalar> = match of {
             None => return vec![(event.stamp(), None)],
             Some(of) => match item_path(of) {
-                Some(path) => matching.iter().filter_map(|item| read(item, path)).collect(),
-                None => read(&event.properties, of).into_iter().collect(),
+                Some(path) => matching.iter().filter_map(|item| exchange.of_item(event, item, path).to_scalar()).collect(),
+                None => exchange.of_event(event, of).to_scalar().into_iter().collect(),
             },
         };
         values.into_iter().map(|value| (event.stamp(), Some(value))).collect()
