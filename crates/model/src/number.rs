@@ -39,12 +39,12 @@ impl Decimal {
             }
             units = units.checked_mul(10)?.checked_add(i128::from(byte - b'0'))?;
         }
-        let shift = 6 + exponent - i32::try_from(fraction.len()).ok()?;
+        let shift = exponent.checked_add(6)?.checked_sub(i32::try_from(fraction.len()).ok()?)?;
         let scaled = if shift >= 0 {
             units.checked_mul(10i128.checked_pow(shift.unsigned_abs())?)?
         } else {
             match 10i128.checked_pow(shift.unsigned_abs()) {
-                Some(power) => (units + power / 2) / power,
+                Some(power) => units.checked_add(power / 2)? / power,
                 None => 0,
             }
         };
@@ -193,7 +193,7 @@ mod tests {
         ] {
             assert_eq!(Decimal::parse(text), Some(Decimal(millionths)), "{text}");
         }
-        for wrong in ["", "-", "1.2.3", "abc", "1e99", "99999999999999999999"] {
+        for wrong in ["", "-", "1.2.3", "abc", "1e99", "99999999999999999999", "1e2147483647", "0.12345678e-2147483648"] {
             assert_eq!(Decimal::parse(wrong), None, "{wrong}");
         }
     }

@@ -23,7 +23,7 @@ pub struct Change {
     pub key: String,
     /// `added`, `removed`, `changed` or `reordered`.
     pub kind: ChangeKind,
-    /// Fields that differ, for a changed one.
+    /// Paths of what differs, for a changed one: `map.email`. Never values, which may be secrets.
     pub fields: Vec<String>,
 }
 
@@ -101,11 +101,18 @@ fn differ(path: &str, old: &Value, new: &Value, fields: &mut Vec<String>) {
                 fields.push(join(key));
             }
         }
+        // Items of lists of one length are compared in place: `rule.all[1].within`.
+        (Value::Array(old), Value::Array(new)) if old.len() == new.len() => {
+            for (n, (old, new)) in old.iter().zip(new).enumerate() {
+                differ(&format!("{path}[{n}]"), old, new, fields);
+            }
+        }
         _ if old != new => fields.push(if path.is_empty() { "all of it".into() } else { path.to_owned() }),
         _ => {}
     }
 }
 
+/// A plan: `+ segment sneakers`, `~ activation mail: purpose, map.email`, `- source till`; `no change`.
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.changes.is_empty() {

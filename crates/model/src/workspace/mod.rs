@@ -1,14 +1,18 @@
 //! The definitions of a workspace: what `workspace.yaml` says, after validation.
 
 mod difference;
+mod json;
+mod node;
 mod parse;
 mod text;
 mod yaml;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-pub use difference::{Change, Difference};
-pub use parse::{Problem, Problems};
+pub use difference::{Change, ChangeKind, Difference};
+pub use parse::{PROBLEMS_MAX, Problem, Problems};
 pub use text::{read_yaml, rule_json};
 
 use crate::consent::{Basis, Channel};
@@ -35,6 +39,10 @@ pub struct Workspace {
     pub destinations: Vec<Destination>,
     /// Segment → destination.
     pub activations: Vec<Activation>,
+    /// By segment, the rules that name other segments, as they are written (JSON): the rule of the [`Segment`] itself has
+    /// taken those others in, and must not keep them as they were when they change.
+    #[serde(default)]
+    written: BTreeMap<String, String>,
 }
 
 /// `workspace: {key, locale, timezone, country, currency, rates}`.

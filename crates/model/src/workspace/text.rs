@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::parse::Problems;
+use super::node::{Key, Node, Value as Written, join, read, unreadable};
+use super::parse::{Problem, Problems, SECRET_SHOWN};
 use super::*;
 use crate::event::Scalar;
 use crate::rule::{Aggregate, Comparison, Did, Filter, Test};
@@ -23,30 +24,47 @@ impl Workspace {
     pub fn definition_json(&self, collection: &str, key: &str) -> Option<Value> {
         let whole = self.to_json(&|secret| match secret {
             Secret::Env(name) => json!({"env": name}),
-            Secret::Plain(_) => json!("…"),
+            Secret::Plain(_) => json!(SECRET_SHOWN),
         });
         whole.get(collection)?.get(key).cloned()
     }
 
-    /// With one definition put in the place of another, added, or (with `None`) removed; validated whole.
+    /// With one definition put in the place of another, added (last), or, with `None`, removed; validated whole, so one that
+    /// others name is not removed. The places of problems are those in `definition`; problems of other definitions have none.
     pub fn replace(&self, collection: &str, key: &str, definition: Option<&str>) -> Result<Workspace, Problems> {
-        let mut whole: Value = serde_json::from_str(&self.to_text()).unwrap_or_default();
-        // A definition that does not read by itself is reported with its own lines.
-        let value = match definition {
-            Some(text) => Some(yaml_to_json(&super::yaml::read(text)?)),
-            None => None,
+        if !COLLECTIONS.contains(&collection) {
+            return Err(unreadable(0, 0, format!("{collection:?} is not one of {}", COLLECTIONS.join(", "))));
+        }
+        let (definition, problems) = match definition {
+            Some(text) => read(text).map(|(node, problems)| (Some(node), problems))?,
+            None => (None, Vec::new()),
         };
-        if let Some(items) = whole.get_mut(collection).and_then(Value::as_object_mut) {
-            match value {
-                Some(value) => {
-                    items.insert(key.to_owned(), value);
-                }
-                None => {
-                    items.remove(key);
-                }
+        let prefix = format!("{collection}.{key}");
+        let problems = problems.into_iter().map(|problem| Problem { path: join(&prefix, &problem.path), ..problem }).collect();
+        let (whole, _) = read(&self.to_text())?;
+        let mut root = whole.unplaced();
+        let items = match &mut root.value {
+            Written::Map(collections) => collections.iter_mut().find(|(found, _)| found.text == collection),
+            _ => None,
+        };
+        // `to_text` writes a map of every collection.
+        if let Some((_, Node { value: Written::Map(items), .. })) = items {
+            let place = items.iter().position(|(found, _)| found.text == key);
+            match (place, definition) {
+                (Some(place), Some(node)) => items[place].1 = node,
+                (None, Some(node)) => items.push((Key { text: key.to_owned(), line: 0, column: 0 }, node)),
+                // The order is kept: that of identifiers is their trust.
+                (Some(place), None) => drop(items.remove(place)),
+                (None, None) => return Err(unreadable(0, 0, format!("{collection} has no {key:?}"))),
             }
         }
-        Workspace::parse(&whole.to_string())
+        Workspace::from_node(&root, problems)
+    }
+
+    /// A segment that names others is written so, not with what they say at the moment: they may change.
+    fn written_rule(&self, segment: &Segment) -> Value {
+        let written = self.written.get(&segment.key).and_then(|text| serde_json::from_str(text).ok());
+        written.unwrap_or_else(|| rule_json(&segment.rule))
     }
 
     fn to_json(&self, secret: &dyn Fn(&Secret) -> Value) -> Value {
@@ -69,7 +87,10 @@ impl Workspace {
                 "segments" => self
                     .segments
                     .iter()
-                    .map(|item| (item.key.clone(), json!({"label": label_json(&item.label), "rule": rule_json(&item.rule)})))
+                    .map(|item| {
+                        let rule = json!({"label": label_json(&item.label), "rule": self.written_rule(item)});
+                        (item.key.clone(), rule)
+                    })
                     .collect(),
                 "destinations" => {
                     self.destinations.iter().map(|item| (item.key.clone(), destination_json(item, secret))).collect()
@@ -82,20 +103,24 @@ impl Workspace {
     }
 }
 
-/// Reads YAML (or JSON) as JSON: aliases refused, keys unique, size and depth bounded.
+/// Reads YAML (or JSON) as JSON: aliases refused, keys unique, 1 MiB and 64 levels at most.
 pub fn read_yaml(text: &str) -> Result<Value, Problems> {
-    super::yaml::read(text).map(|node| yaml_to_json(&node))
+    let (node, problems) = read(text)?;
+    if problems.is_empty() { Ok(node_to_json(&node)) } else { Err(Problems(problems)) }
 }
 
-fn yaml_to_json(node: &super::yaml::Node) -> Value {
-    use super::yaml::Value as Yaml;
+pub(super) fn node_to_json(node: &Node) -> Value {
     match &node.value {
-        Yaml::Null => Value::Null,
-        Yaml::Bool(flag) => json!(flag),
-        Yaml::Number(text) => serde_json::from_str(text).unwrap_or_else(|_| json!(text)),
-        Yaml::Text(text) => json!(text),
-        Yaml::List(items) => items.iter().map(yaml_to_json).collect(),
-        Yaml::Map(entries) => Value::Object(entries.iter().map(|(key, node)| (key.text.clone(), yaml_to_json(node))).collect()),
+        Written::Null => Value::Null,
+        Written::Bool(flag) => json!(flag),
+        Written::Number(text) => serde_json::from_str(text)
+            // Numbers that YAML has and JSON has not, such as `.5`.
+            .unwrap_or_else(|_| Decimal::parse(text).map_or_else(|| json!(text), Decimal::to_json)),
+        Written::Text(text) => json!(text),
+        Written::List(items) => items.iter().map(node_to_json).collect(),
+        Written::Map(entries) => {
+            Value::Object(entries.iter().map(|(key, node)| (key.text.clone(), node_to_json(node))).collect())
+        }
     }
 }
 

@@ -1,136 +1,64 @@
-//! YAML (and JSON, which is a part of it) to nodes that know their line and column.
+//! YAML to a tree of nodes. Aliases are refused: nothing here needs them, and they are how a small text becomes a huge tree.
 
-use saphyr_parser::{Event, Parser, ScalarStyle};
+use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
 
-use super::parse::{Problem, Problems};
+use super::node::{Node, Tree, Value, unreadable};
+use super::parse::Problems;
 
-/// Bytes of a definitions text at most.
-pub const TEXT_BYTES_MAX: usize = 1 << 20;
-/// Nesting of a definitions text at most.
-pub const DEPTH_MAX: usize = 64;
-
-/// A value with its place: line and column from 1.
-#[derive(Clone, Debug)]
-pub struct Node {
-    pub line: usize,
-    pub column: usize,
-    pub value: Value,
-}
-
-/// What a node holds.
-#[derive(Clone, Debug)]
-pub enum Value {
-    Null,
-    Bool(bool),
-    /// A plain scalar that reads as a decimal number, as written.
-    Number(String),
-    Text(String),
-    List(Vec<Node>),
-    /// In the order written; keys are unique.
-    Map(Vec<(Key, Node)>),
-}
-
-/// A key with its place.
-#[derive(Clone, Debug)]
-pub struct Key {
-    pub text: String,
-    pub line: usize,
-    pub column: usize,
-}
-
-impl Node {
-    /// What it is, for messages.
-    pub fn kind(&self) -> &'static str {
-        match self.value {
-            Value::Null => "nothing",
-            Value::Bool(_) => "true or false",
-            Value::Number(_) => "a number",
-            Value::Text(_) => "a text",
-            Value::List(_) => "a list",
-            Value::Map(_) => "a map",
-        }
-    }
-}
-
-enum Open {
-    List(Node, Vec<Node>),
-    Map(Node, Vec<(Key, Node)>, Option<Key>),
-}
-
-/// Reads one document. Aliases are refused: nothing here needs them, and they are how a small text becomes a huge tree.
-pub fn read(text: &str) -> Result<Node, Problems> {
-    let problem =
-        |line: usize, column: usize, message: String| Problems(vec![Problem { line, column, path: String::new(), message }]);
-    if text.len() > TEXT_BYTES_MAX {
-        return Err(problem(1, 1, format!("the text has {} bytes; definitions have {TEXT_BYTES_MAX} at most", text.len())));
-    }
-    let mut parser = Parser::new_from_str(text);
-    let mut open: Vec<Open> = Vec::new();
-    let mut root: Option<Node> = None;
-    while let Some(next) = parser.next_event() {
+/// Reads one document.
+pub fn read(text: &str, tree: &mut Tree) -> Result<(), Problems> {
+    for next in Parser::new_from_str(text) {
         let (event, span) = next.map_err(|error| {
             let marker = error.marker();
-            problem(marker.line(), marker.col() + 1, format!("not YAML: {}", error.info()))
+            unreadable(marker.line(), marker.col() + 1, format!("not YAML: {}", error.info()))
         })?;
         let (line, column) = (span.start.line(), span.start.col() + 1);
-        let node = |value| Node { line, column, value };
-        let done = match event {
-            Event::Alias(_) => return Err(problem(line, column, "aliases (*name) are not taken; write the value out".into())),
-            Event::Scalar(text, style, _, _) => Some(node(scalar(&text, style))),
-            Event::SequenceStart(..) => {
-                open.push(Open::List(node(Value::Null), Vec::new()));
-                None
+        match event {
+            Event::Alias(_) => return Err(unreadable(line, column, "aliases (*name) are not taken; write the value out")),
+            Event::Scalar(text, style, _, tag) => {
+                tree.put(Node { line, column, value: scalar(&text, style, tag.as_deref()) })?;
             }
-            Event::MappingStart(..) => {
-                open.push(Open::Map(node(Value::Null), Vec::new(), None));
-                None
+            Event::SequenceStart(..) => tree.start_list(line, column)?,
+            Event::MappingStart(..) => tree.start_map(line, column)?,
+            Event::SequenceEnd | Event::MappingEnd => tree.end()?,
+            Event::DocumentStart(_) if tree.is_done() => {
+                return Err(unreadable(line, column, "one document only; remove what follows ---"));
             }
-            Event::SequenceEnd | Event::MappingEnd => match open.pop() {
-                Some(Open::List(start, items)) => Some(Node { value: Value::List(items), ..start }),
-                Some(Open::Map(start, items, _)) => Some(Node { value: Value::Map(items), ..start }),
-                None => None,
-            },
-            Event::DocumentStart(_) if root.is_some() => {
-                return Err(problem(line, column, "one document only".into()));
-            }
-            _ => None,
-        };
-        if open.len() > DEPTH_MAX {
-            return Err(problem(line, column, format!("nested more than {DEPTH_MAX} levels")));
-        }
-        let Some(done) = done else { continue };
-        match open.last_mut() {
-            None => root = Some(done),
-            Some(Open::List(_, items)) => items.push(done),
-            Some(Open::Map(_, items, key)) => match key.take() {
-                Some(key) => items.push((key, done)),
-                None => {
-                    let text = match done.value {
-                        Value::Text(text) | Value::Number(text) => text,
-                        Value::Bool(flag) => flag.to_string(),
-                        Value::Null => String::new(),
-                        Value::List(_) | Value::Map(_) => return Err(problem(line, column, "a key is a text".into())),
-                    };
-                    if items.iter().any(|(other, _)| other.text == text) {
-                        return Err(problem(line, column, format!("the key {text:?} stands here twice")));
-                    }
-                    *key = Some(Key { text, line, column });
-                }
-            },
+            _ => {}
         }
     }
-    Ok(root.unwrap_or(Node { line: 1, column: 1, value: Value::Null }))
+    Ok(())
 }
 
-fn scalar(text: &str, style: ScalarStyle) -> Value {
-    if style != ScalarStyle::Plain {
+/// The core schema of YAML 1.2, but for two cases that are nearly always codes and not numbers, and so stay texts:
+/// a leading zero (the postal code 01000) and a leading plus (+33612345678).
+fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Value {
+    let is_text = style != ScalarStyle::Plain || tag.is_some_and(|tag| tag.is_yaml_core_schema() && tag.suffix == "str");
+    if is_text {
         return Value::Text(text.to_owned());
     }
     match text {
-        "" | "~" | "null" => Value::Null,
-        "true" => Value::Bool(true),
-        "false" => Value::Bool(false),
-        _ if crate::number::Decimal::parse(text).is_some() => Value::Number(text.to_owned()),
+        "" | "~" | "null" | "Null" | "NULL" => Value::Null,
+        "true" | "True" | "TRUE" => Value::Bool(true),
+        "false" | "False" | "FALSE" => Value::Bool(false),
+        _ if is_number(text) => Value::Number(text.to_owned()),
         _ => Value::Text(text.to_owned()),
     }
+}
+
+/// `-12`, `3.50`, `.5`, `1e3`.
+fn is_number(text: &str) -> bool {
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, Some(exponent.strip_prefix(['+', '-']).unwrap_or(exponent))),
+        None => (unsigned, None),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    let is_code = whole.len() > 1 && whole.starts_with('0');
+    digits(whole)
+        && digits(fraction)
+        && !(whole.is_empty() && fraction.is_empty())
+        && !is_code
+        && exponent.is_none_or(|exponent| !exponent.is_empty() && digits(exponent))
 }
