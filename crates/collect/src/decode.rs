@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
-use crate::validate::{Limits, validate};
+use crate::validate::{Limits, Problem, too_large, validate};
 
 /// An event that passed the checks.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -123,37 +123,65 @@ fn take(
     now: Timestamp,
     make_id: &mut dyn FnMut() -> String,
 ) {
-    match validate(raw, kind, sent_at, limits, now) {
-        Ok(valid) => {
-            let body = match context {
-                Some(context) if !valid.has_context && raw.len() > 2 => {
-                    format!("{{\"context\":{},{}", context.get(), &raw.trim_start()[1..])
-                }
-                _ => raw.to_owned(),
-            };
-            decoded.collected.push(Collected {
-                kind: valid.kind,
-                message_id: valid.message_id.unwrap_or_else(make_id),
-                time: valid.time,
-                body,
-                has_consents: valid.has_consents,
-            });
-        }
-        Err(problem) => decoded.rejected.push(Rejected {
+    let body = match context {
+        Some(context) => with_context(raw, context.get(), limits.event_bytes),
+        None => Ok(Cow::Borrowed(raw)),
+    };
+    let mut reject = |problem: Problem, body: &str| {
+        decoded.rejected.push(Rejected {
             index,
             field: problem.field,
             rule: problem.rule,
             message: problem.message,
-            body: raw.to_owned(),
+            body: body.to_owned(),
+        });
+    };
+    let body = match body {
+        Ok(body) => body,
+        Err(problem) => return reject(problem, raw),
+    };
+    // The batch's context is checked as the event's own: it may name the person and carry consents.
+    match validate(&body, kind, sent_at, limits, now) {
+        Ok(valid) => decoded.collected.push(Collected {
+            kind: valid.kind,
+            message_id: valid.message_id.unwrap_or_else(make_id),
+            time: valid.time,
+            body: body.into_owned(),
+            has_consents: valid.has_consents,
         }),
+        Err(problem) => reject(problem, &body),
     }
 }
 
-fn whole(body: &str, error: &serde_json::Error, expected: &str) -> Rejected {
-    let (rule, message) = if error.is_data() && !expected.is_empty() {
-        ("wrong_type", format!("the body must be an object with a list `{expected}` of events: {error}"))
-    } else {
-        ("invalid_json", format!("the body is not JSON: {error}"))
+/// The event with the batch's context, unless it has its own. Refused before it is written out if that makes it too large: one
+/// large context is not multiplied by the events of a batch.
+fn with_context<'a>(raw: &'a str, context: &str, bytes_max: usize) -> Result<Cow<'a, str>, Problem> {
+    #[derive(Deserialize)]
+    struct Own {
+        #[serde(default, deserialize_with = "present")]
+        context: bool,
+    }
+    fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+        serde::de::IgnoredAny::deserialize(deserializer).map(|_| true)
+    }
+    // An event that is no object, or has two contexts, is refused by the check that follows.
+    let Some(rest) = raw.trim_start().strip_prefix('{').filter(|_| serde_json::from_str(raw).is_ok_and(|own: Own| !own.context))
+    else {
+        return Ok(Cow::Borrowed(raw));
     };
-    Rejected { index: 0, field: expected.to_owned(), rule, message, body: body.to_owned() }
+    let comma = if rest.trim_start().starts_with('}') { "" } else { "," };
+    let bytes = "{\"context\":".len() + context.len() + comma.len() + rest.len();
+    if bytes > bytes_max {
+        return Err(too_large(bytes, bytes_max));
+    }
+    Ok(Cow::Owned(format!("{{\"context\":{context}{comma}{rest}")))
+}
+
+fn whole(body: &str, error: &serde_json::Error, expected: &str) -> Rejected {
+    let (field, rule, message) = if error.is_data() && !expected.is_empty() {
+        (expected, "wrong_type", format!("the body must be an object with a list `{expected}` of events: {error}"))
+    } else {
+        ("", "invalid_json", format!("the body is not JSON: {error}"))
+    };
+    Rejected { index: 0, field: field.to_owned(), rule, message, body: body.to_owned() }
 }

@@ -39,7 +39,6 @@ pub(crate) struct Valid {
     pub kind: EventKind,
     pub message_id: Option<String>,
     pub time: Timestamp,
-    pub has_context: bool,
     pub has_consents: bool,
 }
 
@@ -53,6 +52,14 @@ fn problem<T>(field: impl Into<String>, rule: &'static str, message: impl Into<S
     Err(Problem { field: field.into(), rule, message: message.into() })
 }
 
+pub(crate) fn too_large(bytes: usize, bytes_max: usize) -> Problem {
+    Problem {
+        field: String::new(),
+        rule: "too_large",
+        message: format!("an event has {bytes_max} bytes at most, this one has {bytes}"),
+    }
+}
+
 pub(crate) fn validate(
     raw: &str,
     kind: Option<EventKind>,
@@ -61,11 +68,7 @@ pub(crate) fn validate(
     now: Timestamp,
 ) -> Result<Valid, Problem> {
     if raw.len() > limits.event_bytes {
-        return problem(
-            "",
-            "too_large",
-            format!("an event has {} bytes at most, this one has {}", limits.event_bytes, raw.len()),
-        );
+        return Err(too_large(raw.len(), limits.event_bytes));
     }
     let event: Json<'_> = match serde_json::from_str(raw) {
         Ok(event) => event,
@@ -80,6 +83,7 @@ pub(crate) fn validate(
     if depth_over(&event, DEPTH_MAX) {
         return problem("", "too_deep", format!("an event is nested {DEPTH_MAX} levels at most"));
     }
+    check_fields(&event)?;
     let kind = match (kind, text(&event, "type")?) {
         (Some(kind), _) => kind,
         (None, Some(name)) => match EventKind::parse(name) {
@@ -135,7 +139,7 @@ pub(crate) fn validate(
     check_numbers(&event)?;
     let has_consents = check_consents(&event, limits)?;
     let time = corrected_time(&event, sent_at, now)?;
-    Ok(Valid { kind, message_id, time, has_context: lookup(&event, "context").is_some(), has_consents })
+    Ok(Valid { kind, message_id, time, has_consents })
 }
 
 /// Segment's rule: received − (sentAt − timestamp), so that a wrong clock does not matter.
@@ -211,6 +215,35 @@ fn identifier(event: &Json<'_>, field: &str, text_only: bool) -> Result<Option<S
         return problem(field, "control_character", format!("{field} contains a control character"));
     }
     Ok(Some(value))
+}
+
+/// The checks see the first of two fields of one name, other readers may take the last: neither is right.
+fn check_fields(event: &Json<'_>) -> Result<(), Problem> {
+    const READ: [&str; 14] = [
+        "type",
+        "event",
+        "messageId",
+        "userId",
+        "anonymousId",
+        "previousId",
+        "groupId",
+        "timestamp",
+        "originalTimestamp",
+        "sentAt",
+        "properties",
+        "traits",
+        "context",
+        "writeKey",
+    ];
+    let mut seen = [false; READ.len()];
+    for (key, _) in event.as_object().into_iter().flat_map(|object| object.iter()) {
+        if let Some(n) = READ.iter().position(|field| *field == key)
+            && std::mem::replace(&mut seen[n], true)
+        {
+            return problem(key, "duplicate_field", format!("{key} stands in the event twice; write it once"));
+        }
+    }
+    Ok(())
 }
 
 fn check_name(field: &str, name: &str) -> Result<(), Problem> {

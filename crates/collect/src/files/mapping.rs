@@ -1,14 +1,21 @@
-//! The mapping file: how rows become events.
+//! The mapping file: how rows become events. Parsed once, with every problem of the text; [`super::fill`] applies it.
 
 use std::fmt;
 
-use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use jumelle_model::number::{Decimal, round_div};
-use jumelle_model::time::Timestamp;
+use jumelle_model::consent::Channel;
+use jumelle_model::event::EventKind;
+use jumelle_model::number::Decimal;
 use serde_json::{Map, Value};
 
-use super::read::{Cell, ReadError};
+use super::cell::TimeFormat;
+
+/// Problems reported at once, at most.
+const PROBLEMS_MAX: usize = 100;
+/// Factors of a `sum`, at most: three times six decimal places fit into 128 bits.
+const FACTORS_MAX: usize = 3;
+/// Nesting of an expression, at most.
+const DEPTH_MAX: usize = 16;
 
 /// What is wrong with a mapping.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -19,49 +26,117 @@ pub struct MappingProblem {
     pub message: String,
 }
 
+/// Everything that is wrong with a mapping, up to 100 problems.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MappingProblems(pub Vec<MappingProblem>);
+
 impl fmt::Display for MappingProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.path.is_empty() { f.write_str(&self.message) } else { write!(f, "{}: {}", self.path, self.message) }
     }
 }
 
-impl std::error::Error for MappingProblem {}
+impl fmt::Display for MappingProblems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, problem) in self.0.iter().enumerate() {
+            if n > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{problem}")?;
+        }
+        Ok(())
+    }
+}
 
-/// A mapping, checked but not yet bound to a file's columns.
+impl std::error::Error for MappingProblem {}
+impl std::error::Error for MappingProblems {}
+
+/// A mapping, checked but not yet bound to a file. Columns are places in `columns`.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Mapping {
-    group_by: Vec<String>,
-    timezone: TimeZone,
-    events: Vec<EventMapping>,
+    pub(crate) file: FileOptions,
+    pub(crate) zone: TimeZone,
+    pub(crate) group_by: Vec<usize>,
+    pub(crate) events: Vec<EventMapping>,
+    /// Names of the columns that are used.
+    pub(crate) columns: Vec<String>,
+}
+
+/// How a file is written.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct FileOptions {
+    pub(crate) format: Option<Format>,
+    pub(crate) delimiter: Option<u8>,
+    pub(crate) quote: u8,
+    pub(crate) encoding: Encoding,
+    /// Texts that mean nothing, beside the empty one.
+    pub(crate) empty: Vec<String>,
+    /// Decimal mark of texts.
+    pub(crate) decimal: char,
+}
+
+impl Default for FileOptions {
+    fn default() -> FileOptions {
+        FileOptions { format: None, delimiter: None, quote: b'"', encoding: Encoding::Utf8, empty: Vec::new(), decimal: '.' }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Format {
+    Csv,
+    Parquet,
+    JsonLines,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Encoding {
+    Utf8,
+    Latin1,
+}
+
+/// One event that a row, or a group of rows, makes.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct EventMapping {
+    pub(crate) when: Vec<(usize, Condition)>,
+    pub(crate) fields: Vec<(String, Expression)>,
+    pub(crate) consents: Vec<ConsentMapping>,
+}
+
+/// One entry of `context.consents`; left out where its state is.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct ConsentMapping {
+    pub(crate) state: Expression,
+    pub(crate) at: Option<Expression>,
+    pub(crate) rest: Vec<(String, Expression)>,
 }
 
 #[derive(Clone, PartialEq, Debug)]
-struct EventMapping {
-    when: Vec<(String, Condition)>,
-    fields: Vec<(String, Expression)>,
-}
-
-#[derive(Clone, PartialEq, Debug)]
-enum Condition {
+pub(crate) enum Condition {
     Is(Vec<String>),
+    IsNot(Vec<String>),
     StartsWith(Vec<String>),
     NotStartsWith(Vec<String>),
     Contains(String),
     Exists(bool),
+    /// Compared as numbers.
+    Gt(Decimal),
+    Gte(Decimal),
+    Lt(Decimal),
+    Lte(Decimal),
 }
 
-/// Where a value comes from. Columns are names until bound, then numbers.
+/// Where a value comes from.
 #[derive(Clone, PartialEq, Debug)]
-enum Expression {
+pub(crate) enum Expression {
     Constant(Value),
     /// `"order-{id}"`: missing if any column is.
     Template(Vec<Part>),
-    Column {
-        column: String,
-        cast: Cast,
+    Column(Box<ColumnValue>),
+    /// Over the group's rows, a product, each row rounded to so many digits.
+    Sum {
+        factors: Vec<Factor>,
+        digits: u32,
     },
-    /// Sum over the group's rows of a product of columns, each row rounded to two decimals.
-    Sum(Vec<String>),
     /// How many rows.
     Rows,
     /// A list: one item per row of the group.
@@ -72,14 +147,33 @@ enum Expression {
     List(Vec<Expression>),
 }
 
+/// `{column: …, as: …, trim: …, format: …, map: {…}}`
 #[derive(Clone, PartialEq, Debug)]
-enum Part {
+pub(crate) struct ColumnValue {
+    pub(crate) column: usize,
+    pub(crate) cast: Cast,
+    pub(crate) trim: bool,
+    pub(crate) format: TimeFormat,
+    /// Text of the cell → value.
+    pub(crate) map: Option<Vec<(String, Value)>>,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) enum Part {
     Text(String),
-    Column(String),
+    Column(usize),
+    /// `{$row}`: the row's number.
+    RowNumber,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) enum Factor {
+    Column(usize),
+    Number(Decimal),
 }
 
 #[derive(Clone, Copy, PartialEq, Debug)]
-enum Cast {
+pub(crate) enum Cast {
     AsIs,
     Text,
     Integer,
@@ -88,10 +182,13 @@ enum Cast {
     Time,
 }
 
-const FIELDS: [&str; 12] = [
+const ROOT: [&str; 4] = ["file", "group_by", "timezone", "events"];
+const FILE: [&str; 6] = ["format", "delimiter", "quote", "encoding", "empty", "decimal"];
+const FIELDS: [&str; 15] = [
     "when",
     "type",
     "event",
+    "name",
     "messageId",
     "timestamp",
     "userId",
@@ -101,374 +198,419 @@ const FIELDS: [&str; 12] = [
     "properties",
     "traits",
     "context",
+    "consents",
+    "category",
 ];
-
-type Read<T> = Result<T, MappingProblem>;
-
-fn problem<T>(path: &str, message: impl Into<String>) -> Read<T> {
-    Err(MappingProblem { path: path.to_owned(), message: message.into() })
-}
+const CONSENT: [&str; 6] = ["purpose", "channel", "state", "at", "for", "proof"];
+const CONDITIONS: [&str; 12] =
+    ["eq", "ne", "in", "not_in", "starts_with", "not_starts_with", "contains", "exists", "gt", "gte", "lt", "lte"];
+const COLUMN: [&str; 5] = ["column", "as", "trim", "format", "map"];
+const SUM: [&str; 2] = ["sum", "digits"];
+const CASTS: [(&str, Cast); 6] = [
+    ("text", Cast::Text),
+    ("integer", Cast::Integer),
+    ("number", Cast::Number),
+    ("decimal", Cast::Number),
+    ("bool", Cast::Bool),
+    ("time", Cast::Time),
+];
 
 impl Mapping {
     /// Reads and checks a mapping file.
-    pub fn parse(text: &str) -> Read<Mapping> {
+    pub fn parse(text: &str) -> Result<Mapping, MappingProblems> {
         let root = jumelle_model::workspace::read_yaml(text)
-            .map_err(|problems| MappingProblem { path: String::new(), message: problems.to_string() })?;
-        let Value::Object(root) = root else { return problem("", "a mapping is a map with a list `events`") };
-        for key in root.keys() {
-            if !["group_by", "timezone", "events"].contains(&key.as_str()) {
-                return problem(key, "there is no such key here; there are group_by, timezone, events");
-            }
+            .map_err(|problems| MappingProblems(vec![MappingProblem { path: String::new(), message: problems.to_string() }]))?;
+        let mut check = Check::default();
+        let mapping = check.mapping(&root);
+        match (mapping, check.problems.is_empty()) {
+            (Some(mapping), true) => Ok(Mapping { columns: check.columns, ..mapping }),
+            _ => Err(MappingProblems(check.problems)),
         }
-        let group_by = match root.get("group_by") {
-            None => Vec::new(),
-            Some(Value::String(column)) => vec![column.clone()],
-            Some(Value::Array(columns)) => columns
-                .iter()
-                .map(|column| match column {
-                    Value::String(column) => Ok(column.clone()),
-                    _ => problem("group_by", "a list of column names"),
-                })
-                .collect::<Read<_>>()?,
-            Some(_) => return problem("group_by", "a column name, or a list of them"),
-        };
-        let timezone = match root.get("timezone") {
-            None => TimeZone::UTC,
-            Some(Value::String(name)) => match TimeZone::get(name) {
-                Ok(zone) => zone,
-                Err(_) => return problem("timezone", format!("{name:?} is not a time zone; write Europe/Paris")),
-            },
-            Some(_) => return problem("timezone", "a time zone is a text such as Europe/Paris"),
-        };
-        let Some(Value::Array(list)) = root.get("events") else { return problem("events", "a list of events is expected") };
-        let events =
-            list.iter().enumerate().map(|(n, event)| event_mapping(event, &format!("events[{n}]"))).collect::<Read<Vec<_>>>()?;
-        if events.is_empty() {
-            return problem("events", "at least one event is expected");
-        }
-        Ok(Mapping { group_by, timezone, events })
     }
 
     /// Rows are grouped into events.
     pub fn groups(&self) -> bool {
         !self.group_by.is_empty()
     }
-
-    /// Finds the columns in a file.
-    pub(crate) fn bind(&self, columns: &[String]) -> Result<Bound, ReadError> {
-        let mut named: Vec<&str> = self.group_by.iter().map(String::as_str).collect();
-        for event in &self.events {
-            named.extend(event.when.iter().map(|(column, _)| column.as_str()));
-            event.fields.iter().for_each(|(_, expression)| expression.columns(&mut named));
-        }
-        for name in named {
-            if !columns.iter().any(|column| column == name) {
-                return Err(ReadError::Mapping(format!("the file has no column {name:?}; it has {}", columns.join(", "))));
-            }
-        }
-        Ok(Bound { mapping: self.clone(), columns: columns.to_vec() })
-    }
 }
 
-fn event_mapping(value: &Value, path: &str) -> Read<EventMapping> {
-    let Value::Object(entries) = value else { return problem(path, "an event is a map") };
-    for key in entries.keys() {
-        if !FIELDS.contains(&key.as_str()) {
-            return problem(&format!("{path}.{key}"), format!("there is no such field; there are {}", FIELDS.join(", ")));
-        }
-    }
-    for needed in ["type", "messageId"] {
-        if !entries.contains_key(needed) {
-            return problem(
-                path,
-                format!("an event has a {needed}; a messageId made of columns is what makes a second import change nothing"),
-            );
-        }
-    }
-    let mut when = Vec::new();
-    if let Some(conditions) = entries.get("when") {
-        let path = format!("{path}.when");
-        let Value::Object(conditions) = conditions else { return problem(&path, "a map of columns is expected") };
-        for (column, test) in conditions {
-            when.push((column.clone(), condition(test, &format!("{path}.{column}"))?));
-        }
-    }
-    let fields = entries
-        .iter()
-        .filter(|(key, _)| *key != "when")
-        .map(|(key, value)| {
-            let path = format!("{path}.{key}");
-            let expression = match (key.as_str(), expression(value, &path)?) {
-                ("timestamp", Expression::Column { column, cast: Cast::AsIs }) => Expression::Column { column, cast: Cast::Time },
-                (_, expression) => expression,
-            };
-            Ok((key.clone(), expression))
-        })
-        .collect::<Read<_>>()?;
-    Ok(EventMapping { when, fields })
-}
-
-fn condition(value: &Value, path: &str) -> Read<Condition> {
-    let texts = |value: &Value| -> Vec<String> {
-        match value {
-            Value::Array(items) => items.iter().map(plain_text).collect(),
-            other => vec![plain_text(other)],
-        }
-    };
-    let Value::Object(test) = value else { return Ok(Condition::Is(texts(value))) };
-    let mut entries = test.iter();
-    match (entries.next(), entries.next()) {
-        (Some((name, value)), None) => match (name.as_str(), value) {
-            ("in", Value::Array(_)) => Ok(Condition::Is(texts(value))),
-            ("starts_with", value) => Ok(Condition::StartsWith(texts(value))),
-            ("not_starts_with", value) => Ok(Condition::NotStartsWith(texts(value))),
-            ("contains", Value::String(text)) => Ok(Condition::Contains(text.clone())),
-            ("exists", Value::Bool(flag)) => Ok(Condition::Exists(*flag)),
-            _ => problem(path, "a condition is a value, or one of in, starts_with, not_starts_with, contains, exists"),
-        },
-        _ => problem(path, "one condition per column"),
-    }
-}
-
-fn plain_text(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
-}
-
-fn expression(value: &Value, path: &str) -> Read<Expression> {
-    match value {
-        Value::String(text) if text.contains('{') => template(text, path),
-        Value::Array(items) => Ok(Expression::List(
-            items.iter().enumerate().map(|(n, item)| expression(item, &format!("{path}[{n}]"))).collect::<Read<_>>()?,
-        )),
-        Value::Object(entries) => object(entries, path),
-        constant => Ok(Expression::Constant(constant.clone())),
-    }
-}
-
-fn object(entries: &Map<String, Value>, path: &str) -> Read<Expression> {
-    let fields = |entries: &Map<String, Value>, path: &str| -> Read<Vec<(String, Expression)>> {
-        entries.iter().map(|(key, value)| Ok((key.clone(), expression(value, &format!("{path}.{key}"))?))).collect()
-    };
-    if let Some(column) = entries.get("column") {
-        let Value::String(column) = column else { return problem(path, "column names a column") };
-        let cast = match entries.get("as").map(plain_text).as_deref() {
-            None => Cast::AsIs,
-            Some("text") => Cast::Text,
-            Some("integer") => Cast::Integer,
-            Some("number") => Cast::Number,
-            Some("bool") => Cast::Bool,
-            Some("time") => Cast::Time,
-            Some(other) => {
-                return problem(&format!("{path}.as"), format!("{other:?} is not one of text, integer, number, bool, time"));
-            }
-        };
-        if let Some(other) = entries.keys().find(|key| !["column", "as"].contains(&key.as_str())) {
-            return problem(&format!("{path}.{other}"), "beside column there is only as");
-        }
-        return Ok(Expression::Column { column: column.clone(), cast });
-    }
-    match (entries.len(), entries.iter().next()) {
-        (1, Some((name, value))) if name == "sum" => match value {
-            Value::String(product) => Ok(Expression::Sum(product.split('*').map(|column| column.trim().to_owned()).collect())),
-            _ => problem(path, "sum is a column, or a product of columns: \"Quantity * UnitPrice\""),
-        },
-        (1, Some((name, Value::String(what)))) if name == "count" && what == "rows" => Ok(Expression::Rows),
-        (1, Some((name, Value::Object(item)))) if name == "each" => Ok(Expression::Each(fields(item, &format!("{path}.each"))?)),
-        (1, Some((name, Value::Array(options)))) if name == "any_of" => Ok(Expression::AnyOf(
-            options
-                .iter()
-                .enumerate()
-                .map(|(n, option)| expression(option, &format!("{path}.any_of[{n}]")))
-                .collect::<Read<_>>()?,
-        )),
-        _ => Ok(Expression::Object(fields(entries, path)?)),
-    }
-}
-
-fn template(text: &str, path: &str) -> Read<Expression> {
-    let mut parts = Vec::new();
-    let mut rest = text;
-    while let Some(open) = rest.find('{') {
-        let Some(close) = rest[open..].find('}') else { return problem(path, format!("{text:?} has a {{ without a }}")) };
-        if open > 0 {
-            parts.push(Part::Text(rest[..open].to_owned()));
-        }
-        parts.push(Part::Column(rest[open + 1..open + close].to_owned()));
-        rest = &rest[open + close + 1..];
-    }
-    if !rest.is_empty() {
-        parts.push(Part::Text(rest.to_owned()));
-    }
-    Ok(Expression::Template(parts))
-}
-
-impl Expression {
-    fn columns<'e>(&'e self, found: &mut Vec<&'e str>) {
-        match self {
-            Expression::Constant(_) | Expression::Rows => {}
-            Expression::Template(parts) => found.extend(parts.iter().filter_map(|part| match part {
-                Part::Column(column) => Some(column.as_str()),
-                Part::Text(_) => None,
-            })),
-            Expression::Column { column, .. } => found.push(column),
-            Expression::Sum(columns) => found.extend(columns.iter().map(String::as_str)),
-            Expression::Each(fields) | Expression::Object(fields) => fields.iter().for_each(|(_, field)| field.columns(found)),
-            Expression::AnyOf(list) | Expression::List(list) => list.iter().for_each(|item| item.columns(found)),
-        }
-    }
-}
-
-/// A mapping whose columns are all in the file.
-pub(crate) struct Bound {
-    mapping: Mapping,
+/// Collects problems and the names of columns while reading.
+#[derive(Default)]
+struct Check {
+    problems: Vec<MappingProblem>,
     columns: Vec<String>,
+    depth: usize,
 }
 
-impl Bound {
-    fn cell<'r>(&self, row: &'r [Cell], column: &str) -> &'r Cell {
-        let place = self.columns.iter().position(|name| name == column);
-        place.and_then(|place| row.get(place)).unwrap_or(&Cell::Null)
-    }
-
-    /// What the rows of one group have in common.
-    pub(crate) fn group_key(&self, row: &[Cell]) -> String {
-        let parts: Vec<String> =
-            self.mapping.group_by.iter().map(|column| text(self.cell(row, column)).unwrap_or_default()).collect();
-        parts.join("\u{1f}")
-    }
-
-    /// The events of one group of rows: one for each definition whose `when` holds for the first row.
-    pub(crate) fn events(&self, rows: &[Vec<Cell>]) -> Vec<Value> {
-        let holding = self
-            .mapping
-            .events
-            .iter()
-            .filter(|event| event.when.iter().all(|(column, condition)| self.holds(&rows[0], column, condition)));
-        holding
-            .map(|event| {
-                let fields = event
-                    .fields
-                    .iter()
-                    .filter_map(|(name, expression)| Some((name.clone(), self.value(expression, &rows[0], rows)?)));
-                Value::Object(fields.collect())
-            })
-            .collect()
-    }
-
-    fn holds(&self, row: &[Cell], column: &str, condition: &Condition) -> bool {
-        let value = text(self.cell(row, column));
-        match condition {
-            Condition::Exists(wanted) => value.is_some() == *wanted,
-            Condition::Is(options) => value.is_some_and(|value| options.contains(&value)),
-            Condition::StartsWith(options) => value.is_some_and(|value| options.iter().any(|start| value.starts_with(start))),
-            Condition::NotStartsWith(options) => value.is_none_or(|value| !options.iter().any(|start| value.starts_with(start))),
-            Condition::Contains(part) => value.is_some_and(|value| value.contains(part)),
+impl Check {
+    fn report<T>(&mut self, path: &str, message: impl Into<String>) -> Option<T> {
+        if self.problems.len() < PROBLEMS_MAX {
+            self.problems.push(MappingProblem { path: path.to_owned(), message: message.into() });
         }
+        None
     }
 
-    /// `None`: there is nothing to write.
-    fn value(&self, expression: &Expression, row: &[Cell], rows: &[Vec<Cell>]) -> Option<Value> {
-        let object = |fields: &[(String, Expression)], row: &[Cell]| -> Value {
-            Value::Object(fields.iter().filter_map(|(name, field)| Some((name.clone(), self.value(field, row, rows)?))).collect())
+    fn column(&mut self, name: &str) -> usize {
+        self.columns.iter().position(|known| known == name).unwrap_or_else(|| {
+            self.columns.push(name.to_owned());
+            self.columns.len() - 1
+        })
+    }
+
+    fn map<'v>(&mut self, value: &'v Value, path: &str, known: &[&str]) -> Option<&'v Map<String, Value>> {
+        let Value::Object(entries) = value else {
+            return self.report(path, format!("a map is expected here; its keys are {}", known.join(", ")));
         };
-        match expression {
-            Expression::Constant(value) => Some(value.clone()),
-            Expression::Template(parts) => {
-                let mut filled = String::new();
-                for part in parts {
-                    match part {
-                        Part::Text(text) => filled.push_str(text),
-                        Part::Column(column) => filled.push_str(&text(self.cell(row, column))?),
-                    }
-                }
-                Some(filled.into())
-            }
-            Expression::Column { column, cast } => self.cast(self.cell(row, column), *cast),
-            Expression::Sum(columns) => {
-                let total: i128 = rows.iter().filter_map(|row| self.product(row, columns)).sum();
-                i64::try_from(total).ok().map(|total| Decimal(total).to_json())
-            }
-            Expression::Rows => Some(rows.len().into()),
-            Expression::Each(fields) => Some(rows.iter().map(|row| object(fields, row)).collect()),
-            Expression::AnyOf(options) => options.iter().find_map(|option| self.value(option, row, rows)),
-            Expression::Object(fields) => Some(object(fields, row)),
-            Expression::List(items) => Some(items.iter().filter_map(|item| self.value(item, row, rows)).collect()),
+        for key in entries.keys().filter(|key| !known.contains(&key.as_str())) {
+            let near = known.iter().find(|word| alike(word, key));
+            let hint = near.map_or_else(String::new, |word| format!("; did you mean {word}?"));
+            self.report::<()>(&join(path, key), format!("there is no {key:?} here; there are {}{hint}", known.join(", ")));
         }
+        Some(entries)
     }
 
-    /// A product of cells in millionths, rounded to hundredths, half away from zero.
-    fn product(&self, row: &[Cell], columns: &[String]) -> Option<i128> {
-        let mut product: i128 = 1_000_000;
-        for column in columns {
-            let factor = match self.cell(row, column) {
-                Cell::Integer(number) => Decimal::from_integer(*number)?,
-                Cell::Number(number) => Decimal::from_f64(*number)?,
-                Cell::Text(text) => Decimal::parse(text.trim())?,
-                _ => return None,
-            };
-            product = round_div(product.checked_mul(i128::from(factor.0))?, 1_000_000);
-        }
-        Some(round_div(product, 10_000) * 10_000)
+    /// A text, or a list of texts.
+    fn texts(&mut self, value: &Value, path: &str) -> Option<Vec<String>> {
+        let texts: Option<Vec<String>> = match value {
+            Value::Array(items) => items.iter().map(plain_text).collect(),
+            other => plain_text(other).map(|text| vec![text]),
+        };
+        texts.or_else(|| {
+            self.report(path, "a text is expected here, or a list of texts; quote what YAML takes for something else: \"NULL\"")
+        })
     }
 
-    fn cast(&self, cell: &Cell, cast: Cast) -> Option<Value> {
-        match (cast, cell) {
-            (_, Cell::Null) => None,
-            (Cast::Time, Cell::Time(micros)) | (Cast::AsIs, Cell::Time(micros)) => {
-                Some(self.in_zone(*micros)?.to_string().into())
-            }
-            (Cast::Time, cell) => {
-                let text = text(cell)?;
-                // What is no instant goes on as it is: collection refuses it, and quarantine keeps the row.
-                Some(self.instant(&text).map_or_else(|| text.clone().into(), |at| at.to_string().into()))
-            }
-            (Cast::Text, cell) => text(cell).map(Value::from),
-            (Cast::Integer | Cast::Number, cell) => {
-                let text = text(cell)?;
-                Some(Decimal::parse(text.trim()).map_or_else(|| text.clone().into(), Decimal::to_json))
-            }
-            (Cast::Bool, cell) => match text(cell)?.to_lowercase().as_str() {
-                "true" | "1" | "yes" | "y" | "oui" | "o" => Some(true.into()),
-                "false" | "0" | "no" | "n" | "non" => Some(false.into()),
-                other => Some(other.into()),
+    fn mapping(&mut self, root: &Value) -> Option<Mapping> {
+        let root = self.map(root, "", &ROOT)?;
+        let file = root.get("file").and_then(|file| self.file(file)).unwrap_or_default();
+        let group_by = root.get("group_by").and_then(|columns| self.texts(columns, "group_by")).unwrap_or_default();
+        let group_by = group_by.iter().map(|column| self.column(column)).collect();
+        let zone = match root.get("timezone") {
+            None => TimeZone::UTC,
+            Some(name) => match name.as_str().and_then(|name| TimeZone::get(name).ok()) {
+                Some(zone) => zone,
+                None => self.report("timezone", format!("{name} is not a time zone; write Europe/Paris"))?,
             },
-            (Cast::AsIs, Cell::Bool(flag)) => Some((*flag).into()),
-            (Cast::AsIs, Cell::Integer(number)) => Some((*number).into()),
-            (Cast::AsIs, Cell::Number(number)) => Decimal::from_f64(*number).map(Decimal::to_json),
-            (Cast::AsIs, Cell::Text(text)) => Some(text.as_str().into()),
+        };
+        let Some(Value::Array(list)) = root.get("events") else { return self.report("events", "a list of events is expected") };
+        if list.is_empty() {
+            return self.report("events", "at least one event is expected");
+        }
+        let events = list.iter().enumerate().filter_map(|(n, event)| self.event(event, &format!("events[{n}]"))).collect();
+        Some(Mapping { file, zone, group_by, events, columns: Vec::new() })
+    }
+
+    fn file(&mut self, value: &Value) -> Option<FileOptions> {
+        let entries = self.map(value, "file", &FILE)?;
+        let mut options = FileOptions::default();
+        for (key, value) in entries {
+            let path = join("file", key);
+            let text = plain_text(value).unwrap_or_default();
+            match (key.as_str(), text.as_str()) {
+                ("format", "csv") => options.format = Some(Format::Csv),
+                ("format", "parquet") => options.format = Some(Format::Parquet),
+                ("format", "jsonl") => options.format = Some(Format::JsonLines),
+                ("format", _) => self.report(&path, "the format is one of csv, parquet, jsonl").unwrap_or_default(),
+                ("delimiter", "tab" | "\t") => options.delimiter = Some(b'\t'),
+                ("delimiter" | "quote", one) if one.len() == 1 => match key.as_str() {
+                    "quote" => options.quote = one.as_bytes()[0],
+                    _ => options.delimiter = Some(one.as_bytes()[0]),
+                },
+                ("delimiter" | "quote", _) => {
+                    self.report(&path, "one ASCII character is expected here, or tab").unwrap_or_default()
+                }
+                ("encoding", "utf-8") => options.encoding = Encoding::Utf8,
+                ("encoding", "latin-1") => options.encoding = Encoding::Latin1,
+                ("encoding", _) => self.report(&path, "the encoding is utf-8 or latin-1").unwrap_or_default(),
+                ("empty", _) => options.empty = self.texts(value, &path).unwrap_or_default(),
+                ("decimal", ".") => options.decimal = '.',
+                ("decimal", ",") => options.decimal = ',',
+                ("decimal", _) => self.report(&path, "the decimal mark is \".\" or \",\"").unwrap_or_default(),
+                _ => {}
+            }
+        }
+        Some(options)
+    }
+
+    fn event(&mut self, value: &Value, path: &str) -> Option<EventMapping> {
+        let entries = self.map(value, path, &FIELDS)?;
+        let kind = match entries.get("type").and_then(Value::as_str).map(EventKind::parse) {
+            Some(Some(kind)) => kind,
+            _ => {
+                let kinds = EventKind::ALL.map(EventKind::as_str).join(", ");
+                return self.report(&join(path, "type"), format!("an event has a type, one of {kinds}"));
+            }
+        };
+        let mut needed = vec![("messageId", "made of columns, it is what makes a second import change nothing: \"order-{id}\"")];
+        if kind == EventKind::Track {
+            needed.push(("event", "a track call has a name: Order Completed"));
+        }
+        if matches!(kind, EventKind::Track | EventKind::Page | EventKind::Screen) {
+            needed.push(("timestamp", "what happened has a time: {column: date}"));
+        }
+        for (field, why) in needed {
+            if !entries.contains_key(field) {
+                self.report::<()>(&join(path, field), format!("missing; {why}"));
+            }
+        }
+        if let Some(Value::String(text)) = entries.get("messageId") {
+            // Two files with the same ids: the second would be taken for a repetition, and be lost without a word.
+            let others = text.replace("{$row}", "");
+            if !others.contains('{') {
+                let whose = if *text == others { "every row" } else { "the rows of another file" };
+                let message = format!("{whose} would have the same; make it of columns: \"order-{{id}}\"");
+                self.report::<()>(&join(path, "messageId"), message);
+            }
+        }
+        let when = entries.get("when").map(|when| self.when(when, &join(path, "when"))).unwrap_or_default();
+        let consents = match entries.get("consents") {
+            None => Vec::new(),
+            Some(Value::Array(items)) => {
+                let path = join(path, "consents");
+                items.iter().enumerate().filter_map(|(n, item)| self.consent(item, &format!("{path}[{n}]"))).collect()
+            }
+            Some(_) => self.report(&join(path, "consents"), "a list is expected here").unwrap_or_default(),
+        };
+        let mut fields = Vec::new();
+        for (key, value) in entries.iter().filter(|(key, _)| !["when", "consents"].contains(&key.as_str())) {
+            let path = join(path, key);
+            let Some(mut expression) = self.expression(value, &path) else { continue };
+            if key == "timestamp" {
+                as_time(&mut expression);
+            }
+            fields.push((key.clone(), expression));
+        }
+        Some(EventMapping { when, fields, consents })
+    }
+
+    fn consent(&mut self, value: &Value, path: &str) -> Option<ConsentMapping> {
+        let entries = self.map(value, path, &CONSENT)?;
+        if !entries.contains_key("purpose") {
+            self.report::<()>(&join(path, "purpose"), "a consent names its purpose");
+        }
+        if let Some(Value::String(channel)) = entries.get("channel")
+            && Channel::parse(channel).is_none()
+        {
+            let known = Channel::ALL.map(Channel::as_str).join(", ");
+            self.report::<()>(&join(path, "channel"), format!("{channel:?} is not one of {known}"));
+        }
+        let state_path = join(path, "state");
+        let state = match entries.get("state") {
+            None => self.report(
+                &state_path,
+                "a consent has a state: granted, denied, or {column: optin, map: {yes: granted, no: denied}}",
+            ),
+            Some(Value::String(state)) if !["granted", "denied"].contains(&state.as_str()) => {
+                self.report(&state_path, format!("{state:?} is not granted or denied"))
+            }
+            Some(state) => self.expression(state, &state_path),
+        };
+        let at = entries.get("at").and_then(|at| self.expression(at, &join(path, "at"))).map(|mut at| {
+            as_time(&mut at);
+            at
+        });
+        let mut rest = Vec::new();
+        for (key, value) in entries.iter().filter(|(key, _)| !["state", "at"].contains(&key.as_str())) {
+            rest.extend(self.expression(value, &join(path, key)).map(|expression| (key.clone(), expression)));
+        }
+        Some(ConsentMapping { state: state?, at, rest })
+    }
+
+    fn when(&mut self, value: &Value, path: &str) -> Vec<(usize, Condition)> {
+        let mut conditions = Vec::new();
+        let Value::Object(columns) = value else {
+            return self.report(path, "a map of columns is expected here: {InvoiceNo: {starts_with: C}}").unwrap_or_default();
+        };
+        for (name, tests) in columns {
+            let (path, column) = (join(path, name), self.column(name));
+            let Value::Object(_) = tests else {
+                conditions.extend(self.texts(tests, &path).map(|texts| (column, Condition::Is(texts))));
+                continue;
+            };
+            for (test, value) in self.map(tests, &path, &CONDITIONS).into_iter().flatten() {
+                conditions.extend(self.condition(test, value, &join(&path, test)).map(|condition| (column, condition)));
+            }
+        }
+        conditions
+    }
+
+    fn condition(&mut self, test: &str, value: &Value, path: &str) -> Option<Condition> {
+        let number = |value: &Value| plain_text(value).and_then(|text| Decimal::parse(&text));
+        let condition = match test {
+            "eq" | "in" => Condition::Is(self.texts(value, path)?),
+            "ne" | "not_in" => Condition::IsNot(self.texts(value, path)?),
+            "starts_with" => Condition::StartsWith(self.texts(value, path)?),
+            "not_starts_with" => Condition::NotStartsWith(self.texts(value, path)?),
+            "contains" => Condition::Contains(plain_text(value)?),
+            "exists" => match value {
+                Value::Bool(flag) => Condition::Exists(*flag),
+                _ => return self.report(path, "true or false is expected here"),
+            },
+            // An unknown test is reported with its map.
+            _ if !CONDITIONS.contains(&test) => return None,
+            _ => match (test, number(value)) {
+                ("gt", Some(number)) => Condition::Gt(number),
+                ("gte", Some(number)) => Condition::Gte(number),
+                ("lt", Some(number)) => Condition::Lt(number),
+                ("lte", Some(number)) => Condition::Lte(number),
+                _ => return self.report(path, "a number is expected here"),
+            },
+        };
+        Some(condition)
+    }
+
+    fn expression(&mut self, value: &Value, path: &str) -> Option<Expression> {
+        if self.depth >= DEPTH_MAX {
+            return self.report(path, format!("nested more than {DEPTH_MAX} levels"));
+        }
+        self.depth += 1;
+        let expression = match value {
+            Value::String(text) if text.contains(['{', '}']) => self.template(text, path),
+            Value::Array(items) => self.list(items, path).map(Expression::List),
+            Value::Object(entries) => self.object(entries, path),
+            constant => Some(Expression::Constant(constant.clone())),
+        };
+        self.depth -= 1;
+        expression
+    }
+
+    fn list(&mut self, items: &[Value], path: &str) -> Option<Vec<Expression>> {
+        items.iter().enumerate().map(|(n, item)| self.expression(item, &format!("{path}[{n}]"))).collect()
+    }
+
+    fn fields(&mut self, entries: &Map<String, Value>, path: &str) -> Option<Vec<(String, Expression)>> {
+        entries.iter().map(|(key, value)| Some((key.clone(), self.expression(value, &join(path, key))?))).collect()
+    }
+
+    /// A map is an expression if it has one of their words, else an object.
+    fn object(&mut self, entries: &Map<String, Value>, path: &str) -> Option<Expression> {
+        if entries.contains_key("column") {
+            return self.column_value(entries, path);
+        }
+        if let Some(product) = entries.get("sum") {
+            self.map(&Value::Object(entries.clone()), path, &SUM)?;
+            return self.sum(product, entries.get("digits"), path);
+        }
+        match (entries.len(), entries.iter().next()) {
+            (1, Some((name, Value::String(what)))) if name == "count" && what == "rows" => Some(Expression::Rows),
+            (1, Some((name, Value::Object(item)))) if name == "each" => {
+                self.fields(item, &join(path, "each")).map(Expression::Each)
+            }
+            (1, Some((name, Value::Array(options)))) if name == "any_of" => {
+                self.list(options, &join(path, "any_of")).map(Expression::AnyOf)
+            }
+            _ => self.fields(entries, path).map(Expression::Object),
         }
     }
 
-    /// Microseconds on the wall of the mapping's time zone.
-    fn in_zone(&self, micros: i64) -> Option<Timestamp> {
-        let wall = TimeZone::UTC.to_datetime(jiff::Timestamp::from_microsecond(micros).ok()?);
-        self.on_the_wall(wall)
+    fn column_value(&mut self, entries: &Map<String, Value>, path: &str) -> Option<Expression> {
+        self.map(&Value::Object(entries.clone()), path, &COLUMN)?;
+        let Some(column) = entries.get("column").and_then(plain_text) else {
+            return self.report(&join(path, "column"), "the name of a column is expected here");
+        };
+        let column = self.column(&column);
+        let cast = match entries.get("as") {
+            None => Cast::AsIs,
+            Some(word) => match CASTS.iter().find(|(name, _)| word == name) {
+                Some((_, cast)) => *cast,
+                None => {
+                    return self.report(&join(path, "as"), format!("{word} is not one of text, integer, decimal, bool, time"));
+                }
+            },
+        };
+        let trim = match entries.get("trim") {
+            None => false,
+            Some(Value::Bool(flag)) => *flag,
+            Some(_) => return self.report(&join(path, "trim"), "true or false is expected here"),
+        };
+        let (cast, format) = match entries.get("format") {
+            None => (cast, TimeFormat::Iso),
+            Some(text) => match (cast, text.as_str().and_then(TimeFormat::parse)) {
+                (Cast::AsIs | Cast::Time, Some(format)) => (Cast::Time, format),
+                (_, Some(_)) => return self.report(&join(path, "format"), "a format is that of a time; write as: time"),
+                (_, None) => {
+                    let right = "write iso, unix, unix_ms, or directives such as \"%d/%m/%Y %H:%M\"";
+                    return self.report(&join(path, "format"), format!("{text} is not a format of times; {right}"));
+                }
+            },
+        };
+        let map = match entries.get("map") {
+            None => None,
+            Some(Value::Object(pairs)) => Some(pairs.iter().map(|(from, to)| (from.clone(), to.clone())).collect()),
+            Some(_) => {
+                return self
+                    .report(&join(path, "map"), "a map from texts to values is expected here: {yes: granted, no: denied}");
+            }
+        };
+        Some(Expression::Column(Box::new(ColumnValue { column, cast, trim, format, map })))
     }
 
-    fn on_the_wall(&self, wall: DateTime) -> Option<Timestamp> {
-        self.mapping.timezone.to_timestamp(wall).ok().map(|at| Timestamp(at.as_microsecond()))
-    }
-
-    fn instant(&self, text: &str) -> Option<Timestamp> {
-        let text = text.trim();
-        if let Ok(at) = text.parse::<jiff::Timestamp>() {
-            return Some(Timestamp(at.as_microsecond()));
+    fn sum(&mut self, product: &Value, digits: Option<&Value>, path: &str) -> Option<Expression> {
+        let digits = match digits.map_or(Some(2), Value::as_u64).and_then(|digits| u32::try_from(digits).ok()) {
+            Some(digits) if digits <= 6 => digits,
+            _ => return self.report(&join(path, "digits"), "a whole number from 0 to 6 is expected here"),
+        };
+        let Some(text) = product.as_str() else {
+            return self
+                .report(&join(path, "sum"), "a column, or a product of columns, is expected here: \"Quantity * UnitPrice\"");
+        };
+        let factors: Vec<Factor> = text
+            .split('*')
+            .map(str::trim)
+            .map(|factor| Decimal::parse(factor).map_or_else(|| Factor::Column(self.column(factor)), Factor::Number))
+            .collect();
+        if factors.len() > FACTORS_MAX || text.split('*').any(|factor| factor.trim().is_empty()) {
+            return self
+                .report(&join(path, "sum"), format!("{text:?} is not a product of one to {FACTORS_MAX} columns or numbers"));
         }
-        self.on_the_wall(text.parse::<DateTime>().ok()?)
+        Some(Expression::Sum { factors, digits })
+    }
+
+    fn template(&mut self, text: &str, path: &str) -> Option<Expression> {
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while let Some(open) = rest.find('{') {
+            let Some(close) = rest[open..].find('}') else { return self.report(path, format!("{text:?} has a {{ without a }}")) };
+            if open > 0 {
+                parts.push(Part::Text(rest[..open].to_owned()));
+            }
+            parts.push(match &rest[open + 1..open + close] {
+                "$row" => Part::RowNumber,
+                "" => return self.report(path, format!("{text:?} names no column between {{ and }}")),
+                column => Part::Column(self.column(column)),
+            });
+            rest = &rest[open + close + 1..];
+        }
+        if !rest.is_empty() {
+            parts.push(Part::Text(rest.to_owned()));
+        }
+        Some(Expression::Template(parts))
     }
 }
 
-/// A cell as text; whole numbers without a fraction, so that a float column of customer numbers reads 17850.
-fn text(cell: &Cell) -> Option<String> {
-    match cell {
-        Cell::Null => None,
-        Cell::Bool(flag) => Some(flag.to_string()),
-        Cell::Integer(number) => Some(number.to_string()),
-        Cell::Number(number) => Some(number.to_string()),
-        Cell::Text(text) => Some(text.clone()),
-        Cell::Time(micros) => Some(Timestamp(*micros).to_string()),
+/// A bare column is read as a time where a time belongs.
+fn as_time(expression: &mut Expression) {
+    match expression {
+        Expression::Column(value) if value.cast == Cast::AsIs => value.cast = Cast::Time,
+        Expression::AnyOf(options) => options.iter_mut().for_each(as_time),
+        _ => {}
+    }
+}
+
+fn join(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}
+
+/// The same word in another writing: `message_id`, `MessageID`.
+fn alike(a: &str, b: &str) -> bool {
+    let letters = |word: &str| word.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();
+    letters(a) == letters(b)
+}
+
+fn plain_text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
+        _ => None,
     }
 }

@@ -3,215 +3,333 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use parquet::file::reader::{FileReader, SerializedFileReader};
-use parquet::record::{Field, reader::RowIter};
+use parquet::file::reader::SerializedFileReader;
 use serde_json::Value;
 
-/// Bytes of one JSON line at most.
-const LINE_BYTES_MAX: u64 = 16 << 20;
+use super::cell::{Cell, Interner};
+use super::columnar::{ParquetRows, column_names};
+use super::error::ReadError;
+use super::mapping::{Encoding, FileOptions, Format};
 
-/// A value of a row.
-#[derive(Clone, PartialEq, Debug)]
-pub enum Cell {
-    /// Nothing, or an empty field of a CSV.
-    Null,
-    /// True or false.
-    Bool(bool),
-    /// A whole number.
-    Integer(i64),
-    /// Any other number.
-    Number(f64),
-    /// A text.
-    Text(String),
-    /// An instant without or with a zone, in microseconds since the epoch as if it were UTC.
-    Time(i64),
+/// Bytes of one row of a CSV or one JSON line, at most.
+pub(crate) const ROW_BYTES_MAX: u64 = 16 << 20;
+/// Bytes read from a file at once.
+const BUFFER_BYTES: usize = 1 << 18;
+
+type Text = Box<dyn BufRead + Send>;
+
+/// One row: its number from 1 without the header, and the wanted columns.
+pub(crate) struct Row {
+    pub(crate) number: u64,
+    pub(crate) cells: Vec<Cell>,
 }
 
-/// Why a file cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// The operating system refused.
-    #[error("{0}")]
-    Io(#[from] std::io::Error),
-    /// Not the format it should be.
-    #[error("line {line}: {what}")]
-    Line {
-        /// From 1.
-        line: u64,
-        /// What is wrong.
-        what: String,
-    },
-    /// Not a Parquet file, or a damaged one.
-    #[error("Parquet: {0}")]
-    Parquet(#[from] parquet::errors::ParquetError),
-    /// The mapping names what the file does not have.
-    #[error("{0}")]
-    Mapping(String),
-    /// More than grouping may hold.
-    #[error("grouping holds {0} cells at most; cut the file by the grouped column")]
-    TooLarge(usize),
-}
-
-/// Rows of a file.
-pub struct Rows {
-    columns: Vec<String>,
+/// Rows of a file, reduced to the columns that a mapping names.
+pub(crate) struct Rows {
     source: Source,
+    number: u64,
+    ended: bool,
 }
 
 enum Source {
-    Csv(csv::StringRecordsIntoIter<Box<dyn Read + Send>>),
-    Parquet(Box<RowIter<'static>>),
-    Json { lines: std::io::Lines<Box<dyn BufRead + Send>>, first: Option<String>, line: u64 },
+    Csv(Box<CsvRows>),
+    Parquet(Box<ParquetRows>),
+    Json { lines: JsonLines, columns: Vec<String>, texts: Vec<Interner> },
 }
 
 /// Opens a file, through gzip where its first bytes say so.
-fn open(path: &Path) -> std::io::Result<Box<dyn BufRead + Send>> {
-    let mut file = BufReader::with_capacity(1 << 18, File::open(path)?);
+pub(crate) fn open(path: &Path) -> std::io::Result<Text> {
+    let mut file = BufReader::with_capacity(BUFFER_BYTES, File::open(path)?);
     let gzipped = file.fill_buf()?.starts_with(&[0x1f, 0x8b]);
     Ok(if gzipped {
-        Box::new(BufReader::with_capacity(1 << 18, flate2::read::MultiGzDecoder::new(file)))
+        Box::new(BufReader::with_capacity(BUFFER_BYTES, flate2::read::MultiGzDecoder::new(file)))
     } else {
         Box::new(file)
     })
 }
 
-fn name_ends(path: &Path, ending: &str) -> bool {
+/// By the first bytes (Parquet), else by the ending of the name, without `.gz`; anything else is CSV.
+pub(crate) fn format_of(path: &Path) -> std::io::Result<Format> {
+    let mut magic = Vec::new();
+    File::open(path)?.take(4).read_to_end(&mut magic)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-    name.trim_end_matches(".gz").ends_with(ending)
+    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    Ok(if magic == b"PAR1" || name.ends_with(".parquet") {
+        Format::Parquet
+    } else if [".jsonl", ".ndjson", ".json"].iter().any(|ending| name.ends_with(ending)) {
+        Format::JsonLines
+    } else {
+        Format::Csv
+    })
+}
+
+/// Names of a file's columns; none for JSON lines, whose lines need not be alike.
+pub(crate) fn columns(path: &Path) -> Result<Vec<String>, ReadError> {
+    match format_of(path)? {
+        Format::Parquet => Ok(column_names(&SerializedFileReader::new(File::open(path)?)?)),
+        Format::JsonLines => Ok(Vec::new()),
+        Format::Csv => Ok(CsvRows::open(path, &FileOptions::default())?.header),
+    }
+}
+
+/// Place of each wanted column, or which one is missing.
+fn places(header: &[String], wanted: &[String]) -> Result<Vec<usize>, ReadError> {
+    wanted
+        .iter()
+        .map(|name| {
+            let mut places = header.iter().enumerate().filter(|(_, column)| *column == name).map(|(place, _)| place);
+            match (places.next(), places.next()) {
+                (Some(place), None) => Ok(place),
+                (Some(_), Some(_)) => {
+                    Err(ReadError::Mapping(format!("the file has two columns {name:?}; give one another name")))
+                }
+                (None, _) => {
+                    let hint = match header {
+                        [only] if only.contains([';', '\t', '|', ',']) => "; is it the delimiter? write file: {delimiter: …}",
+                        _ => "",
+                    };
+                    Err(ReadError::Mapping(format!("the file has no column {name:?}; it has {}{hint}", header.join(", "))))
+                }
+            }
+        })
+        .collect()
 }
 
 impl Rows {
-    /// By the ending of the name: `.parquet`, `.jsonl` / `.ndjson` / `.json`, else CSV (`,` `;` or tab, by the header).
-    pub fn open(path: &Path) -> Result<Rows, ReadError> {
-        if name_ends(path, ".parquet") {
-            let reader = SerializedFileReader::new(File::open(path)?)?;
-            let fields = reader.metadata().file_metadata().schema_descr().root_schema().get_fields();
-            let columns = fields.iter().map(|field| field.name().to_owned()).collect();
-            let rows = RowIter::from_file_into(Box::new(reader));
-            return Ok(Rows { columns, source: Source::Parquet(Box::new(rows)) });
-        }
-        if [".jsonl", ".ndjson", ".json"].iter().any(|ending| name_ends(path, ending)) {
-            let mut lines = open(path)?.lines();
-            let first = lines.next().transpose()?;
-            let object: Value = serde_json::from_str(first.as_deref().unwrap_or("{}"))
-                .map_err(|error| ReadError::Line { line: 1, what: error.to_string() })?;
-            let columns = object.as_object().map(|object| object.keys().cloned().collect()).unwrap_or_default();
-            return Ok(Rows { columns, source: Source::Json { lines, first, line: 0 } });
-        }
-        let mut text = open(path)?;
-        let header = text.fill_buf()?;
-        let header = header.split(|byte| *byte == b'\n').next().unwrap_or_default();
-        let count = |separator: u8| header.iter().filter(|byte| **byte == separator).count();
-        let separator = [b',', b';', b'\t'].into_iter().max_by_key(|separator| count(*separator)).unwrap_or(b',');
-        let mut reader =
-            csv::ReaderBuilder::new().delimiter(separator).flexible(false).from_reader(Box::new(text) as Box<dyn Read + Send>);
-        let columns =
-            reader.headers().map_err(csv_error)?.iter().map(|name| name.trim_start_matches('\u{feff}').to_owned()).collect();
-        Ok(Rows { columns, source: Source::Csv(reader.into_records()) })
+    pub(crate) fn open(path: &Path, options: &FileOptions, wanted: &[String]) -> Result<Rows, ReadError> {
+        let format = match options.format {
+            Some(format) => format,
+            None => format_of(path)?,
+        };
+        let source = match format {
+            Format::Parquet => {
+                let reader = SerializedFileReader::new(File::open(path)?)?;
+                let places = places(&column_names(&reader), wanted)?;
+                Source::Parquet(Box::new(ParquetRows::new(reader, &places)?))
+            }
+            Format::JsonLines => {
+                let texts = wanted.iter().map(|_| Interner::default()).collect();
+                Source::Json { lines: JsonLines::open(path)?, columns: wanted.to_vec(), texts }
+            }
+            Format::Csv => {
+                let mut rows = CsvRows::open(path, options)?;
+                rows.wanted = places(&rows.header, wanted)?;
+                rows.texts = wanted.iter().map(|_| Interner::default()).collect();
+                Source::Csv(Box::new(rows))
+            }
+        };
+        Ok(Rows { source, number: 0, ended: false })
     }
-
-    /// Names of the columns.
-    pub fn columns(&self) -> &[String] {
-        &self.columns
-    }
-}
-
-fn csv_error(error: csv::Error) -> ReadError {
-    let line = error.position().map_or(0, csv::Position::line);
-    ReadError::Line { line, what: error.to_string() }
 }
 
 impl Iterator for Rows {
-    type Item = Result<Vec<Cell>, ReadError>;
+    type Item = Result<Row, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        match &mut self.source {
-            Source::Csv(records) => Some(records.next()?.map_err(csv_error).map(|record| {
-                record.iter().map(|field| if field.is_empty() { Cell::Null } else { Cell::Text(field.to_owned()) }).collect()
-            })),
-            Source::Parquet(rows) => Some(
-                rows.next()?
-                    .map_err(ReadError::from)
-                    .map(|row| row.into_columns().into_iter().map(|(_, field)| cell(field)).collect()),
-            ),
-            Source::Json { lines, first, line } => {
-                let text = match first.take() {
-                    Some(text) => Ok(text),
-                    None => lines.next()?,
-                };
-                *line += 1;
-                Some(text.map_err(ReadError::from).and_then(|text| {
-                    let object: Value =
-                        serde_json::from_str(&text).map_err(|error| ReadError::Line { line: *line, what: error.to_string() })?;
-                    Ok(self.columns.iter().map(|column| json_cell(&object[column.as_str()])).collect())
-                }))
+        if self.ended {
+            return None;
+        }
+        let row = match &mut self.source {
+            Source::Csv(rows) => rows.next_row(self.number + 1),
+            Source::Parquet(rows) => rows.next_row(),
+            Source::Json { lines, columns, texts } => lines.next_value().map(|found| {
+                found.map(|value| {
+                    let cells = columns.iter().zip(texts).map(|(column, texts)| match json_at(&value, column) {
+                        Some(Value::String(text)) => Cell::Text(texts.text(text)),
+                        Some(other) => Cell::from_json(other),
+                        None => Cell::Null,
+                    });
+                    cells.collect()
+                })
+            }),
+        };
+        self.number += 1;
+        match row {
+            Ok(Some(cells)) => Some(Ok(Row { number: self.number, cells })),
+            Ok(None) => {
+                self.ended = true;
+                None
+            }
+            Err(error) => {
+                self.ended = error.is_fatal();
+                Some(Err(error))
             }
         }
     }
 }
 
-fn cell(field: Field) -> Cell {
-    match field {
-        Field::Null => Cell::Null,
-        Field::Bool(flag) => Cell::Bool(flag),
-        Field::Byte(number) => Cell::Integer(number.into()),
-        Field::Short(number) => Cell::Integer(number.into()),
-        Field::Int(number) => Cell::Integer(number.into()),
-        Field::Long(number) => Cell::Integer(number),
-        Field::UByte(number) => Cell::Integer(number.into()),
-        Field::UShort(number) => Cell::Integer(number.into()),
-        Field::UInt(number) => Cell::Integer(number.into()),
-        Field::ULong(number) => i64::try_from(number).map_or(Cell::Number(number as f64), Cell::Integer),
-        Field::Float(number) => float(number.into()),
-        Field::Double(number) => float(number),
-        Field::Str(text) => Cell::Text(text),
-        Field::TimestampMillis(millis) => Cell::Time(millis.saturating_mul(1_000)),
-        Field::TimestampMicros(micros) => Cell::Time(micros),
-        Field::Date(days) => Cell::Time(i64::from(days) * 86_400_000_000),
-        other => Cell::Text(other.to_string()),
+/// The value of a key, or of a path with dots through objects.
+fn json_at<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
+    value.get(path).or_else(|| path.split('.').try_fold(value, |at, part| at.get(part)))
+}
+
+/// Refuses to read more than a row's bytes between two rows: a quote that is never closed would swallow the file.
+struct Bounded {
+    inner: Text,
+    left: Arc<AtomicU64>,
+}
+
+impl Read for Bounded {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let left = self.left.load(Ordering::Relaxed);
+        if left == 0 {
+            let message = format!("a row has more than {ROW_BYTES_MAX} bytes; is there a quote that is not closed?");
+            return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, message));
+        }
+        let read = self.inner.read(buffer)?;
+        self.left.store(left.saturating_sub(read as u64), Ordering::Relaxed);
+        Ok(read)
     }
 }
 
-fn float(number: f64) -> Cell {
-    if number.is_nan() { Cell::Null } else { Cell::Number(number) }
+struct CsvRows {
+    reader: csv::Reader<Bounded>,
+    left: Arc<AtomicU64>,
+    record: csv::ByteRecord,
+    header: Vec<String>,
+    options: FileOptions,
+    wanted: Vec<usize>,
+    texts: Vec<Interner>,
 }
 
-fn json_cell(value: &Value) -> Cell {
-    match value {
-        Value::Null => Cell::Null,
-        Value::Bool(flag) => Cell::Bool(*flag),
-        Value::Number(number) => number.as_i64().map_or_else(|| float(number.as_f64().unwrap_or(f64::NAN)), Cell::Integer),
-        Value::String(text) => Cell::Text(text.clone()),
-        other => Cell::Text(other.to_string()),
-    }
-}
-
-/// JSON lines that are events already. Any other file needs a mapping.
-pub(crate) fn json_lines(path: &Path) -> Result<Box<dyn Iterator<Item = Result<Value, ReadError>>>, ReadError> {
-    if ![".jsonl", ".ndjson"].iter().any(|ending| name_ends(path, ending)) {
-        return Err(ReadError::Mapping(
-            "this file needs a mapping (--mapping FILE) that says how rows become events, for instance\n\
-             events:\n  - type: track\n    event: Order Completed\n    messageId: \"order-{id}\"\n    timestamp: {column: date}\n    \
-             userId: \"{customer}\"\n    properties: {order_id: \"{id}\", total: {column: amount, as: number}}"
-                .into(),
-        ));
-    }
-    let mut reader = open(path)?;
-    let mut number = 0;
-    Ok(Box::new(std::iter::from_fn(move || {
-        loop {
-            let mut line = String::new();
-            match reader.by_ref().take(LINE_BYTES_MAX).read_line(&mut line) {
-                Ok(0) => return None,
-                Ok(_) => {}
-                Err(error) => return Some(Err(error.into())),
+impl CsvRows {
+    fn open(path: &Path, options: &FileOptions) -> Result<CsvRows, ReadError> {
+        let mut text = open(path)?;
+        let delimiter = match options.delimiter {
+            Some(delimiter) => delimiter,
+            None => {
+                let header = text.fill_buf()?.split(|byte| *byte == b'\n').next().unwrap_or_default();
+                let count = |separator: u8| header.iter().filter(|byte| **byte == separator).count();
+                [b'|', b'\t', b';', b','].into_iter().max_by_key(|separator| count(*separator)).unwrap_or(b',')
             }
-            number += 1;
-            if line.trim().is_empty() {
+        };
+        let left = Arc::new(AtomicU64::new(ROW_BYTES_MAX));
+        let mut reader = csv::ReaderBuilder::new()
+            .delimiter(delimiter)
+            .quote(options.quote)
+            .flexible(true)
+            .buffer_capacity(BUFFER_BYTES)
+            .has_headers(false)
+            .from_reader(Bounded { inner: text, left: left.clone() });
+        let mut record = csv::ByteRecord::new();
+        if !reader.read_byte_record(&mut record).map_err(csv_error)? {
+            return Err(ReadError::Mapping("the file is empty; a CSV begins with the names of its columns".into()));
+        }
+        let mut header = Vec::with_capacity(record.len());
+        for field in &record {
+            let name = decode(field, options.encoding).ok_or_else(|| ReadError::Line { line: 1, what: NOT_UTF8.into() })?;
+            header.push(name.trim_start_matches('\u{feff}').trim().to_owned());
+        }
+        Ok(CsvRows { reader, left, record, header, options: options.clone(), wanted: Vec::new(), texts: Vec::new() })
+    }
+
+    fn next_row(&mut self, number: u64) -> Result<Option<Vec<Cell>>, ReadError> {
+        self.left.store(ROW_BYTES_MAX, Ordering::Relaxed);
+        if !self.reader.read_byte_record(&mut self.record).map_err(csv_error)? {
+            return Ok(None);
+        }
+        let line = self.record.position().map_or(number + 1, csv::Position::line);
+        if self.record.len() != self.header.len() {
+            let what = format!("{} fields, where the header has {}", self.record.len(), self.header.len());
+            return Err(ReadError::Line { line, what });
+        }
+        let mut cells = Vec::with_capacity(self.wanted.len());
+        for (place, texts) in self.wanted.iter().zip(&mut self.texts) {
+            let Some(text) = decode(&self.record[*place], self.options.encoding) else {
+                return Err(ReadError::Line { line, what: format!("column {:?}: {NOT_UTF8}", self.header[*place]) });
+            };
+            let empty = text.is_empty() || self.options.empty.iter().any(|word| *word == text);
+            cells.push(if empty { Cell::Null } else { Cell::Text(texts.text(&text)) });
+        }
+        Ok(Some(cells))
+    }
+}
+
+const NOT_UTF8: &str = "not UTF-8; if the file is of western European Windows, write file: {encoding: latin-1}";
+
+fn csv_error(error: csv::Error) -> ReadError {
+    let line = error.position().map_or(0, csv::Position::line);
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => ReadError::Io(error),
+        other => ReadError::Line { line, what: format!("{other:?}") },
+    }
+}
+
+/// Windows-1252, which is what files (and browsers) mean by Latin-1: 0x80 to 0x9f; the five that it leaves open stay controls.
+const WINDOWS_1252: [char; 32] = [
+    '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž', '\u{8f}', '\u{90}', '‘', '’', '“', '”',
+    '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
+];
+
+fn decode(bytes: &[u8], encoding: Encoding) -> Option<std::borrow::Cow<'_, str>> {
+    match encoding {
+        Encoding::Utf8 => std::str::from_utf8(bytes).ok().map(Into::into),
+        Encoding::Latin1 if bytes.is_ascii() => std::str::from_utf8(bytes).ok().map(Into::into),
+        Encoding::Latin1 => {
+            let letter = |byte: &u8| match byte {
+                0x80..=0x9f => WINDOWS_1252[usize::from(byte - 0x80)],
+                other => char::from(*other),
+            };
+            Some(bytes.iter().map(letter).collect::<String>().into())
+        }
+    }
+}
+
+/// JSON objects, one a line. Empty lines are passed over.
+pub(crate) struct JsonLines {
+    text: Text,
+    line: u64,
+    buffer: Vec<u8>,
+}
+
+impl JsonLines {
+    pub(crate) fn open(path: &Path) -> std::io::Result<JsonLines> {
+        Ok(JsonLines { text: open(path)?, line: 0, buffer: Vec::new() })
+    }
+
+    /// Number of the line that was read last, from 1.
+    pub(crate) fn line(&self) -> u64 {
+        self.line
+    }
+
+    pub(crate) fn next_value(&mut self) -> Result<Option<Value>, ReadError> {
+        loop {
+            self.buffer.clear();
+            if self.text.by_ref().take(ROW_BYTES_MAX).read_until(b'\n', &mut self.buffer)? == 0 {
+                return Ok(None);
+            }
+            self.line += 1;
+            let line = self.line;
+            if self.buffer.len() as u64 == ROW_BYTES_MAX && self.buffer.last() != Some(&b'\n') {
+                self.pass_over_line()?;
+                return Err(ReadError::Line { line, what: format!("more than {ROW_BYTES_MAX} bytes") });
+            }
+            let text = self.buffer.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.buffer).trim_ascii();
+            if text.is_empty() {
                 continue;
             }
-            return Some(serde_json::from_str(&line).map_err(|error| ReadError::Line { line: number, what: error.to_string() }));
+            return match serde_json::from_slice(text) {
+                Ok(value @ Value::Object(_)) => Ok(Some(value)),
+                Ok(_) => Err(ReadError::Line { line, what: "not a JSON object".into() }),
+                Err(error) => Err(ReadError::Line { line, what: format!("not JSON: {error}") }),
+            };
         }
-    })))
+    }
+
+    fn pass_over_line(&mut self) -> std::io::Result<()> {
+        loop {
+            let bytes = self.text.fill_buf()?;
+            let (length, ended) = match bytes.iter().position(|byte| *byte == b'\n') {
+                Some(place) => (place + 1, true),
+                None => (bytes.len(), bytes.is_empty()),
+            };
+            self.text.consume(length);
+            if ended {
+                return Ok(());
+            }
+        }
+    }
 }
