@@ -11,19 +11,17 @@ use jumelle_model::workspace::Destination;
 use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::sync::Notify;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 use crate::backoff::{GIVE_UP_AFTER, REFUSED_ATTEMPTS_MAX, delay};
-use crate::breaker::{Breaker, COOLDOWN_CONFIGURATION, Passage};
+use crate::breaker::{Breaker, COOLDOWN_CONFIGURATION, Passage, Ticket};
 use crate::house::{Clearance, DeliveryResult, FinalState, House, Queued};
-use crate::queue::{QUEUE_MEMORY_MAX, Queue, Waiting};
+use crate::queue::{PAGE, Queue, Waiting};
 use crate::webhook::{Outcome, Webhook};
 
 /// How long a stop waits for requests under way.
 const STOP_WAIT: Duration = Duration::from_secs(5);
-/// Deliveries read from the table at a time.
-const PAGE: usize = 1_000;
 
 /// What is known of a delivery that waits for a retry.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -68,8 +66,15 @@ pub struct Dispatcher {
 struct Inner {
     house: Arc<dyn House>,
     runtime: tokio::runtime::Handle,
-    lanes: Mutex<HashMap<String, RunningLane>>,
+    lanes: Mutex<Lanes>,
     attempts: Arc<Attempts>,
+}
+
+#[derive(Default)]
+struct Lanes {
+    running: HashMap<String, RunningLane>,
+    /// Told to stop, with requests under way: their successors wait for them, so that no delivery is under way twice.
+    leaving: HashMap<String, JoinHandle<()>>,
 }
 
 /// A lane and its task.
@@ -90,12 +95,20 @@ struct Lane {
     last_error: Mutex<Option<String>>,
 }
 
+/// What is under way, by task.
+#[derive(Default)]
+struct UnderWay {
+    tasks: JoinSet<(Waiting, Verdict)>,
+    /// The same by task, for the one that panics: its person and the probe must not wait for it for ever.
+    left: HashMap<tokio::task::Id, (Waiting, Ticket)>,
+}
+
 /// How one attempt ended.
-enum Attempt {
+enum Verdict {
     /// Recorded, or no longer waiting.
     Ended,
-    /// To be looked at by the lane.
-    Failed(Outcome),
+    /// To be tried again.
+    Again { reason: String, at: Instant },
 }
 
 impl Dispatcher {
@@ -108,29 +121,37 @@ impl Dispatcher {
     /// Adds, changes and removes destinations to match the definitions. What waits for a changed one goes on with it.
     pub fn configure(&self, destinations: Vec<Destination>) {
         let mut lanes = self.inner.lanes.lock();
-        lanes.retain(|key, (lane, _)| {
-            let keep = destinations.iter().any(|destination| destination == &lane.destination && &destination.key == key);
-            if !keep {
-                lane.stop();
-            }
-            keep
-        });
+        let Lanes { running, leaving } = &mut *lanes;
+        leaving.retain(|_, task| !task.is_finished());
+        let gone = running.extract_if(|_, (lane, _)| !destinations.contains(&lane.destination));
+        for (key, (lane, task)) in gone {
+            lane.stop();
+            leaving.insert(key, task);
+        }
         for destination in destinations {
-            if lanes.contains_key(&destination.key) {
+            if running.contains_key(&destination.key) {
                 continue;
             }
             let key = destination.key.clone();
+            let predecessor = leaving.remove(&key);
             let lane = Arc::new(Lane::new(destination));
             let task = run(lane.clone(), self.inner.house.clone(), self.inner.attempts.clone());
-            lanes.insert(key, (lane, self.inner.runtime.spawn(task)));
+            let task = self.inner.runtime.spawn(async move {
+                if let Some(predecessor) = predecessor {
+                    // One that panicked has nothing under way.
+                    let _ = predecessor.await;
+                }
+                task.await;
+            });
+            running.insert(key, (lane, task));
         }
     }
 
     /// A delivery has been queued (it is in the table already). Never blocks, never drops.
     pub fn offer(&self, queued: Queued) {
         let lanes = self.inner.lanes.lock();
-        if let Some((lane, _)) = lanes.get(&queued.destination) {
-            lane.queue.lock().offer(queued);
+        if let Some((lane, _)) = lanes.running.get(&queued.destination) {
+            lane.queue.lock().offer(queued, Instant::now());
             lane.wake.notify_one();
         }
     }
@@ -143,15 +164,15 @@ impl Dispatcher {
     /// How all destinations do, by key.
     pub fn status(&self) -> Vec<DestinationStatus> {
         let lanes = self.inner.lanes.lock();
-        let mut all: Vec<DestinationStatus> = lanes.values().map(|(lane, _)| lane.status()).collect();
+        let mut all: Vec<DestinationStatus> = lanes.running.values().map(|(lane, _)| lane.status()).collect();
         all.sort_by(|a, b| a.key.cmp(&b.key));
         all
     }
 
     /// Closes the circuit of a destination and tries everything at once.
     pub fn retry_now(&self, destination: &str) {
-        if let Some((lane, _)) = self.inner.lanes.lock().get(destination) {
-            lane.breaker.lock().succeeded();
+        if let Some((lane, _)) = self.inner.lanes.lock().running.get(destination) {
+            lane.breaker.lock().close();
             lane.queue.lock().hurry();
             lane.wake.notify_one();
         }
@@ -159,18 +180,18 @@ impl Dispatcher {
 
     /// Begins nothing new, and waits for what is under way, [`STOP_WAIT`] at most.
     pub async fn stop(&self) {
-        let lanes: Vec<_> = self.inner.lanes.lock().drain().collect();
-        for (_, (lane, _)) in &lanes {
+        let Lanes { running, leaving } = std::mem::take(&mut *self.inner.lanes.lock());
+        let mut tasks: Vec<JoinHandle<()>> = leaving.into_values().collect();
+        for (lane, task) in running.into_values() {
             lane.stop();
+            tasks.push(task);
         }
-        let all = async {
-            for (_, (_, task)) in lanes {
-                // A lane that panicked has nothing under way.
-                let _ = task.await;
+        let deadline = Instant::now() + STOP_WAIT;
+        for mut task in tasks {
+            if tokio::time::timeout_at(deadline, &mut task).await.is_err() {
+                tracing::warn!("requests under way were left; they are repeated under the same id");
+                task.abort();
             }
-        };
-        if tokio::time::timeout(STOP_WAIT, all).await.is_err() {
-            tracing::warn!("requests under way were left; they are repeated under the same id");
         }
     }
 }
@@ -197,15 +218,22 @@ impl Lane {
 
     fn status(&self) -> DestinationStatus {
         let now = Instant::now();
-        let breaker = self.breaker.lock();
-        let queue = self.queue.lock();
+        // One lock at a time: the lane's task takes them in its own order.
+        let (circuit, open_until) = {
+            let breaker = self.breaker.lock();
+            (breaker.name(now), breaker.open_until())
+        };
+        let (queued_in_memory, more_waiting) = {
+            let queue = self.queue.lock();
+            (queue.len(), queue.more())
+        };
         DestinationStatus {
             key: self.destination.key.clone(),
-            queued_in_memory: queue.len(),
-            more_waiting: queue.more,
+            queued_in_memory,
+            more_waiting,
             in_flight: self.in_flight.load(Ordering::Relaxed),
-            circuit: breaker.name(now),
-            open_until: breaker.open_until().map(|until| on_the_wall(until, now)),
+            circuit,
+            open_until: open_until.map(|until| on_the_wall(until, now)),
             last_error: self.last_error.lock().clone(),
             sent: self.sent.load(Ordering::Relaxed),
             failed: self.failed.load(Ordering::Relaxed),
@@ -214,16 +242,21 @@ impl Lane {
 
     /// Reads on in the table while there is room.
     fn fill(&self, house: &dyn House) {
-        let mut queue = self.queue.lock();
-        // Under the lock, so that an offer made meanwhile is either in the page or comes after it.
-        while queue.more && queue.len() <= QUEUE_MEMORY_MAX / 2 {
-            let page = house.queued(&self.destination.key, queue.last(), PAGE);
-            queue.more = page.len() == PAGE;
-            for queued in page {
-                queue.admit(queued);
-            }
+        loop {
+            let asked = Instant::now();
+            let Some(after) = self.queue.lock().wants_page(asked) else { return };
+            // Not under the lock: the engine's thread must not wait for the disk to make an offer.
+            let page = house.queued(&self.destination.key, after, PAGE);
+            self.queue.lock().take_in(page, asked);
         }
-        metrics::gauge!("jumelle_delivery_queue", "destination" => self.destination.key.clone()).set(queue.len() as f64);
+    }
+
+    fn gauge(&self) {
+        let open = self.breaker.lock().open_until().is_some();
+        let key = &self.destination.key;
+        metrics::gauge!("jumelle_circuit_open", "destination" => key.clone()).set(f64::from(u8::from(open)));
+        let queued = self.queue.lock().len();
+        metrics::gauge!("jumelle_delivery_queue", "destination" => key.clone()).set(queued as f64);
     }
 }
 
@@ -234,28 +267,32 @@ fn on_the_wall(instant: Instant, now: Instant) -> Timestamp {
 
 async fn run(lane: Arc<Lane>, house: Arc<dyn House>, attempts: Arc<Attempts>) {
     let mut connector: Option<Arc<Webhook>> = None;
-    let mut under_way: JoinSet<(Waiting, Attempt)> = JoinSet::new();
+    let mut under_way = UnderWay::default();
     loop {
         let stopping = lane.stopping.load(Ordering::Acquire);
-        if stopping && under_way.is_empty() {
-            return;
+        if stopping && under_way.tasks.is_empty() {
+            break;
         }
         if !stopping {
             lane.fill(&*house);
             start_ready(&lane, &house, &mut connector, &mut under_way);
         }
-        lane.in_flight.store(under_way.len() as u64, Ordering::Relaxed);
-        let wake_at = next_wake(&lane);
+        lane.in_flight.store(under_way.tasks.len() as u64, Ordering::Relaxed);
+        lane.gauge();
+        let full = under_way.tasks.len() >= lane.destination.concurrency as usize;
+        // With every place taken a retry that is due waits for a place, not for an instant that has passed.
+        let wake_at = if stopping || full { None } else { next_wake(&lane) };
         tokio::select! {
-            Some(joined) = under_way.join_next(), if !under_way.is_empty() => {
-                match joined {
-                    Ok((waiting, attempt)) => settle(&lane, &house, &attempts, waiting, attempt).await,
-                    Err(error) => tracing::error!(destination = lane.destination.key, %error, "a delivery's task failed"),
-                }
+            Some(joined) = under_way.tasks.join_next_with_id(), if !under_way.tasks.is_empty() => {
+                settle(&lane, &attempts, &mut under_way.left, joined);
             }
             () = lane.wake.notified() => {}
             () = sleep_until(wake_at) => {}
         }
+    }
+    let mut attempts = attempts.lock();
+    for id in lane.queue.lock().ids() {
+        attempts.remove(&id);
     }
 }
 
@@ -266,27 +303,27 @@ async fn sleep_until(at: Option<Instant>) {
     }
 }
 
-/// When something may leave that may not now.
+/// When something may leave that may not now, or the table is to be read again.
 fn next_wake(lane: &Lane) -> Option<Instant> {
-    let queue = lane.queue.lock();
-    let retry = queue.next_at();
-    match lane.breaker.lock().passage(Instant::now()) {
-        Passage::None(Some(until)) if queue.has_ready() || retry.is_some() => Some(until),
+    let (retry, ready, look_again) = {
+        let queue = lane.queue.lock();
+        (queue.next_at(), queue.has_ready(), queue.look_again_at())
+    };
+    let leave = match lane.breaker.lock().passage(Instant::now()) {
+        Passage::None(Some(until)) if ready || retry.is_some() => {
+            Some(retry.filter(|_| !ready).map_or(until, |at| at.max(until)))
+        }
+        // Nothing waits, or the end of the probe wakes the lane.
         Passage::None(_) => None,
-        _ => retry,
-    }
+        Passage::All | Passage::Probe => retry,
+    };
+    leave.into_iter().chain(look_again).min()
 }
 
-fn start_ready(
-    lane: &Arc<Lane>,
-    house: &Arc<dyn House>,
-    connector: &mut Option<Arc<Webhook>>,
-    under_way: &mut JoinSet<(Waiting, Attempt)>,
-) {
-    while under_way.len() < lane.destination.concurrency as usize {
+fn start_ready(lane: &Arc<Lane>, house: &Arc<dyn House>, connector: &mut Option<Arc<Webhook>>, under_way: &mut UnderWay) {
+    while under_way.tasks.len() < lane.destination.concurrency as usize {
         let now = Instant::now();
-        let passage = lane.breaker.lock().passage(now);
-        if matches!(passage, Passage::None(_)) {
+        if matches!(lane.breaker.lock().passage(now), Passage::None(_)) {
             return;
         }
         if connector.is_none() {
@@ -296,7 +333,7 @@ fn start_ready(
                     *lane.last_error.lock() = Some(error.to_string());
                     if lane.queue.lock().has_ready() {
                         tracing::error!(destination = lane.destination.key, %error, "the destination cannot be used");
-                        lane.breaker.lock().hold(now + COOLDOWN_CONFIGURATION);
+                        lane.breaker.lock().hold(Ticket::Ordinary, now + COOLDOWN_CONFIGURATION);
                     }
                     return;
                 }
@@ -304,37 +341,103 @@ fn start_ready(
         }
         let Some(connector) = connector.clone() else { return };
         let Some(mut waiting) = lane.queue.lock().take(now) else { return };
-        if passage == Passage::Probe {
-            lane.breaker.lock().probe();
-        }
+        let Some(ticket) = lane.breaker.lock().ticket(now) else {
+            // It closed right now: a straggler's failure.
+            lane.queue.lock().again(waiting, now);
+            return;
+        };
         waiting.first_attempt.get_or_insert(now);
-        under_way.spawn(attempt(lane.clone(), house.clone(), connector, waiting));
+        let left = (waiting.clone(), ticket);
+        let task = under_way.tasks.spawn(attempt(lane.clone(), house.clone(), connector, waiting, ticket));
+        under_way.left.insert(task.id(), left);
     }
 }
 
-async fn attempt(lane: Arc<Lane>, house: Arc<dyn House>, connector: Arc<Webhook>, mut waiting: Waiting) -> (Waiting, Attempt) {
+/// One attempt, with all that it changes; only the person's place in the queue is left to the lane.
+async fn attempt(
+    lane: Arc<Lane>,
+    house: Arc<dyn House>,
+    connector: Arc<Webhook>,
+    mut waiting: Waiting,
+    ticket: Ticket,
+) -> (Waiting, Verdict) {
     // The second gate, right before the request.
     let cleared = match house.clear(&waiting.queued) {
         Clearance::Cleared(cleared) => *cleared,
-        Clearance::Superseded => return (waiting, Attempt::Ended),
+        Clearance::Superseded => {
+            lane.breaker.lock().undecided(ticket);
+            return (waiting, Verdict::Ended);
+        }
         Clearance::Blocked(reason) => {
+            lane.breaker.lock().undecided(ticket);
             record(&*house, &waiting, FinalState::Blocked, None, Some(reason)).await;
-            return (waiting, Attempt::Ended);
+            return (waiting, Verdict::Ended);
         }
     };
     waiting.attempts += 1;
     let started = Instant::now();
     let outcome = connector.send(cleared).await;
+    let now = Instant::now();
     metrics::histogram!("jumelle_delivery_seconds", "destination" => lane.destination.key.clone())
-        .record(started.elapsed().as_secs_f64());
-    match outcome {
-        Outcome::Sent { status } => {
-            lane.breaker.lock().succeeded();
-            lane.sent.fetch_add(1, Ordering::Relaxed);
-            record(&*house, &waiting, FinalState::Sent, Some(status), None).await;
-            (waiting, Attempt::Ended)
+        .record((now - started).as_secs_f64());
+    let verdict = judge(&lane, &waiting, ticket, outcome, now);
+    if ticket == Ticket::Probe {
+        // The others need not wait until the probe's result is recorded.
+        lane.wake.notify_one();
+    }
+    match verdict {
+        Judgement::Final { state, status, reason } => {
+            record(&*house, &waiting, state, status, reason).await;
+            (waiting, Verdict::Ended)
         }
-        failed => (waiting, Attempt::Failed(failed)),
+        Judgement::Again { reason, at } => (waiting, Verdict::Again { reason, at }),
+    }
+}
+
+/// What an outcome means for its message.
+enum Judgement {
+    Final { state: FinalState, status: Option<u16>, reason: Option<String> },
+    Again { reason: String, at: Instant },
+}
+
+/// Tells the breaker and the counters, and decides about the message.
+fn judge(lane: &Lane, waiting: &Waiting, ticket: Ticket, outcome: Outcome, now: Instant) -> Judgement {
+    let own_delay = delay(waiting.attempts, rand::random());
+    let age = waiting.first_attempt.map_or(Duration::ZERO, |first| now.saturating_duration_since(first));
+    let mut breaker = lane.breaker.lock();
+    let (reason, status, at, dead) = match outcome {
+        Outcome::Sent { status } => {
+            breaker.answered(ticket);
+            lane.sent.fetch_add(1, Ordering::Relaxed);
+            return Judgement::Final { state: FinalState::Sent, status: Some(status), reason: None };
+        }
+        Outcome::Retry { reason, status, after } => {
+            breaker.failed(ticket, now);
+            if let Some(after) = after {
+                breaker.hold(ticket, now + after);
+            }
+            (reason, status, now + after.unwrap_or_default().max(own_delay), age >= GIVE_UP_AFTER)
+        }
+        Outcome::Refused { reason, status } => {
+            // The destination works; it is this message that it does not want.
+            breaker.answered(ticket);
+            (reason, Some(status), now + own_delay, waiting.attempts >= REFUSED_ATTEMPTS_MAX)
+        }
+        Outcome::Misconfigured { reason, status } => {
+            // Not the message's fault: it waits for the operator, however long.
+            breaker.hold(ticket, now + COOLDOWN_CONFIGURATION);
+            (reason, status, now + COOLDOWN_CONFIGURATION, false)
+        }
+    };
+    drop(breaker);
+    lane.failed.fetch_add(1, Ordering::Relaxed);
+    metrics::counter!("jumelle_delivery_failures_total", "destination" => lane.destination.key.clone()).increment(1);
+    *lane.last_error.lock() = Some(reason.clone());
+    tracing::warn!(destination = lane.destination.key, attempts = waiting.attempts, status, dead, "delivery failed");
+    if dead {
+        Judgement::Final { state: FinalState::Dead, status, reason: Some(reason) }
+    } else {
+        Judgement::Again { reason, at }
     }
 }
 
@@ -360,49 +463,38 @@ async fn record(house: &dyn House, waiting: &Waiting, state: FinalState, status:
         .await;
 }
 
-/// After an attempt: the person's next message, the same one again, or the end of it.
-async fn settle(lane: &Lane, house: &Arc<dyn House>, attempts: &Attempts, waiting: Waiting, attempt: Attempt) {
-    let id = waiting.queued.id;
-    let Attempt::Failed(outcome) = attempt else {
-        attempts.lock().remove(&id);
-        lane.breaker.lock().undecided();
-        lane.queue.lock().done(&waiting);
-        return;
-    };
+/// After an attempt: the person's next message, or the same one again.
+fn settle(
+    lane: &Lane,
+    attempts: &Attempts,
+    left: &mut HashMap<tokio::task::Id, (Waiting, Ticket)>,
+    joined: Result<(tokio::task::Id, (Waiting, Verdict)), JoinError>,
+) {
     let now = Instant::now();
-    lane.failed.fetch_add(1, Ordering::Relaxed);
-    metrics::counter!("jumelle_delivery_failures_total", "destination" => lane.destination.key.clone()).increment(1);
-    let own_delay = delay(waiting.attempts, rand::random());
-    let age = waiting.first_attempt.map_or(Duration::ZERO, |first| now.saturating_duration_since(first));
-    let (reason, status, at, dead) = match outcome {
-        Outcome::Retry { reason, status, after } => {
-            let mut breaker = lane.breaker.lock();
-            breaker.failed(now);
-            if let Some(after) = after {
-                breaker.hold(now + after);
-            }
-            (reason, status, now + after.unwrap_or_default().max(own_delay), age >= GIVE_UP_AFTER)
+    let (waiting, verdict) = match joined {
+        Ok((task, ended)) => {
+            left.remove(&task);
+            ended
         }
-        Outcome::Refused { reason, status } => {
-            // The destination works; it is this message that it does not want.
-            lane.breaker.lock().undecided();
-            (reason, Some(status), now + own_delay, waiting.attempts >= REFUSED_ATTEMPTS_MAX)
+        Err(error) => {
+            tracing::error!(destination = lane.destination.key, %error, "a delivery's task failed");
+            let Some((waiting, ticket)) = left.remove(&error.id()) else { return };
+            lane.breaker.lock().undecided(ticket);
+            let waiting = Waiting { attempts: waiting.attempts + 1, ..waiting };
+            let at = now + delay(waiting.attempts, rand::random());
+            (waiting, Verdict::Again { reason: "a fault of our own; see the log".into(), at })
         }
-        Outcome::Misconfigured { reason, status } => {
-            lane.breaker.lock().hold(now + COOLDOWN_CONFIGURATION);
-            (reason, status, now + COOLDOWN_CONFIGURATION, age >= GIVE_UP_AFTER)
-        }
-        Outcome::Sent { .. } => return,
     };
-    *lane.last_error.lock() = Some(reason.clone());
-    tracing::warn!(destination = lane.destination.key, attempts = waiting.attempts, status, dead, "delivery failed");
-    if dead {
-        record(&**house, &waiting, FinalState::Dead, status, Some(reason)).await;
-        attempts.lock().remove(&id);
-        lane.queue.lock().done(&waiting);
-    } else {
-        let info = AttemptInfo { attempts: waiting.attempts, last_reason: reason, next_at: on_the_wall(at, now) };
-        attempts.lock().insert(id, info);
-        lane.queue.lock().again(waiting, at);
+    let id = waiting.queued.id;
+    match verdict {
+        Verdict::Ended => {
+            attempts.lock().remove(&id);
+            lane.queue.lock().done(&waiting);
+        }
+        Verdict::Again { reason, at } => {
+            let info = AttemptInfo { attempts: waiting.attempts, last_reason: reason, next_at: on_the_wall(at, now) };
+            attempts.lock().insert(id, info);
+            lane.queue.lock().again(waiting, at);
+        }
     }
 }

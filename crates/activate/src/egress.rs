@@ -4,8 +4,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
+/// Azure's virtual host, metadata among it: a public address by its number, this machine's by its meaning.
+const AZURE_HOST: Ipv4Addr = Ipv4Addr::new(168, 63, 129, 16);
+
 /// Loopback, private, link-local (cloud metadata too), carrier-grade NAT, multicast, documentation, reserved, and IPv6 forms
-/// that hold such an IPv4 address.
+/// that hold such an IPv4 address or may (Teredo, local NAT64).
 pub fn is_private(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => is_private_v4(v4),
@@ -26,6 +29,8 @@ pub fn is_private(address: IpAddr) -> bool {
                 || segments[0] & 0xffc0 == 0xfe80
                 || segments[0] & 0xffc0 == 0xfec0
                 || segments[..2] == [0x2001, 0x0db8]
+                || segments[..2] == [0x2001, 0]
+                || segments[..3] == [0x0064, 0xff9b, 1]
                 || (segments[..6] == [0x0064, 0xff9b, 0, 0, 0, 0] && embedded(segments[6], segments[7]))
                 || (segments[0] == 0x2002 && embedded(segments[1], segments[2]))
                 || segments[..6] == [0; 6]
@@ -41,6 +46,7 @@ fn is_private_v4(v4: Ipv4Addr) -> bool {
         || v4.is_multicast()
         || v4.is_broadcast()
         || v4.is_documentation()
+        || v4 == AZURE_HOST
         || a == 0
         || a >= 240
         || (a == 100 && (64..128).contains(&b))
@@ -79,6 +85,8 @@ mod tests {
             ("192.168.0.1", true),
             ("169.254.169.254", true),
             ("100.64.0.1", true),
+            ("100.100.100.200", true),
+            ("168.63.129.16", true),
             ("0.0.0.0", true),
             ("224.0.0.1", true),
             ("255.255.255.255", true),
@@ -87,6 +95,11 @@ mod tests {
             ("::", true),
             ("fe80::1", true),
             ("fc00::1", true),
+            ("fd00:ec2::254", true),
+            ("ff02::1", true),
+            ("2001:0:4136:e378:8000:63bf:3fff:fdd2", true),
+            ("64:ff9b:1::7f00:1", true),
+            ("::ffff:169.254.169.254", true),
             ("::ffff:10.0.0.1", true),
             ("64:ff9b::7f00:1", true),
             ("2002:7f00:1::", true),

@@ -5,12 +5,16 @@ use std::pin::Pin;
 use jumelle_consent::Cleared;
 use jumelle_model::ids::{DeliveryId, ProfileId};
 
-/// Place in a destination's queue: the position of the cause in the history, and the order among what one cause queued.
+/// Place in a destination's queue: the position of the cause in the history, the person, and the order among what one cause
+/// queued for her.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct QueueKey {
     /// Position of the cause.
     pub position: u64,
-    /// Order within the cause.
+    /// About whom. One cause may queue for many people, and what it queues for one must not depend on the others: after an
+    /// erasure a replay has to give the same places.
+    pub profile: ProfileId,
+    /// Order within the cause, among this person's.
     pub ordinal: u32,
 }
 

@@ -19,6 +19,10 @@ use crate::egress::{PublicOnly, is_private};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(15);
+/// Bytes of an answer that are read; one that says more costs its connection.
+const ANSWER_BYTES_MAX: usize = 4 * 1024;
+/// A secret is at least this long.
+const SECRET_BYTES_MIN: usize = 16;
 /// Bytes of an answer that are kept as a reason.
 const REASON_BYTES_MAX: usize = 200;
 
@@ -59,7 +63,7 @@ pub enum Outcome {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WebhookError {
     /// Not a usable address.
-    #[error("{0:?} is not a web address")]
+    #[error("{0:?} is not a web address; it begins with https:// or http://")]
     Url(String),
     /// A private address that is not allowed.
     #[error("{0} is a private address; say allow_private: true if it is meant")]
@@ -93,12 +97,17 @@ pub fn resolve_secret(secret: &Secret) -> Result<Vec<u8>, WebhookError> {
             WebhookError::Secret(format!("the environment variable {name} is not set; the destination's secret is read from it"))
         })?,
     };
-    match text.strip_prefix("whsec_") {
+    let bytes = match text.strip_prefix("whsec_") {
         Some(encoded) => {
-            STANDARD.decode(encoded.trim()).map_err(|_| WebhookError::Secret("what follows whsec_ is not base64".into()))
+            STANDARD.decode(encoded.trim()).map_err(|_| WebhookError::Secret("what follows whsec_ is not base64".into()))?
         }
-        None => Ok(text.into_bytes()),
+        None => text.into_bytes(),
+    };
+    if bytes.len() < SECRET_BYTES_MIN {
+        let length = bytes.len();
+        return Err(WebhookError::Secret(format!("the secret has {length} bytes; it needs {SECRET_BYTES_MIN} at least")));
     }
+    Ok(bytes)
 }
 
 /// `v1,` and base64 of HMAC-SHA256 over `id.timestamp.body` (Standard Webhooks, "Signature scheme").
@@ -115,6 +124,9 @@ impl Webhook {
     pub fn new(destination: &Destination) -> Result<Webhook, WebhookError> {
         install_crypto();
         let url = reqwest::Url::parse(&destination.url).map_err(|_| WebhookError::Url(destination.url.clone()))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(WebhookError::Url(destination.url.clone()));
+        }
         let host = url.host_str().ok_or_else(|| WebhookError::Url(destination.url.clone()))?;
         let literal: Option<IpAddr> = host.trim_start_matches('[').trim_end_matches(']').parse().ok();
         if !destination.allow_private && literal.is_some_and(is_private) {
@@ -164,7 +176,7 @@ async fn outcome(mut response: reqwest::Response) -> Outcome {
         let mut read = 0;
         while let Ok(Some(chunk)) = response.chunk().await {
             read += chunk.len();
-            if read > 64 * 1024 {
+            if read > ANSWER_BYTES_MAX {
                 break;
             }
         }

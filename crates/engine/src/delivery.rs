@@ -13,7 +13,7 @@ pub struct Delivery {
     pub message: Message,
     /// Place in the queue.
     pub position: u64,
-    /// Order among the messages of one cause.
+    /// Order among the messages of one cause about this person.
     pub ordinal: u32,
     /// Where it stands.
     pub state: DeliveryState,
@@ -56,7 +56,7 @@ impl DeliveryState {
 impl Delivery {
     /// Its place.
     pub fn key(&self) -> QueueKey {
-        QueueKey { position: self.position, ordinal: self.ordinal }
+        QueueKey { position: self.position, profile: self.message.profile, ordinal: self.ordinal }
     }
 
     /// The stored form.
@@ -71,11 +71,31 @@ impl Delivery {
     }
 }
 
-/// Key in the queue table: destination, 0, position, ordinal.
+/// Bytes of a place in a key: position, profile, ordinal.
+const PLACE_BYTES: usize = 8 + 16 + 4;
+
+fn place(key: QueueKey) -> [u8; PLACE_BYTES] {
+    let mut bytes = [0; PLACE_BYTES];
+    bytes[..8].copy_from_slice(&key.position.to_be_bytes());
+    bytes[8..24].copy_from_slice(&key.profile.0.to_be_bytes());
+    bytes[24..].copy_from_slice(&key.ordinal.to_be_bytes());
+    bytes
+}
+
+/// The place at the end of a key of the queue table or of a person's deliveries.
+pub fn read_place(key: &[u8]) -> Option<QueueKey> {
+    let tail = key.get(key.len().checked_sub(PLACE_BYTES)?..)?;
+    Some(QueueKey {
+        position: u64::from_be_bytes(tail[..8].try_into().ok()?),
+        profile: ProfileId(u128::from_be_bytes(tail[8..24].try_into().ok()?)),
+        ordinal: u32::from_be_bytes(tail[24..].try_into().ok()?),
+    })
+}
+
+/// Key in the queue table: destination, 0, place.
 pub fn queue_key(destination: &str, key: QueueKey) -> Vec<u8> {
     let mut bytes = queue_prefix(destination);
-    bytes.extend_from_slice(&key.position.to_be_bytes());
-    bytes.extend_from_slice(&key.ordinal.to_be_bytes());
+    bytes.extend_from_slice(&place(key));
     bytes
 }
 
@@ -89,7 +109,6 @@ pub fn queue_prefix(destination: &str) -> Vec<u8> {
 /// Key in the table of a person's deliveries.
 pub fn person_key(profile: ProfileId, key: QueueKey) -> Vec<u8> {
     let mut bytes = profile.0.to_be_bytes().to_vec();
-    bytes.extend_from_slice(&key.position.to_be_bytes());
-    bytes.extend_from_slice(&key.ordinal.to_be_bytes());
+    bytes.extend_from_slice(&place(key));
     bytes
 }

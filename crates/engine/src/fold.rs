@@ -2,11 +2,11 @@
 //!
 //! One thread runs it; a replay runs the same code. Whatever the size of the blocks, the same history gives the same tables.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use jumelle_activate::{QueueKey, Queued};
+use jumelle_activate::Queued;
 use jumelle_collect::{consents, read_event};
 use jumelle_consent::Sent;
 use jumelle_identify::{Evidence, Graph, evidence, identifier_of, resolve};
@@ -49,11 +49,20 @@ pub struct Fold {
     pub(crate) announce: Option<Box<dyn Fn(Queued) + Send>>,
 }
 
-/// The entry that is being folded, and how many deliveries it has caused.
-#[derive(Clone, Copy, Default)]
+/// The entry that is being folded, and how many deliveries it has caused for each person.
+#[derive(Default)]
 struct Cause {
     position: Position,
-    ordinal: u32,
+    ordinals: HashMap<ProfileId, u32>,
+}
+
+impl Cause {
+    /// The next place among what this entry causes for a person.
+    fn next(&mut self, profile: ProfileId) -> u32 {
+        let next = self.ordinals.entry(profile).or_default();
+        *next += 1;
+        *next - 1
+    }
 }
 
 struct PeopleGraph<'a>(&'a People);
@@ -120,7 +129,7 @@ impl Fold {
     }
 
     fn entry(&mut self, position: Position, record: Record<'_>) -> Result<()> {
-        self.cause = Cause { position, ordinal: 0 };
+        self.cause = Cause { position, ..Cause::default() };
         let at = match (&record.entry, self.shared.clock_follows_events) {
             (Entry::Event(event), true) => self.clock.max(event.time),
             (_, true) => self.clock,
@@ -472,7 +481,7 @@ impl Fold {
     fn enqueue(&mut self, message: Message, blocked: Option<String>) {
         let delivery = Delivery {
             position: self.cause.position.0,
-            ordinal: self.cause.ordinal,
+            ordinal: self.cause.next(message.profile),
             state: if blocked.is_some() { DeliveryState::Blocked } else { DeliveryState::Queued },
             reason: blocked,
             attempts: 0,
@@ -480,7 +489,6 @@ impl Fold {
             at: self.clock,
             message,
         };
-        self.cause.ordinal += 1;
         let id = delivery.message.id;
         self.shared.behind.put(
             Table::DeliveriesOfPerson,
@@ -587,11 +595,10 @@ impl Fold {
         }
         self.shared.behind.remove(Table::DeliveriesOfPerson, person_key(delivery.message.profile, delivery.key()));
         delivery.position = self.cause.position.0;
-        delivery.ordinal = self.cause.ordinal;
+        delivery.ordinal = self.cause.next(delivery.message.profile);
         delivery.state = DeliveryState::Queued;
         delivery.reason = None;
         delivery.at = self.clock;
-        self.cause.ordinal += 1;
         self.shared.behind.put(
             Table::DeliveriesOfPerson,
             person_key(delivery.message.profile, delivery.key()),
@@ -633,13 +640,4 @@ pub(crate) fn read_entry<'a>(workspace: &Workspace, entry: &EventEntry<'a>, rece
     let vocabulary = workspace.source(entry.source).map_or(Vocabulary::Segment, |source| source.vocabulary);
     let kind: EventKind = entry.kind;
     read_event(kind, entry.source, entry.message_id, (entry.time, received), entry.body, vocabulary)
-}
-
-/// A place in the queue as the dispatcher names it.
-pub(crate) fn key_of(bytes: &[u8]) -> Option<QueueKey> {
-    let tail = bytes.get(bytes.len().checked_sub(12)?..)?;
-    Some(QueueKey {
-        position: u64::from_be_bytes(tail[..8].try_into().ok()?),
-        ordinal: u32::from_be_bytes(tail[8..].try_into().ok()?),
-    })
 }

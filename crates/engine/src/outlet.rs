@@ -11,8 +11,7 @@ use jumelle_model::message::MessageType;
 use jumelle_store::Table;
 
 use crate::committer::{Draft, Intake, SubmitError};
-use crate::delivery::{Delivery, DeliveryState, queue_key, queue_prefix};
-use crate::fold::key_of;
+use crate::delivery::{Delivery, DeliveryState, queue_key, queue_prefix, read_place};
 use crate::shared::Shared;
 
 /// How long a result waits before it is offered to a busy history again.
@@ -74,7 +73,7 @@ impl House for Outlet {
             .filter_map(|(key, row)| {
                 let number = |from: usize| Some(u128::from_be_bytes(row.get(from..from + 16)?.try_into().ok()?));
                 Some(Queued {
-                    key: key_of(&key)?,
+                    key: read_place(&key)?,
                     id: DeliveryId(number(0)?),
                     profile: ProfileId(number(16)?),
                     destination: destination.to_owned(),

@@ -24,9 +24,9 @@ pub enum Table {
     Timers,
     /// Delivery id → delivery.
     Deliveries,
-    /// Destination key, 0, position (8 BE), ordinal (4 BE) → delivery id, profile id; only what waits.
+    /// Destination key, 0, position (8 BE), profile id, ordinal (4 BE) → delivery id, profile id; only what waits.
     Queue,
-    /// Profile id, position, ordinal → delivery id.
+    /// Profile id, position, profile id at that time, ordinal → delivery id.
     DeliveriesOfPerson,
     /// Quarantine id (8 BE) → item.
     Quarantine,
