@@ -93,7 +93,7 @@ impl Choices {
 
     /// The choice that counts for a purpose and a channel at an instant: for an address or device its own choices and the
     /// person's denials; without one, the person's grants and denials. The later one counts, at equal times the denial; a weak
-    /// one only if there is no dated one. `None`: unknown.
+    /// one only if there is no dated one. A grant counts from its time on, a denial always. `None`: unknown.
     pub fn standing(
         &self,
         purpose: &str,
@@ -110,7 +110,10 @@ impl Choices {
                 let key = Key { purpose: purpose.to_owned(), channel: asked, scope: scope.clone() };
                 let Some((key, newest)) = self.0.get_key_value(&key) else { continue };
                 for &state in states {
-                    let Some(kept) = newest.get(state).filter(|kept| kept.stamp.time <= at) else { continue };
+                    // A denial that we know of counts at once, also when the clock that asks stands a little behind the one that
+                    // stamped it: an earlier denial may have been forgotten for it.
+                    let counts = |kept: &&Kept| state == ConsentState::Denied || kept.stamp.time <= at;
+                    let Some(kept) = newest.get(state).filter(counts) else { continue };
                     let candidate = (kept.dated, kept.stamp.time, state, kept.stamp, key, kept);
                     if best.as_ref().is_none_or(|best| {
                         (best.0, best.1, best.2, best.3) < (candidate.0, candidate.1, candidate.2, candidate.3)

@@ -85,8 +85,11 @@ pub fn resolve(
 
     let previous = evidence.previous.as_deref().and_then(|raw| previous_identifier(workspace, graph, raw));
     for identifier in evidence.identifiers.iter().chain(&previous) {
+        if seen.contains(identifier) {
+            continue;
+        }
         let owner = graph.owner(identifier);
-        if owner.is_some_and(|owner| people.contains(&owner)) || attached.contains(identifier) {
+        if owner.is_some_and(|owner| people.contains(&owner)) {
             seen.push(identifier.clone());
             continue;
         }
