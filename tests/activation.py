@@ -81,7 +81,7 @@ class Activation(unittest.TestCase):
     def test_withdrawal_while_the_tool_is_down(self):
         up = threading.Event()
         self.start(answer=lambda message: 204 if up.is_set() else 503)
-        bia, cat = {"email": "bia@example.org"}, {"email": "cat@example.org"}
+        bia = {"email": "bia@example.org"}
         for who in (ANA, bia):
             self.shop.consent(who, "granted", channel="email")
         self.member()
@@ -104,7 +104,6 @@ class Activation(unittest.TestCase):
         person = self.shop.profile("email:bia@example.org")["id"]
         self.assertNotIn(person, tried)
         self.shop.consent(bia, "denied", channel="email")
-        self.shop.consent(cat, "denied", channel="email")
         up.set()
         self.assertEqual(200, self.shop.call("POST", "/v1/destinations/mailer/retry").status)
         self.until_states([("segment.entered", "blocked"), ("consent.withdrawn", "blocked")], "email:bia@example.org")
@@ -140,7 +139,6 @@ class Activation(unittest.TestCase):
         wait_until(lambda: self.inbox.messages, "refused once")
         wait_until(lambda: self.states() == [("segment.entered", "failed")], "waits for its next try")
         self.assertIn("429", self.shop.deliveries(WHO)[0]["reason"])
-        self.assertEqual([WHO.split(":")[1]], [item["email"] for item in [self.inbox.messages[0]["data"]]])
         self.until_states([("segment.entered", "sent")])
         first, second = self.inbox.messages
         self.assertEqual(first["id"], second["id"])
@@ -215,7 +213,8 @@ class Activation(unittest.TestCase):
         wait_until(lambda: len(self.inbox.taken()) == 100, "all at the one that works", 10)
         self.assertLess(time.monotonic() - began, 10)
         waiting = self.shop.get("/v1/deliveries?destination=broken&limit=1000")["items"]
-        self.assertEqual((100, {"queued", "failed"}), (len(waiting), {item["state"] for item in waiting} | {"queued", "failed"}))
+        self.assertEqual(100, len(waiting))
+        self.assertLessEqual({item["state"] for item in waiting}, {"queued", "failed"})
         broken = next(item for item in self.shop.get("/v1/destinations")["items"] if item["key"] == "broken")
         self.assertIn(broken["status"]["circuit"], ("open", "half_open"))
         self.assertEqual("closed", self.shop.get("/v1/destinations/mailer")["status"]["circuit"])

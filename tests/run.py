@@ -137,6 +137,9 @@ SUITES = [
     ("docs", lambda: one_check("scripts/docs.sh", "--check")),
     ("sdk", black_box("sdk.test_sdks")),
     ("story", black_box("story")),
+    ("api", black_box("api")),
+    ("activation", black_box("activation")),
+    ("crash", black_box("crash")),
     ("docs_commands", black_box("docs_commands")),
     ("online_retail", black_box("online_retail")),
 ]

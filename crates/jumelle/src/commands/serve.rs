@@ -72,11 +72,16 @@ pub async fn apply_file(engine: &Arc<Engine>, file: &Path) -> anyhow::Result<()>
 
 /// Reads definitions; problems name the file, line and column.
 pub fn parse_file(file: &Path, text: &str) -> anyhow::Result<Workspace> {
-    Workspace::parse(text).map_err(|problems| {
+    let workspace = Workspace::parse(text).map_err(|problems| {
         let lines: Vec<String> = problems.0.iter().map(|problem| format!("{}:{problem}", file.display())).collect();
         let details = serde_json::json!({"errors": problems.0});
-        Failure { code: 3, message: lines.join("\n"), details }.into()
-    })
+        anyhow::Error::from(Failure { code: 3, message: lines.join("\n"), details })
+    })?;
+    if workspace == Workspace::empty() {
+        // A file that was cut to nothing must not take every definition away.
+        return Err(Failure::refused(format!("{} defines nothing at all", file.display())));
+    }
+    Ok(workspace)
 }
 
 /// The token given, or the one that the directory knows, or a new one (returned, to be shown once).
