@@ -248,13 +248,13 @@ fn the_cases_that_the_design_names() {
         ("the person's grant, none in the message", vec![said(Granted, Scope::Person, &[], 1, false)], None, true),
         (
             "the person's grant, an address she had",
-            vec![said(Granted, Scope::Person, &[home.clone()], 1, false)],
+            vec![said(Granted, Scope::Person, std::slice::from_ref(&home), 1, false)],
             Some(&home),
             true,
         ),
         (
             "the person's grant, an address that came later",
-            vec![said(Granted, Scope::Person, &[home.clone()], 1, false)],
+            vec![said(Granted, Scope::Person, std::slice::from_ref(&home), 1, false)],
             Some(&work),
             false,
         ),
@@ -266,7 +266,7 @@ fn the_cases_that_the_design_names() {
         ),
         (
             "an earlier objection, a later grant of what she had then, and an address that came after",
-            vec![said(Denied, Scope::Person, &[], 1, false), said(Granted, Scope::Person, &[home.clone()], 2, false)],
+            vec![said(Denied, Scope::Person, &[], 1, false), said(Granted, Scope::Person, std::slice::from_ref(&home), 2, false)],
             Some(&work),
             false,
         ),
