@@ -84,8 +84,9 @@ impl House for Outlet {
 
     fn clear(&self, queued: &Queued) -> Clearance {
         self.try_clear(queued).unwrap_or_else(|error| {
+            // It stays in the queue table, and is looked at again at the next start or change of its destination.
             tracing::error!(%error, "the gate cannot read the person; nothing is sent");
-            Clearance::Blocked("the gate could not read the person".into())
+            Clearance::Superseded
         })
     }
 

@@ -25,6 +25,8 @@ struct Summary {
     accepted: u64,
     duplicates: u64,
     quarantined: u64,
+    /// Rows that could not become events; they are printed, and stay in the file.
+    left_out: u64,
     skipped: u64,
 }
 
@@ -56,13 +58,16 @@ pub fn run(global: &Global, import: &Import) -> anyhow::Result<()> {
         let summary = summary?;
         if global.json {
             println!("{}", json!(summary));
-        } else if summary.events == summary.skipped && summary.quarantined == 0 {
+        } else if summary.events == summary.skipped && summary.quarantined + summary.left_out == 0 {
             println!("already imported: {} events, nothing to do", summary.events);
         } else {
             println!(
                 "{} events: {} stored, {} known already, {} skipped as imported before",
                 summary.events, summary.accepted, summary.duplicates, summary.skipped
             );
+            if summary.left_out > 0 {
+                println!("{}", yellow(&format!("{} rows left out, see above", summary.left_out)));
+            }
             if summary.quarantined > 0 {
                 println!("{}", yellow(&format!("{} not understood; see GET /v1/quarantine", summary.quarantined)));
             }
@@ -91,9 +96,13 @@ async fn send(
     for event in events(&import.file, mapping).map_err(|error| Failure::refused(format!("{}: {error}", import.file.display())))? {
         let event = match event {
             Ok(event) => event,
+            Err(error) if error.is_fatal() => {
+                // Not marked as done: mended, the file goes on from here.
+                return Err(Failure::refused(format!("{}: {error}", import.file.display())));
+            }
             Err(error) => {
                 bar.suspend(|| eprintln!("{} {error}", yellow("left out:")));
-                summary.quarantined += 1;
+                summary.left_out += 1;
                 continue;
             }
         };
@@ -118,7 +127,7 @@ async fn send(
         }
     }
     if !batch.is_empty() || (ended && progress["done"] != true) {
-        flush(client, &source, id, &mut batch, &mut summary, true).await?;
+        flush(client, &source, id, &mut batch, &mut summary, ended).await?;
     }
     bar.finish_and_clear();
     Ok(summary)

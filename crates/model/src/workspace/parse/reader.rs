@@ -3,6 +3,8 @@
 use super::{PROBLEMS_MAX, Problem, Problems};
 use crate::workspace::node::{Key, Node, Value, join};
 
+/// Definitions of one collection, at most.
+const DEFINITIONS_MAX: usize = 2_000;
 /// Words that a message lists, at most.
 const WORDS_MAX: usize = 20;
 /// Longer words are not compared: nobody means them.
@@ -181,7 +183,12 @@ impl Reader {
         mut read: impl FnMut(&mut Reader, &str, &Node, &str) -> Option<T>,
     ) -> Vec<T> {
         let mut items = Vec::new();
-        for (key, node) in self.map(node, path).unwrap_or_default() {
+        let entries = self.map(node, path).unwrap_or_default();
+        if entries.len() > DEFINITIONS_MAX {
+            self.at(node, path, format!("a workspace has {DEFINITIONS_MAX} {path} at most, not {}", entries.len()));
+            return items;
+        }
+        for (key, node) in entries {
             let path = join(path, &key.text);
             if !is_key(&key.text) {
                 self.at_key(key, &path, not_a_key(&key.text));
