@@ -8,21 +8,19 @@ use std::sync::atomic::Ordering;
 
 use jumelle_activate::Queued;
 use jumelle_collect::{consents, read_event};
-use jumelle_consent::Sent;
 use jumelle_identify::{Evidence, Graph, evidence, identifier_of, resolve};
 use jumelle_model::consent::{Choice, ConsentState, Scope};
 use jumelle_model::event::Event;
 use jumelle_model::identifier::Identifier;
-use jumelle_model::ids::{DeliveryId, Position, ProfileId, Stamp};
-use jumelle_model::message::{Message, MessageType};
+use jumelle_model::ids::{Position, ProfileId, Stamp};
+use jumelle_model::message::MessageType;
 use jumelle_model::time::Timestamp;
 use jumelle_model::workspace::{Activation, Initial, Vocabulary};
 use jumelle_model::{EventKind, Workspace};
 use jumelle_profile::{Held, fields};
-use jumelle_store::{Block, Entry, EventEntry, Record, Result, ResultState, Table};
+use jumelle_store::{Block, Entry, EventEntry, Record, Result, Table};
 
 use crate::definitions::Definitions;
-use crate::delivery::{Delivery, DeliveryState, person_key, queue_key};
 use crate::flush::Flusher;
 use crate::keep::{Step, keep};
 use crate::people::People;
@@ -41,7 +39,7 @@ pub struct Fold {
     pub(crate) clock: Timestamp,
     next_due: Timestamp,
     fired_up_to: Option<Vec<u8>>,
-    cause: Cause,
+    pub(crate) cause: Cause,
     /// Position of the entry being folded.
     pub(crate) folding: Option<u64>,
     pub(crate) flusher: Option<Flusher>,
@@ -51,14 +49,14 @@ pub struct Fold {
 
 /// The entry that is being folded, and how many deliveries it has caused for each person.
 #[derive(Default)]
-struct Cause {
-    position: Position,
+pub(crate) struct Cause {
+    pub(crate) position: Position,
     ordinals: HashMap<ProfileId, u32>,
 }
 
 impl Cause {
     /// The next place among what this entry causes for a person.
-    fn next(&mut self, profile: ProfileId) -> u32 {
+    pub(crate) fn next(&mut self, profile: ProfileId) -> u32 {
         let next = self.ordinals.entry(profile).or_default();
         *next += 1;
         *next - 1
@@ -249,10 +247,18 @@ impl Fold {
     }
 
     fn join(&mut self, absorbed: ProfileId, survivor: ProfileId) -> Result<()> {
-        let Some(other) = self.shared.people.remove(absorbed)? else { return Ok(()) };
+        let Some(other) = self.shared.people.get(absorbed)? else { return Ok(()) };
+        // For a reader nobody is ever missing: first the survivor knows it all, then the names lead to her, then the other goes.
+        let (before, after) = self.shared.people.change(survivor, |person| {
+            let before: Vec<String> = person.memberships.keys().cloned().collect();
+            person.absorb((*other).clone());
+            (before, person.memberships.clone())
+        })?;
+        self.shared.people.alias(absorbed, survivor);
         for identifier in other.known.identifiers.keys() {
             self.shared.people.assign(identifier, survivor);
         }
+        self.shared.people.remove(absorbed)?;
         for segment in other.memberships.keys() {
             self.shared.behind.remove(Table::Members, member_key(segment, absorbed));
             self.count(segment, -1);
@@ -267,17 +273,8 @@ impl Fold {
             self.shared.behind.put(Table::DeliveriesOfPerson, moved, delivery);
             self.shared.behind.remove(Table::DeliveriesOfPerson, key);
         }
-        self.shared.people.alias(absorbed, survivor);
-        let members_before: Vec<String> = {
-            let person = self.shared.people.get(survivor)?;
-            person.map(|person| person.memberships.keys().cloned().collect()).unwrap_or_default()
-        };
-        let since = self.shared.people.change(survivor, |person| {
-            person.absorb(other);
-            person.memberships.clone()
-        })?;
-        for (segment, since) in since {
-            if !members_before.contains(&segment) {
+        for (segment, since) in after {
+            if !before.contains(&segment) {
                 self.count(&segment, 1);
             }
             self.shared.behind.put(Table::Members, member_key(&segment, survivor), since.0.to_be_bytes());
@@ -457,167 +454,10 @@ impl Fold {
         Ok(next)
     }
 
-    // ── queue ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    /// Queues a delivery, or records one that the gate blocked.
-    fn queue(&mut self, activation: &Activation, profile: ProfileId, kind: MessageType, sent: Sent, blocked: Option<String>) {
-        let cause = format!("{}:{}:{}", kind.as_str(), self.cause.position.0, self.clock.0);
-        let message = Message {
-            id: DeliveryId::derive(&activation.key, profile, &cause),
-            kind,
-            activation: activation.key.clone(),
-            segment: activation.segment.clone(),
-            destination: activation.destination.clone(),
-            purpose: activation.purpose.clone(),
-            channel: activation.channel,
-            at: self.clock,
-            profile,
-            address: sent.address,
-            data: sent.data,
-        };
-        self.enqueue(message, blocked);
-    }
-
-    fn enqueue(&mut self, message: Message, blocked: Option<String>) {
-        let delivery = Delivery {
-            position: self.cause.position.0,
-            ordinal: self.cause.next(message.profile),
-            state: if blocked.is_some() { DeliveryState::Blocked } else { DeliveryState::Queued },
-            reason: blocked,
-            attempts: 0,
-            status: None,
-            at: self.clock,
-            message,
-        };
-        let id = delivery.message.id;
-        self.shared.behind.put(
-            Table::DeliveriesOfPerson,
-            person_key(delivery.message.profile, delivery.key()),
-            id.0.to_be_bytes(),
-        );
-        self.put_delivery(&delivery);
-        if delivery.state == DeliveryState::Blocked {
-            metrics::counter!("jumelle_deliveries_total", "destination" => delivery.message.destination.clone(), "state" => "blocked")
-                .increment(1);
-        } else {
-            self.announce(&delivery);
-        }
-    }
-
-    fn put_delivery(&self, delivery: &Delivery) {
-        let id = delivery.message.id.0.to_be_bytes();
-        let key = queue_key(&delivery.message.destination, delivery.key());
-        if delivery.state == DeliveryState::Queued {
-            let mut row = id.to_vec();
-            row.extend_from_slice(&delivery.message.profile.0.to_be_bytes());
-            self.shared.behind.put(Table::Queue, key, row);
-        } else {
-            self.shared.behind.remove(Table::Queue, key);
-        }
-        self.shared.behind.put(Table::Deliveries, id, delivery.encode());
-    }
-
-    fn announce(&self, delivery: &Delivery) {
-        if let Some(announce) = &self.announce {
-            announce(Queued {
-                key: delivery.key(),
-                id: delivery.message.id,
-                profile: delivery.message.profile,
-                destination: delivery.message.destination.clone(),
-            });
-        }
-    }
-
-    fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>> {
-        Ok(self.shared.behind.get(Table::Deliveries, &id.0.to_be_bytes())?.and_then(|bytes| Delivery::decode(&bytes)))
-    }
-
-    /// A delivery's fate is an event of the person.
-    fn result(
-        &mut self,
-        id: DeliveryId,
-        profile: ProfileId,
-        state: ResultState,
-        attempts: u32,
-        status: Option<u16>,
-        reason: Option<&str>,
-    ) -> Result<()> {
-        let Some(mut delivery) = self.delivery(id)? else { return Ok(()) };
-        if delivery.state != DeliveryState::Queued {
-            return Ok(());
-        }
-        delivery.state = match state {
-            ResultState::Sent => DeliveryState::Sent,
-            ResultState::Blocked => DeliveryState::Blocked,
-            ResultState::Dead => DeliveryState::Dead,
-        };
-        delivery.attempts = attempts;
-        delivery.status = status;
-        delivery.reason = reason.map(str::to_owned);
-        delivery.at = self.clock;
-        self.put_delivery(&delivery);
-        let message = delivery.message;
-        if message.kind == MessageType::Erased {
-            return self.forget_notice(&message);
-        }
-        let id = self.shared.people.surviving(profile)?;
-        if self.shared.people.get(id)?.is_none() {
-            return Ok(());
-        }
-        let carried = Sent { address: message.address.clone(), data: message.data.clone() };
-        self.shared.people.change(id, |person| {
-            let standing = person.activations.entry(message.activation.clone()).or_default();
-            match (message.kind.takes_back(), state) {
-                (true, ResultState::Sent) => standing.received = None,
-                (true, _) => {}
-                // A request that was made may have arrived, whatever came back: it will be taken back all the same.
-                (false, ResultState::Sent) => standing.received = Some(carried.clone()),
-                (false, _) if attempts > 0 => standing.received = Some(carried.clone()),
-                (false, _) => {}
-            }
-            if message.kind == MessageType::Entered
-                && state == ResultState::Blocked
-                && standing.held == Held::In
-                && standing.last.as_ref() == Some(&carried)
-            {
-                standing.held = Held::Blocked;
-                standing.last = None;
-            }
-        })?;
-        self.evaluate(id)
-    }
-
-    /// An operator tries a dead or blocked delivery again; it passes the gate like any other.
-    fn replay(&mut self, id: DeliveryId) -> Result<()> {
-        let Some(mut delivery) = self.delivery(id)? else { return Ok(()) };
-        if !matches!(delivery.state, DeliveryState::Dead | DeliveryState::Blocked) {
-            return Ok(());
-        }
-        self.shared.behind.remove(Table::DeliveriesOfPerson, person_key(delivery.message.profile, delivery.key()));
-        delivery.position = self.cause.position.0;
-        delivery.ordinal = self.cause.next(delivery.message.profile);
-        delivery.state = DeliveryState::Queued;
-        delivery.reason = None;
-        delivery.at = self.clock;
-        self.shared.behind.put(
-            Table::DeliveriesOfPerson,
-            person_key(delivery.message.profile, delivery.key()),
-            id.0.to_be_bytes(),
-        );
-        self.put_delivery(&delivery);
-        self.announce(&delivery);
-        Ok(())
-    }
-
     pub(crate) fn count(&self, segment: &str, change: i64) {
         let mut counts = self.shared.counts.write();
         let count = counts.entry(segment.to_owned()).or_default();
         *count = count.saturating_add_signed(change);
-    }
-
-    /// Used by an erasure: a message without an activation in force.
-    pub(crate) fn enqueue_notice(&mut self, message: Message) {
-        self.enqueue(message, None);
     }
 
     /// An activation that starts with the members present: told, or skipped as it says.

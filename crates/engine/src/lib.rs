@@ -12,6 +12,7 @@ mod erase;
 mod flush;
 mod fold;
 mod keep;
+mod outbox;
 mod outlet;
 mod people;
 mod preview;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jumelle_identify::identifier_of;
+use jumelle_model::Identifier;
 use jumelle_model::ids::{DeliveryId, Position, ProfileId};
 use jumelle_model::time::Timestamp;
 use jumelle_profile::Person;
@@ -40,10 +41,20 @@ impl Shared {
             return Ok(self.people.surviving(id).and_then(|id| self.people.get(id)));
         }
         let identifier = identifier_of(&self.definitions().workspace, namespace, value)?;
-        Ok(self.people.owner(&identifier).and_then(|owner| match owner {
-            Some(owner) => self.people.get(owner),
-            None => Ok(None),
-        }))
+        Ok(self.person_named(&identifier))
+    }
+
+    /// The owner of an identifier. Between the look-ups here the fold may join her with somebody else; then she is found under the
+    /// other's id the next time round, since the fold leaves the old one only after everything leads to the new one.
+    fn person_named(&self, identifier: &Identifier) -> Result<Option<Arc<Person>>> {
+        const JOINS_IN_A_ROW_MAX: usize = 16;
+        for _ in 0..JOINS_IN_A_ROW_MAX {
+            let Some(owner) = self.people.owner(identifier)? else { return Ok(None) };
+            if let Some(person) = self.people.get(self.people.surviving(owner)?)? {
+                return Ok(Some(person));
+            }
+        }
+        Ok(None)
     }
 
     /// People whose identifier of any namespace equals `query`, or one of whose traits does (the traits by a scan, bounded).
@@ -56,8 +67,7 @@ impl Shared {
         };
         for namespace in namespaces {
             if let Ok(identifier) = identifier_of(&definitions.workspace, namespace, raw)
-                && let Some(owner) = self.people.owner(&identifier)?
-                && let Some(person) = self.people.get(owner)?
+                && let Some(person) = self.person_named(&identifier)?
                 && !found.iter().any(|known| known.id == person.id)
             {
                 found.push(person);

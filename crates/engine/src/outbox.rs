@@ -1,0 +1,176 @@
+//! The outbox: deliveries as the fold queues them, and what their results mean for the person.
+
+use jumelle_activate::Queued;
+use jumelle_consent::Sent;
+use jumelle_model::ids::{DeliveryId, ProfileId};
+use jumelle_model::message::{Message, MessageType};
+use jumelle_model::workspace::Activation;
+use jumelle_profile::Held;
+use jumelle_store::{Result, ResultState, Table};
+
+use crate::delivery::{Delivery, DeliveryState, person_key, queue_key};
+use crate::fold::Fold;
+
+impl Fold {
+    /// Queues a delivery, or records one that the gate blocked.
+    pub(crate) fn queue(
+        &mut self,
+        activation: &Activation,
+        profile: ProfileId,
+        kind: MessageType,
+        sent: Sent,
+        blocked: Option<String>,
+    ) {
+        let cause = format!("{}:{}:{}", kind.as_str(), self.cause.position.0, self.clock.0);
+        let message = Message {
+            id: DeliveryId::derive(&activation.key, profile, &cause),
+            kind,
+            activation: activation.key.clone(),
+            segment: activation.segment.clone(),
+            destination: activation.destination.clone(),
+            purpose: activation.purpose.clone(),
+            channel: activation.channel,
+            at: self.clock,
+            profile,
+            address: sent.address,
+            data: sent.data,
+        };
+        self.enqueue(message, blocked);
+    }
+
+    fn enqueue(&mut self, message: Message, blocked: Option<String>) {
+        let delivery = Delivery {
+            position: self.cause.position.0,
+            ordinal: self.cause.next(message.profile),
+            state: if blocked.is_some() { DeliveryState::Blocked } else { DeliveryState::Queued },
+            reason: blocked,
+            attempts: 0,
+            status: None,
+            at: self.clock,
+            message,
+        };
+        let id = delivery.message.id;
+        self.shared.behind.put(
+            Table::DeliveriesOfPerson,
+            person_key(delivery.message.profile, delivery.key()),
+            id.0.to_be_bytes(),
+        );
+        self.put_delivery(&delivery);
+        if delivery.state == DeliveryState::Blocked {
+            metrics::counter!("jumelle_deliveries_total", "destination" => delivery.message.destination.clone(), "state" => "blocked")
+                .increment(1);
+        } else {
+            self.announce(&delivery);
+        }
+    }
+
+    fn put_delivery(&self, delivery: &Delivery) {
+        let id = delivery.message.id.0.to_be_bytes();
+        let key = queue_key(&delivery.message.destination, delivery.key());
+        if delivery.state == DeliveryState::Queued {
+            let mut row = id.to_vec();
+            row.extend_from_slice(&delivery.message.profile.0.to_be_bytes());
+            self.shared.behind.put(Table::Queue, key, row);
+        } else {
+            self.shared.behind.remove(Table::Queue, key);
+        }
+        self.shared.behind.put(Table::Deliveries, id, delivery.encode());
+    }
+
+    fn announce(&self, delivery: &Delivery) {
+        if let Some(announce) = &self.announce {
+            announce(Queued {
+                key: delivery.key(),
+                id: delivery.message.id,
+                profile: delivery.message.profile,
+                destination: delivery.message.destination.clone(),
+            });
+        }
+    }
+
+    fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>> {
+        Ok(self.shared.behind.get(Table::Deliveries, &id.0.to_be_bytes())?.and_then(|bytes| Delivery::decode(&bytes)))
+    }
+
+    /// A delivery's fate is an event of the person.
+    pub(crate) fn result(
+        &mut self,
+        id: DeliveryId,
+        profile: ProfileId,
+        state: ResultState,
+        attempts: u32,
+        status: Option<u16>,
+        reason: Option<&str>,
+    ) -> Result<()> {
+        let Some(mut delivery) = self.delivery(id)? else { return Ok(()) };
+        if delivery.state != DeliveryState::Queued {
+            return Ok(());
+        }
+        delivery.state = match state {
+            ResultState::Sent => DeliveryState::Sent,
+            ResultState::Blocked => DeliveryState::Blocked,
+            ResultState::Dead => DeliveryState::Dead,
+        };
+        delivery.attempts = attempts;
+        delivery.status = status;
+        delivery.reason = reason.map(str::to_owned);
+        delivery.at = self.clock;
+        self.put_delivery(&delivery);
+        let message = delivery.message;
+        if message.kind == MessageType::Erased {
+            return self.forget_notice(&message);
+        }
+        let id = self.shared.people.surviving(profile)?;
+        if self.shared.people.get(id)?.is_none() {
+            return Ok(());
+        }
+        let carried = Sent { address: message.address.clone(), data: message.data.clone() };
+        self.shared.people.change(id, |person| {
+            let standing = person.activations.entry(message.activation.clone()).or_default();
+            match (message.kind.takes_back(), state) {
+                (true, ResultState::Sent) => standing.received = None,
+                (true, _) => {}
+                // A request that was made may have arrived, whatever came back: it will be taken back all the same.
+                (false, ResultState::Sent) => standing.received = Some(carried.clone()),
+                (false, _) if attempts > 0 => standing.received = Some(carried.clone()),
+                (false, _) => {}
+            }
+            if message.kind == MessageType::Entered
+                && state == ResultState::Blocked
+                && standing.held == Held::In
+                && standing.last.as_ref() == Some(&carried)
+            {
+                standing.held = Held::Blocked;
+                standing.last = None;
+            }
+        })?;
+        self.evaluate(id)
+    }
+
+    /// An operator tries a dead or blocked delivery again; it passes the gate like any other.
+    pub(crate) fn replay(&mut self, id: DeliveryId) -> Result<()> {
+        let Some(mut delivery) = self.delivery(id)? else { return Ok(()) };
+        if !matches!(delivery.state, DeliveryState::Dead | DeliveryState::Blocked) {
+            return Ok(());
+        }
+        self.shared.behind.remove(Table::DeliveriesOfPerson, person_key(delivery.message.profile, delivery.key()));
+        delivery.position = self.cause.position.0;
+        delivery.ordinal = self.cause.next(delivery.message.profile);
+        delivery.state = DeliveryState::Queued;
+        delivery.reason = None;
+        delivery.at = self.clock;
+        self.shared.behind.put(
+            Table::DeliveriesOfPerson,
+            person_key(delivery.message.profile, delivery.key()),
+            id.0.to_be_bytes(),
+        );
+        self.put_delivery(&delivery);
+        self.announce(&delivery);
+        Ok(())
+    }
+
+    /// Used by an erasure: a message without an activation in force.
+    pub(crate) fn enqueue_notice(&mut self, message: Message) {
+        self.enqueue(message, None);
+    }
+}
