@@ -395,3 +395,38 @@ fn record(draft: &Draft, received: Timestamp) -> Record<'_> {
     };
     Record { received, entry }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::window::WindowLimits;
+    use jumelle_model::event::EventKind;
+    use jumelle_store::HistorySettings;
+
+    fn event(id: usize, bytes: usize) -> Draft {
+        let event = Collected {
+            kind: EventKind::Track,
+            message_id: format!("m{id}"),
+            time: Timestamp(1),
+            body: "x".repeat(bytes),
+            has_consents: false,
+        };
+        Draft::Event { source: "site".into(), event }
+    }
+
+    /// With a disk that does not keep up, what waits is bounded in bytes and in number; the rest is told to come again.
+    #[test]
+    fn overload_is_an_answer_not_memory() {
+        let directory = tempfile::tempdir().unwrap();
+        let history = Arc::new(History::open(directory.path(), HistorySettings { clock_follows_events: false }).unwrap());
+        for (bytes, accepted_max) in [(1 << 20, SUBMITTED_BYTES_MAX >> 20), (0, SUBMISSIONS_MAX)] {
+            let window = Window::rebuild(&history, WindowLimits::default(), Timestamp(0)).unwrap();
+            let (to_fold, _blocks) = std::sync::mpsc::sync_channel(1);
+            // Nobody runs the committer: nothing is ever taken from the queue.
+            let (_committer, intake) = Committer::new(history.clone(), window, (Position(0), Timestamp(0)), to_fold);
+            let accepted = (0..2 * SUBMISSIONS_MAX).take_while(|n| intake.enqueue(vec![event(*n, bytes)], false).is_ok()).count();
+            assert!(accepted <= accepted_max && accepted > 0, "{accepted} of {bytes} bytes");
+            assert_eq!(intake.enqueue(vec![event(0, bytes)], false).err(), Some(SubmitError::Overloaded));
+        }
+    }
+}
