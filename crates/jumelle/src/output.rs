@@ -85,6 +85,20 @@ pub fn finish(global: &Global, outcome: anyhow::Result<()>) -> ExitCode {
     ExitCode::from(code)
 }
 
+/// Something turns while a command takes its time; nothing for machines, or where nobody looks.
+pub fn spinner(global: &Global, message: &str) -> indicatif::ProgressBar {
+    if global.json || !std::io::stderr().is_terminal() {
+        return indicatif::ProgressBar::hidden();
+    }
+    let spinner = indicatif::ProgressBar::new_spinner();
+    if let Ok(style) = indicatif::ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
+        spinner.set_style(style);
+    }
+    spinner.set_message(message.to_owned());
+    spinner.enable_steady_tick(std::time::Duration::from_millis(100));
+    spinner
+}
+
 /// A table with aligned columns; numbers to the right.
 pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let mut widths: Vec<usize> = header.iter().map(|cell| cell.chars().count()).collect();

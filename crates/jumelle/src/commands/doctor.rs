@@ -8,7 +8,7 @@ use jumelle_store::{Entry, History, HistorySettings, Table, Tables};
 use serde_json::json;
 
 use crate::arguments::{Directory, Global};
-use crate::output::{Failure, bold, table};
+use crate::output::{Failure, bold, spinner, table};
 
 /// Reads every block of a stopped directory and says what there is and what is damaged.
 pub fn run(global: &Global, directory: &Directory) -> anyhow::Result<()> {
@@ -20,6 +20,7 @@ pub fn run(global: &Global, directory: &Directory) -> anyhow::Result<()> {
         }
         .into());
     }
+    let spinner = spinner(global, "reading every block and row");
     let settings = History::settings_of(&directory.data)?.unwrap_or(HistorySettings { clock_follows_events: false });
     let history = History::open(&directory.data, settings).context("opening the history")?;
     let (mut blocks, mut entries) = (0u64, 0u64);
@@ -63,6 +64,7 @@ pub fn run(global: &Global, directory: &Directory) -> anyhow::Result<()> {
         }
         rows.insert(table.name(), count);
     }
+    spinner.finish_and_clear();
     if global.json {
         println!(
             "{:#}",

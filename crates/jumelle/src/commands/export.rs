@@ -7,6 +7,7 @@ use reqwest::Method;
 
 use crate::arguments::{Export, Exported, Global};
 use crate::client::{Client, block_on, encode};
+use crate::output::spinner;
 
 /// Streams JSON lines to a file or standard output.
 pub fn run(global: &Global, export: &Export) -> anyhow::Result<()> {
@@ -24,10 +25,12 @@ pub fn run(global: &Global, export: &Export) -> anyhow::Result<()> {
             )),
             None => Box::new(std::io::stdout().lock()),
         };
+        let spinner = spinner(global, "exporting");
         while let Some(chunk) = response.chunk().await? {
             out.write_all(&chunk)?;
         }
         out.flush()?;
+        spinner.finish_and_clear();
         drop(response);
         client.close().await
     })

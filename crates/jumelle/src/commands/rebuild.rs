@@ -6,13 +6,15 @@ use anyhow::Context as _;
 use jumelle_engine::Options;
 
 use crate::arguments::{Directory, Global};
-use crate::output::{bold, table, yellow};
+use crate::output::{bold, spinner, table, yellow};
 
 /// Replays the history of a stopped directory and compares.
 pub fn run(global: &Global, directory: &Directory) -> anyhow::Result<()> {
     let started = Instant::now();
+    let spinner = spinner(global, "replaying the history");
     let report = jumelle_engine::rebuild(&Options::new(&directory.data))
         .with_context(|| format!("rebuilding {}", directory.data.display()))?;
+    spinner.finish_and_clear();
     if global.json {
         println!("{:#}", serde_json::to_value(&report)?);
         return Ok(());

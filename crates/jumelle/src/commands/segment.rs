@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::arguments::{Global, Segment};
 use crate::client::{Client, block_on};
-use crate::output::{Failure, bold, dim, table};
+use crate::output::{Failure, bold, dim, spinner, table};
 
 /// Previews one or lists all.
 pub fn run(global: &Global, segment: &Segment) -> anyhow::Result<()> {
@@ -30,7 +30,9 @@ async fn preview(global: &Global, client: &Client, segment: &str, at: Option<&st
     if let Some(at) = at {
         request["at"] = at.into();
     }
+    let spinner = spinner(global, "reading the history");
     let answer = client.post("/v1/segments/preview", request.to_string()).await?;
+    spinner.finish_and_clear();
     if global.json {
         println!("{answer:#}");
         return Ok(());

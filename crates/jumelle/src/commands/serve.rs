@@ -121,7 +121,7 @@ pub async fn stop_signal() {
 
 /// Structured logs on standard error; `RUST_LOG` chooses what.
 pub fn start_logs(json: bool) {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info,fjall=warn,lsm_tree=warn".into());
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second call (demo) keeps the first subscriber.
     let _ = if json { builder.json().try_init() } else { builder.try_init() };
