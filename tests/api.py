@@ -3,13 +3,16 @@
 import base64
 import gzip
 import json
+import pathlib
+import subprocess
+import tempfile
 import time
 import unittest
 import urllib.parse
 import zlib
 from datetime import datetime, timedelta, timezone
 
-from jumelle_server import wait_until
+from jumelle_server import BINARY, wait_until
 from shop import WORKSPACE, Inbox, Shop, basic, identified, instant, now, viewed, workspace
 
 # Everything in the past is stored with the time it had; a second is more than a busy machine needs between two clocks.
@@ -710,6 +713,39 @@ class Erasure(unittest.TestCase):
             files = [path for path in shop.data.rglob("*") if path.is_file() and path.suffix != ".jnl"]
             on_disk = [path for path in files if b"Tourcoing" in path.read_bytes()]
             self.assertEqual([], on_disk, "nothing of her is left in the clear in history and tables")
+
+
+class Files(unittest.TestCase):
+    """What a broken file must not do."""
+
+    def refused(self, shop, *arguments):
+        """A command that must end with exit code 3; gives what it said."""
+        done = subprocess.run(
+            [str(BINARY), *map(str, arguments), "--server", shop.url],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
+            env=shop.client_environment(),
+        )  # fmt: skip
+        self.assertEqual(3, done.returncode, done.stdout + done.stderr)
+        return done.stderr
+
+    def test_a_file_cut_in_the_middle_is_not_imported_until_it_is_whole(self):
+        lines = [json.dumps({**identified(user_id=f"u{n}"), "messageId": f"cut-{n}-{n * 7919}"}) for n in range(3_000)]
+        whole = gzip.compress("\n".join(lines).encode())
+        with Shop() as shop, tempfile.TemporaryDirectory() as directory:
+            file = pathlib.Path(directory) / "people.jsonl.gz"
+            file.write_bytes(whole[: len(whole) // 2])
+            self.assertIn("people.jsonl.gz", self.refused(shop, "import", file, "--source", "crm"))
+            file.write_bytes(whole)
+            shop.command("import", file, "--source", "crm")
+            wait_until(shop.folded, "the file is folded")
+            self.assertEqual(3_000, len(shop.exported_events()), "every line once")
+
+    def test_an_empty_workspace_file_takes_nothing_away(self):
+        with Shop() as shop, tempfile.TemporaryDirectory() as directory:
+            file = pathlib.Path(directory) / "workspace.yaml"
+            file.write_text("")
+            self.assertIn("defines nothing at all", self.refused(shop, "apply", file))
+            self.assertTrue(shop.get("/v1/sources")["items"])
 
 
 def urlquote(text):
