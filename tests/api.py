@@ -119,6 +119,8 @@ class Collection(OnOneServer):
             answer = self.shop.call("OPTIONS", path, headers=headers, admin=False)
             self.assertEqual((200, "*"), (answer.status, answer.headers["access-control-allow-origin"]), path)
             self.assertTrue(answer.headers["access-control-allow-methods"], path)
+            # `*` would not let a browser send it.
+            self.assertIn("authorization", answer.headers["access-control-allow-headers"].lower(), path)
         posted = self.post("/v1/t", {"event": "X", "userId": "cors", "writeKey": "wk_site"}, {"origin": "https://shop.example"})
         self.assertEqual((200, "*"), (posted.status, posted.headers["access-control-allow-origin"]))
 
