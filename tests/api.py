@@ -82,6 +82,7 @@ class Collection(OnOneServer):
     def test_settings_of_the_browser_sdk(self):
         answer = self.shop.call("GET", "/v1/projects/wk_site/settings", admin=False)
         self.assertEqual((200, "wk_site"), (answer.status, answer.json()["integrations"]["Segment.io"]["apiKey"]))
+        self.assertIn("max-age=300", answer.headers["cache-control"])
         self.assertEqual(404, self.shop.call("GET", "/v1/projects/wk_nobody/settings", admin=False).status)
 
     def test_gzip_and_deflate(self):
