@@ -31,20 +31,20 @@ const PIXEL: &[u8] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\x00\x00\x0
 
 /// `POST /v1/batch`, `/v1/b`, `/v1/import`.
 pub async fn batch(State(app): State<App>, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
-    let body = read(&app, body).await?;
+    let body = read(&app, body).await.map_err(Problem::with_code)?;
     let limits = app.collect_limits();
     let decoded = decode_batch(&body, &limits, Timestamp::now(), &mut make_message_id);
-    store(&app, &headers, decoded, None).await
+    store(&app, &headers, decoded, None).await.map_err(Problem::with_code)
 }
 
 /// `POST /v1/track` … and their short forms.
 pub async fn single(State(app): State<App>, path: MatchedPath, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
     let call = path.as_str().rsplit('/').next().unwrap_or_default();
     let kind = kind_of(call).ok_or_else(|| Problem::not_found(format!("{call} is no call of the tracking API")))?;
-    let body = read(&app, body).await?;
+    let body = read(&app, body).await.map_err(Problem::with_code)?;
     let limits = app.collect_limits();
     let decoded = decode_single(&body, Some(kind), &limits, Timestamp::now(), &mut make_message_id);
-    store(&app, &headers, decoded, None).await
+    store(&app, &headers, decoded, None).await.map_err(Problem::with_code)
 }
 
 fn kind_of(call: &str) -> Option<EventKind> {
