@@ -47,10 +47,9 @@ def message_ids(body, encoding):
 class FaultyProxy:
     """Listens on `url`; counts requests, faults by kind, and how often each message was passed on."""
 
-    def __init__(self, upstream, seed, share, kinds=tuple(KINDS)):
+    def __init__(self, upstream, seed, share):
         self.upstream = urllib.parse.urlsplit(upstream).netloc
         self.share = share
-        self.kinds = list(kinds)
         self.requests = 0
         self.faults = Counter()
         self.passed_on = Counter()
@@ -102,12 +101,12 @@ class FaultyProxy:
         """The fault of this request, or None. Every kind comes equally often: kinds are drawn from a bag without putting back."""
         with self.lock:
             self.requests += 1
-            if not self.kinds or self.random.random() >= self.share:
+            if self.random.random() >= self.share:
                 return None
             if max((self.faults_of_message[id] for id in ids), default=0) >= FAULTS_MAX:
                 return None
             if not self.bag:
-                self.bag = self.random.sample(self.kinds, len(self.kinds))
+                self.bag = self.random.sample(list(KINDS), len(KINDS))
             kind = self.bag.pop()
             self.faults[kind] += 1
             self.faults_of_message.update(ids)
