@@ -33,7 +33,7 @@ use jumelle_collect::Limits;
 use jumelle_engine::Engine;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tower_http::compression::CompressionLayer;
-use tower_http::cors::CorsLayer;
+use tower_http::cors::{AllowHeaders, CorsLayer};
 use tower_http::decompression::RequestDecompressionLayer;
 
 pub use auth::{AdminToken, token_hash};
@@ -87,7 +87,12 @@ impl App {
             .route("/v1/pixel/{kind}", get(collect::pixel))
             .route("/v1/projects/{write_key}/settings", get(collect::settings))
             .layer(RequestDecompressionLayer::new())
-            .layer(CorsLayer::permissive().max_age(Duration::from_secs(3_600)));
+            .layer(
+                CorsLayer::permissive()
+                    // `*` does not stand for `Authorization`, which the browser SDK sends: only its name does.
+                    .allow_headers(AllowHeaders::mirror_request())
+                    .max_age(Duration::from_secs(3_600)),
+            );
         let administration = Router::new()
             .route("/v1/profiles", get(profiles::search))
             .route("/v1/profiles/{id}", get(profiles::profile))
