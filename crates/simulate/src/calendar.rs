@@ -41,10 +41,30 @@ pub fn write_instant(out: &mut Vec<u8>, at_ms: i64) {
     let digit = |number: u32| b'0' + (number % 10) as u8;
     let year = year as u32;
     out.extend_from_slice(&[
-        digit(year / 1000), digit(year / 100), digit(year / 10), digit(year), b'-',
-        digit(month / 10), digit(month), b'-', digit(day / 10), digit(day), b'T',
-        digit(hour / 10), digit(hour), b':', digit(minute / 10), digit(minute), b':', digit(second / 10), digit(second), b'.',
-        digit(milli / 100), digit(milli / 10), digit(milli), b'Z',
+        digit(year / 1000),
+        digit(year / 100),
+        digit(year / 10),
+        digit(year),
+        b'-',
+        digit(month / 10),
+        digit(month),
+        b'-',
+        digit(day / 10),
+        digit(day),
+        b'T',
+        digit(hour / 10),
+        digit(hour),
+        b':',
+        digit(minute / 10),
+        digit(minute),
+        b':',
+        digit(second / 10),
+        digit(second),
+        b'.',
+        digit(milli / 100),
+        digit(milli / 10),
+        digit(milli),
+        b'Z',
     ]);
 }
 
@@ -62,7 +82,14 @@ pub fn sales(day: i64) -> Option<u32> {
 /// The season of a day: two a year, counted from spring 2000.
 pub fn season(day: i64) -> i64 {
     let (year, month, _) = civil(day);
-    (year - 2_000) * 2 + if (2..8).contains(&month) { 0 } else if month == 1 { -1 } else { 1 }
+    (year - 2_000) * 2
+        + if (2..8).contains(&month) {
+            0
+        } else if month == 1 {
+            -1
+        } else {
+            1
+        }
 }
 
 /// 0 is Monday.

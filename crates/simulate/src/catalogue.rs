@@ -34,8 +34,20 @@ const SHOE_SIZES: [&str; 11] = ["36", "37", "38", "39", "40", "41", "42", "43", 
 const CLOTHES_SIZES: [&str; 6] = ["XS", "S", "M", "L", "XL", "XXL"];
 const ONE_SIZE: [&str; 1] = ["TU"];
 const MODELS: [&str; 14] = [
-    "Opéra", "Vauban", "Canebière", "Bellecour", "Saint-Malo", "Wazemmes", "Garonne", "Ventoux", "Marais", "Capitole", "Presqu'île",
-    "Calanque", "Belleville", "Jura",
+    "Opéra",
+    "Vauban",
+    "Canebière",
+    "Bellecour",
+    "Saint-Malo",
+    "Wazemmes",
+    "Garonne",
+    "Ventoux",
+    "Marais",
+    "Capitole",
+    "Presqu'île",
+    "Calanque",
+    "Belleville",
+    "Jura",
 ];
 
 /// A product in one colour.

@@ -17,7 +17,8 @@ const AGENTS: [&str; 6] = [
 ];
 /// What the only honest bot says of itself.
 pub const BOT_AGENT: &str = "Mozilla/5.0 (compatible; PrixBot/2.1; +https://prixbot.example/bot.html)";
-const SCREENS: [(u64, u64, u64); 6] = [(393, 852, 3), (412, 915, 2), (1920, 1080, 1), (1512, 982, 2), (1920, 1080, 1), (820, 1180, 2)];
+const SCREENS: [(u64, u64, u64); 6] =
+    [(393, 852, 3), (412, 915, 2), (1920, 1080, 1), (1512, 982, 2), (1920, 1080, 1), (820, 1180, 2)];
 const REFERRERS: [&str; 5] =
     ["", "https://www.google.com/", "https://www.google.com/", "https://www.instagram.com/", "https://www.bing.com/"];
 
@@ -73,7 +74,9 @@ impl Browser<'_> {
             out.extend_from_slice(if self.choice.is_some_and(|(choice, _)| choice.advertising) { b"true" } else { b"false" });
             out.extend_from_slice(b"},\"os\":{\"name\":\"Android\",\"version\":\"15\"},\"network\":{\"cellular\":true,\"wifi\":false,\"carrier\":\"Orange F\"},");
         } else {
-            out.extend_from_slice(b",\"context\":{\"library\":{\"name\":\"analytics.js\",\"version\":\"npm:next-1.81.0\"},\"page\":{\"path\":\"");
+            out.extend_from_slice(
+                b",\"context\":{\"library\":{\"name\":\"analytics.js\",\"version\":\"npm:next-1.81.0\"},\"page\":{\"path\":\"",
+            );
             path(out, place);
             out.extend_from_slice(b"\",\"url\":\"");
             out.extend_from_slice(SHOP.as_bytes());

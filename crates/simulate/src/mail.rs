@@ -80,7 +80,9 @@ impl Shop {
         let mut out = self.outbox.open(&head);
         out.extend_from_slice(b",\"properties\":{\"campaign_id\":\"");
         out.extend_from_slice(campaign(week).as_bytes());
-        out.extend_from_slice(b"\",\"email_subject\":\"Maison Lumi\xc3\xa8re: les nouveaut\xc3\xa9s de la semaine\",\"client\":\"");
+        out.extend_from_slice(
+            b"\",\"email_subject\":\"Maison Lumi\xc3\xa8re: les nouveaut\xc3\xa9s de la semaine\",\"client\":\"",
+        );
         out.extend_from_slice(dice.pick(&["Apple Mail", "Gmail", "Outlook", "Orange"]).as_bytes());
         out.extend_from_slice(b"\"}");
         server(&mut out, "maison-mail");

@@ -84,16 +84,22 @@ pub struct Persona {
 
 /// Cities and their post codes; the first two have a store.
 pub const CITIES: [(&str, &str); 8] = [
-    ("Lille", "59000"), ("Lyon", "69002"), ("Paris", "75011"), ("Roubaix", "59100"), ("Villeurbanne", "69100"), ("Nantes", "44000"),
-    ("Toulouse", "31000"), ("Bordeaux", "33000"),
+    ("Lille", "59000"),
+    ("Lyon", "69002"),
+    ("Paris", "75011"),
+    ("Roubaix", "59100"),
+    ("Villeurbanne", "69100"),
+    ("Nantes", "44000"),
+    ("Toulouse", "31000"),
+    ("Bordeaux", "33000"),
 ];
 const FIRST: [&str; 24] = [
-    "Ana", "Louis", "Jade", "Gabriel", "Louise", "Raphaël", "Emma", "Arthur", "Alice", "Jules", "Chloé", "Adam", "Lina", "Lucas", "Mila",
-    "Hugo", "Rose", "Nathan", "Inès", "Théo", "Léa", "Malo", "Zoé", "Samir",
+    "Ana", "Louis", "Jade", "Gabriel", "Louise", "Raphaël", "Emma", "Arthur", "Alice", "Jules", "Chloé", "Adam", "Lina", "Lucas",
+    "Mila", "Hugo", "Rose", "Nathan", "Inès", "Théo", "Léa", "Malo", "Zoé", "Samir",
 ];
 const LAST: [&str; 24] = [
-    "Martin", "Bernard", "Thomas", "Petit", "Robert", "Richard", "Durand", "Dubois", "Moreau", "Laurent", "Simon", "Michel", "Lefebvre",
-    "Leroy", "Roux", "David", "Bertrand", "Morel", "Fournier", "Girard", "Bonnet", "Dupont", "Lambert", "Fontaine",
+    "Martin", "Bernard", "Thomas", "Petit", "Robert", "Richard", "Durand", "Dubois", "Moreau", "Laurent", "Simon", "Michel",
+    "Lefebvre", "Leroy", "Roux", "David", "Bertrand", "Morel", "Fournier", "Girard", "Bonnet", "Dupont", "Lambert", "Fontaine",
 ];
 
 impl Persona {
@@ -118,7 +124,8 @@ impl Persona {
             clothes_size: dice.weighted(&[8, 22, 30, 24, 11, 5]),
             budget: dice.weighted(&[40, 42, 18]),
             activity: activity(seed, number),
-            customer: [Customer::Loyal, Customer::Occasional, Customer::Dormant, Customer::Bargain][dice.weighted(&[20, 40, 20, 20])],
+            customer: [Customer::Loyal, Customer::Occasional, Customer::Dormant, Customer::Bargain]
+                [dice.weighted(&[20, 40, 20, 20])],
             cookies: [Cookies::Accepts, Cookies::AnalyticsOnly, Cookies::Refuses][dice.weighted(&[62, 13, 25])],
             second_browser: dice.chance(350_000),
             shared_tablet: tablet,

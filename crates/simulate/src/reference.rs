@@ -114,7 +114,8 @@ pub fn holds(segment: Segment, facts: &[FactAt], at: i64) -> bool {
     let is_look = |fact: &&FactAt| matches!(fact.fact, Fact::Look { .. });
     match segment {
         Segment::SneakersUndecided => {
-            within(30).filter(|fact| fact.fact == Fact::Look { sneakers: true }).count() >= 3 && !within(14).any(|fact| is_order(&fact))
+            within(30).filter(|fact| fact.fact == Fact::Look { sneakers: true }).count() >= 3
+                && !within(14).any(|fact| is_order(&fact))
         }
         Segment::RecentBuyers => within(30).any(|fact| is_order(&fact)),
         Segment::GoodCustomers => {
@@ -136,8 +137,9 @@ pub fn holds(segment: Segment, facts: &[FactAt], at: i64) -> bool {
             sum >= 15_000
         }
         Segment::Unhappy => {
-            let answers = past().filter_map(|fact| if let Fact::Recommends(score) = fact.fact { Some(score) } else { None });
-            answers.last().is_some_and(|score| score <= 6)
+            let mut answers =
+                past().rev().filter_map(|fact| if let Fact::Recommends(score) = fact.fact { Some(score) } else { None });
+            answers.next().is_some_and(|score| score <= 6)
         }
         Segment::BasketLeft => within(2).any(|fact| fact.fact == Fact::Added) && !within(2).any(|fact| is_order(&fact)),
         Segment::Readers => within(30).filter(|fact| fact.fact == Fact::Opened).count() >= 2,
@@ -145,7 +147,9 @@ pub fn holds(segment: Segment, facts: &[FactAt], at: i64) -> bool {
             within(30).any(|fact| is_look(&fact)) && within(30).any(|fact| matches!(fact.fact, Fact::Order { store: true, .. }))
         }
         Segment::Sleeping => {
-            past().any(|fact| is_order(&fact)) && !within(21).any(|fact| is_order(&fact)) && !within(21).any(|fact| is_look(&fact))
+            past().any(|fact| is_order(&fact))
+                && !within(21).any(|fact| is_order(&fact))
+                && !within(21).any(|fact| is_look(&fact))
         }
     }
 }

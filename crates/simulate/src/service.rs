@@ -2,7 +2,7 @@
 
 use crate::catalogue::CATEGORIES;
 use crate::consent::{Choice, For, marketing, write as write_consents};
-use crate::context::server;
+use crate::context::{server, traits};
 use crate::dice::Dice;
 use crate::line::{Anonymous, Head, Source, money};
 use crate::parameters::{ANSWERS_SURVEY, COMPLAINS, DAY_MS, HOUR_MS, REPORTED_AGAIN, RETURNED};
@@ -42,6 +42,49 @@ impl Shop {
         if order.named == Named::Account {
             follow(self, REPORTED_AGAIN, (1, 1), Turn::ReportedAgain { order });
         }
+    }
+
+    /// A row of the CRM's first export: an account of long ago, and the choices made then.
+    pub(crate) fn export(&mut self, who: &Persona, at: i64, dice: &mut Dice) {
+        let head = Head {
+            source: Source::Crm,
+            kind: "identify",
+            name: "",
+            person: Some(who.number),
+            anonymous: None,
+            user: Some(who.number),
+            at: at - dice.between(1, 300) * DAY_MS,
+            arrival: at + 500,
+            clock_off_ms: 0,
+        };
+        let mut out = self.outbox.open(&head);
+        out.extend_from_slice(b",\"traits\":{");
+        traits(&mut out, who);
+        out.extend_from_slice(b",\"email\":\"");
+        let mut email = Vec::new();
+        who.email(&mut email);
+        out.extend_from_slice(&email);
+        out.extend_from_slice(b"\",\"phone\":\"");
+        who.phone(&mut out);
+        out.extend_from_slice(b"\"}");
+        server(&mut out, "maison-crm");
+        let mut choices = vec![marketing("email", self.people[who.number as usize].mail, For::Email)];
+        if dice.chance(400_000) {
+            choices.push(marketing("sms", dice.chance(500_000), For::Phone));
+        }
+        if dice.chance(300_000) {
+            choices.push(marketing("call_center", dice.chance(500_000), For::Phone));
+        }
+        if dice.chance(300_000) {
+            choices.push(marketing("postal", dice.chance(700_000), For::Person));
+        }
+        write_consents(&mut self.outbox, &mut out, &head, who, "crm", &choices);
+        out.push(b'}');
+        if let Some(truth) = &mut self.outbox.truth {
+            truth.identifier(who.number, "email", &email, head.at);
+            truth.identifier(who.number, "phone", &crate::consent::phone(who), head.at);
+        }
+        self.outbox.close(&head, out);
     }
 
     fn service_head(&self, who: &Persona, name: &'static str, at: i64, named: Named, dice: &mut Dice) -> Head {

@@ -73,6 +73,8 @@ pub(crate) enum Turn {
         researched_at: i64,
     },
     Call,
+    /// What the CRM knew before the first day arrives with its first export.
+    Exported,
     Newsletter {
         week: i64,
         shown: bool,
@@ -129,6 +131,9 @@ pub struct Shop {
     day: i64,
 }
 
+/// So many days after its end the shop still has collections.
+const FUTURE_DAYS: i64 = 10 * 365;
+
 /// When people come, in percent of the day's visits by hour (UTC).
 const HOURS: [u32; 24] = [1, 1, 0, 0, 0, 1, 2, 4, 5, 5, 5, 6, 6, 5, 5, 5, 5, 6, 8, 10, 9, 6, 3, 2];
 
@@ -138,8 +143,8 @@ impl Shop {
         let plan = Plan { people: plan.people.clamp(1, PEOPLE_MAX), to_ms: plan.to_ms.max(plan.from_ms), ..plan };
         let truth = plan.truth.as_deref().map(Truth::create).transpose()?;
         let first = plan.from_ms.div_euclid(DAY_MS);
-        // A living shop has no last day; a catalogue of two years more is enough for it.
-        let last = plan.to_ms.div_euclid(DAY_MS).min(first + 12 * 365);
+        // A living shop has no last day; collections of some years more are enough for it.
+        let last = plan.to_ms.div_euclid(DAY_MS) + FUTURE_DAYS;
         let mut shop = Shop {
             outbox: Outbox::new(plan.seed, truth),
             catalogue: Catalogue::new(plan.seed, first, last),
@@ -156,15 +161,21 @@ impl Shop {
         Ok(shop)
     }
 
-    /// How a person stands before the first day: some have accounts already, which their first login will tell.
+    /// How a person stands before the first day: some have accounts already.
     fn before(&self, person: u32) -> State {
         let mut dice = Dice::of(self.plan.seed, 61, u64::from(person));
-        State { account: dice.chance(300_000), ..State::default() }
+        let account = dice.chance(300_000);
+        State { account, mail: account && dice.chance(600_000), ..State::default() }
     }
 
     /// From the plan's end on, time is shown compressed; for the living shop. To be called before the first line after it.
     pub fn compress(&mut self, compression: Compression) {
         self.outbox.compression = Some(compression);
+    }
+
+    /// The plan's first instant.
+    pub fn from_ms(&self) -> i64 {
+        self.plan.from_ms
     }
 
     /// Moves the end, so that the shop lives on.
@@ -235,6 +246,14 @@ impl Shop {
         if crate::calendar::weekday(day) == 1 {
             self.newsletter(day, &mut dice);
         }
+        if day == self.plan.from_ms.div_euclid(DAY_MS) {
+            for person in 0..self.plan.people {
+                if self.people[person as usize].account {
+                    let at = self.plan.from_ms + dice.below(HOUR_MS as u64) as i64;
+                    self.plan_turn(at, person, Turn::Exported);
+                }
+            }
+        }
         for (at, person, turn) in self.later.remove(&day).unwrap_or_default() {
             self.plan_turn(at, person, turn);
         }
@@ -258,6 +277,7 @@ impl Shop {
         match turn {
             Turn::Visit | Turn::Click(_) | Turn::Decided { .. } => self.visit(&who, at, turn, &mut dice),
             Turn::Store | Turn::StoreAfterResearch { .. } => self.store_purchase(&who, at, turn, &mut dice),
+            Turn::Exported => self.export(&who, at, &mut dice),
             Turn::Call => self.call(&who, at, &mut dice),
             Turn::Newsletter { week, shown } => self.read_newsletter(&who, at, week, shown, &mut dice),
             Turn::Return { order } => self.give_back(&who, at, order, &mut dice),

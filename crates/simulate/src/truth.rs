@@ -12,6 +12,7 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 
 use crate::line::Head;
+use crate::parameters::DAY_MS;
 use crate::reference::{Fact, FactAt};
 
 /// Rows kept before they are written as one row group.
@@ -185,20 +186,36 @@ impl Truth {
         std::fs::create_dir_all(folder).map_err(|error| TruthError::Io(folder.to_owned(), error))?;
         let table = |name: &str, plan: &[&str]| Table::create(folder, name, plan);
         Ok(Truth {
-            events: table("events", &["message_id:text", "person:number", "source:text", "event:text", "at:at", "received_at:at"])?,
+            events: table(
+                "events",
+                &["message_id:text", "person:number", "source:text", "event:text", "at:at", "received_at:at"],
+            )?,
             identifiers: table("identifiers", &["person:number", "namespace:text", "value:text", "first_at:at"])?,
             consents: table(
                 "consents",
                 &[
-                    "person:number", "purpose:text", "channel:text", "namespace:text", "value:text", "state:text", "at:at",
+                    "person:number",
+                    "purpose:text",
+                    "channel:text",
+                    "namespace:text",
+                    "value:text",
+                    "state:text",
+                    "at:at",
                     "received_at:at",
                 ],
             )?,
             exposures: table(
                 "exposures",
                 &[
-                    "campaign:text", "person:number", "customer:text", "arm:text", "at:at", "buys_anyway_ppm:number",
-                    "added_ppm:number", "buys_anyway:number", "buys_if_shown:number",
+                    "campaign:text",
+                    "person:number",
+                    "customer:text",
+                    "arm:text",
+                    "at:at",
+                    "buys_anyway_ppm:number",
+                    "added_ppm:number",
+                    "buys_anyway:number",
+                    "buys_if_shown:number",
                 ],
             )?,
             purchases: table(
@@ -275,9 +292,20 @@ impl Truth {
             &self.folder,
             "people",
             &[
-                "person:number", "household:number", "first_name:text", "last_name:text", "customer:text", "favourite_category:text",
-                "second_category:text", "third_category:text", "favourite_brand:text", "favourite_colour:text", "shoe_size:text",
-                "clothes_size:text", "budget:number", "activity:number",
+                "person:number",
+                "household:number",
+                "first_name:text",
+                "last_name:text",
+                "customer:text",
+                "favourite_category:text",
+                "second_category:text",
+                "third_category:text",
+                "favourite_brand:text",
+                "favourite_colour:text",
+                "shoe_size:text",
+                "clothes_size:text",
+                "budget:number",
+                "activity:number",
             ],
         )?;
         for number in 0..people {
@@ -307,7 +335,8 @@ impl Truth {
             "products",
             &["product_id:text", "category:text", "brand:text", "colour:text", "name:text", "cents:number", "season:number"],
         )?;
-        for product in products {
+        // Collections after the end are there for a shop that lives on.
+        for product in products.iter().filter(|product| product.season <= crate::calendar::season((to - 1).div_euclid(DAY_MS))) {
             catalogue.push([
                 product.id.as_str().into(),
                 CATEGORIES[product.category].0.into(),

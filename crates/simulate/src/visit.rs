@@ -7,8 +7,8 @@ use crate::context::{Browser, DeviceChoice, Place, product as write_product, tra
 use crate::dice::{Dice, MILLION};
 use crate::line::{Anonymous, Head, Source, money};
 use crate::parameters::{
-    DAY_MS, HOUR_MS, LATE_BY_DAYS, LATE_BY_MINUTES, LOOKS_FACTOR, LOOKS_NEEDED, LOOKS_WITHIN_MS, MINUTE_MS, RESEARCH_LEADS_TO_STORE,
-    SALES_PERCENT, SECOND_MS, VISIT_BUYS,
+    DAY_MS, HOUR_MS, LATE_BY_DAYS, LATE_BY_MINUTES, LOOKS_FACTOR, LOOKS_NEEDED, LOOKS_WITHIN_MS, MINUTE_MS,
+    RESEARCH_LEADS_TO_STORE, SALES_PERCENT, SECOND_MS, VISIT_BUYS,
 };
 use crate::person::{Cookies, Persona, clock_off_ms, write_number};
 use crate::reference::Fact;

@@ -42,8 +42,20 @@ fn events_are_json_and_come_in_the_order_of_arrival() {
         bytes += line.len();
     }
     for name in [
-        "page", "screen", "identify", "Product Viewed", "Product Added", "Products Searched", "Order Completed", "Order Refunded",
-        "Survey Answered", "Complaint Filed", "Call Ended", "Email Opened", "Email Link Clicked", "Consent Updated",
+        "page",
+        "screen",
+        "identify",
+        "Product Viewed",
+        "Product Added",
+        "Products Searched",
+        "Order Completed",
+        "Order Refunded",
+        "Survey Answered",
+        "Complaint Filed",
+        "Call Ended",
+        "Email Opened",
+        "Email Link Clicked",
+        "Consent Updated",
     ] {
         assert!(names.contains_key(name), "no {name} in {names:?}");
     }
@@ -68,7 +80,12 @@ fn the_truth_has_a_row_for_each_event_and_changes_none_of_them() {
         .collect();
     assert!(ids.len() < found.len(), "some come twice, some are bad");
     // What is made before the end and would arrive after it is in the truth as well.
-    assert!(rows("events") >= ids.len() as i64 && rows("events") < ids.len() as i64 * 102 / 100, "{} {}", rows("events"), ids.len());
+    assert!(
+        rows("events") >= ids.len() as i64 && rows("events") < ids.len() as i64 * 102 / 100,
+        "{} {}",
+        rows("events"),
+        ids.len()
+    );
     assert_eq!(rows("people"), 500);
     for table in ["identifiers", "consents", "exposures", "purchases", "products", "memberships", "members"] {
         assert!(rows(table) > 0, "{table} is empty");
