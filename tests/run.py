@@ -143,6 +143,7 @@ SUITES = [
     ("crash", black_box("crash")),
     ("docs_commands", black_box("docs_commands")),
     ("online_retail", black_box("online_retail")),
+    ("truth", black_box("truth")),
 ]
 
 

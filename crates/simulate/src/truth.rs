@@ -188,7 +188,7 @@ impl Truth {
         Ok(Truth {
             events: table(
                 "events",
-                &["message_id:text", "person:number", "source:text", "event:text", "at:at", "received_at:at"],
+                &["message_id:text", "person:number", "source:text", "event:text", "happened_at:at", "received_at:at"],
             )?,
             identifiers: table("identifiers", &["person:number", "namespace:text", "value:text", "first_at:at"])?,
             consents: table(
@@ -200,7 +200,7 @@ impl Truth {
                     "namespace:text",
                     "value:text",
                     "state:text",
-                    "at:at",
+                    "happened_at:at",
                     "received_at:at",
                 ],
             )?,
@@ -211,7 +211,7 @@ impl Truth {
                     "person:number",
                     "customer:text",
                     "arm:text",
-                    "at:at",
+                    "happened_at:at",
                     "buys_anyway_ppm:number",
                     "added_ppm:number",
                     "buys_anyway:number",
@@ -220,7 +220,15 @@ impl Truth {
             )?,
             purchases: table(
                 "purchases",
-                &["order_id:text", "person:number", "place:text", "at:at", "cents:number", "cause:text", "caused_by:text"],
+                &[
+                    "order_id:text",
+                    "person:number",
+                    "place:text",
+                    "happened_at:at",
+                    "cents:number",
+                    "cause:text",
+                    "caused_by:text",
+                ],
             )?,
             folder: folder.to_owned(),
             known: BTreeSet::new(),
@@ -347,8 +355,9 @@ impl Truth {
                 product.season.into(),
             ]);
         }
-        let mut memberships = Table::create(&self.folder, "memberships", &["segment:text", "person:number", "from:at", "to:at"])?;
-        let mut members = Table::create(&self.folder, "members", &["segment:text", "at:at", "person:number"])?;
+        let mut memberships =
+            Table::create(&self.folder, "memberships", &["segment:text", "person:number", "since:at", "until:at"])?;
+        let mut members = Table::create(&self.folder, "members", &["segment:text", "as_of:at", "person:number"])?;
         self.facts.sort_by_key(|(person, fact)| (*person, fact.at, fact.arrival));
         for of_one in self.facts.chunk_by(|one, next| one.0 == next.0) {
             let person = of_one[0].0;
