@@ -26,6 +26,8 @@ const PEOPLE: u32 = 8_000;
 const HISTORY_DAYS: i64 = 30;
 /// Events that arrive in a second, about, if no speed is asked for.
 const LIVE_EVENTS_PER_S: i64 = 15;
+/// Simulated time after which what every source has sent arrives, while the history is loaded.
+const TOGETHER_MS: i64 = 6 * 3_600_000;
 /// Events of a person in ten days, about; measured.
 const EVENTS_PER_PERSON_IN_TEN_DAYS: i64 = 2;
 /// Connections that load the history: the other core is the server's.
@@ -153,9 +155,16 @@ impl Living<'_> {
             // A terminal that is gone is no reason to stop.
             let _ = std::io::stdout().flush();
         };
+        let mut together_until_ms = i64::MIN;
         while let Some(line) = shop.next_line() {
-            let full = batches.add(&line, Timestamp::now().0 / 1_000);
-            if let Some(batch) = full {
+            // A source with few events must not arrive days after one with many: the days would not show when things happened.
+            if line.arrival_ms >= together_until_ms {
+                together_until_ms = line.arrival_ms + TOGETHER_MS;
+                for batch in batches.due(None) {
+                    senders.send(batch).await?;
+                }
+            }
+            if let Some(batch) = batches.add(&line, Timestamp::now().0 / 1_000) {
                 senders.send(batch).await?;
                 progress(senders.sent.load(Ordering::Relaxed), false);
             }
