@@ -15,6 +15,7 @@ mod problem;
 mod profiles;
 mod quarantine;
 mod segments;
+mod tag;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
