@@ -26,6 +26,7 @@ const bytes = (text: string): number => new Blob([text]).size;
 export class Queue {
   private timer: ReturnType<typeof setTimeout> | undefined;
   private busy = false;
+  private again = false;
   /** What the request under way carries: it goes on when the page is left. */
   private flying: string[] = [];
   private failures = 0;
@@ -59,7 +60,7 @@ export class Queue {
 
   soon(ms: number): void {
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => void this.send(), Math.max(ms, this.pausedUntil - Date.now()));
+    this.timer = setTimeout(() => void this.send(), Math.max(ms, Math.ceil(this.pausedUntil - Date.now())));
   }
 
   /** Takes what fits into a request and notes that its sending begins. */
@@ -74,7 +75,7 @@ export class Queue {
       const start = value.indexOf("{");
       const begun = Number(value.slice(0, start));
       const made = parseInt(key.split(".")[1] ?? "", 36);
-      if (start < 0 || made < now - DAYS_MAX * DAY_MS || (begun && begun < now - RESEND_MS)) {
+      if (start < 0 || made < now - DAYS_MAX * DAY_MS || (begun && begun < now - RESEND_MS && key[0] === "q")) {
         remove(key);
         continue;
       }
@@ -94,8 +95,14 @@ export class Queue {
 
   /** One tab sends at a time where the browser has locks; where it has none, the server drops what comes twice. */
   async send(): Promise<void> {
-    if (this.busy || Date.now() < this.pausedUntil) return;
+    // Timers may be early by a part of a millisecond, and a request under way may have taken its last batch: never just return.
+    if (this.busy) {
+      this.again = true;
+      return;
+    }
+    if (Date.now() < this.pausedUntil) return this.soon(0);
     this.busy = true;
+    this.again = false;
     try {
       if (navigator.locks) {
         await navigator.locks.request("jumelle", { ifAvailable: true }, (lock) => (lock ? this.drain() : this.soon(GATHER_MS)));
@@ -104,6 +111,7 @@ export class Queue {
       }
     } finally {
       this.busy = false;
+      if (this.again) this.soon(0);
     }
   }
 
@@ -141,7 +149,8 @@ export class Queue {
 
   /** The page may be about to go: hand the browser what waits. It stays in the queue until a request was answered. */
   leave(): void {
-    const batch = Date.now() < this.pausedUntil ? undefined : this.batch(this.flying);
+    // A withdrawal does not wait: the visitor may not come back.
+    const batch = Date.now() < this.pausedUntil && !keys("w.").length ? undefined : this.batch(this.flying);
     if (batch && !navigator.sendBeacon?.(this.url(), batch.body)) {
       void fetch(this.url(), { ...this.request(batch.body), keepalive: true }).catch(() => undefined);
     }

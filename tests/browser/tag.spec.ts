@@ -76,9 +76,9 @@ async function events(id: string): Promise<any[]> {
 /** Names of a browser's events at the server; a page is `page`. */
 const names = async (id: string) => (await events(id)).map(({ type, event }) => event ?? type);
 
-/** Of each purpose and channel what the gate knows about a browser. */
-async function gate(id: string): Promise<Record<string, string>> {
-  const { items } = await server.api(`/v1/profiles/anonymous_id:${id}/consents`).catch(() => ({ items: [] }));
+/** Of each purpose and channel what the gate knows about a browser or an address. */
+async function gate(id: string, namespace = "anonymous_id"): Promise<Record<string, string>> {
+  const { items } = await server.api(`/v1/profiles/${namespace}:${id}/consents`).catch(() => ({ items: [] }));
   return Object.fromEntries(items.map((one: any) => [one.purpose + (one.channel ? `/${one.channel}` : ""), one.state]));
 }
 
@@ -452,8 +452,43 @@ test("a consent for an address goes to the address and opens nothing in the brow
   expect(await kept(page)).toEqual(NOTHING);
   await consent(page, [...GRANT, { purpose: "marketing", channel: "email", state: "granted", for: { email: "ana@example.org" } } as object]);
   const id = await idOf(context);
-  await expect.poll(() => gate(id)).toMatchObject({ analytics: "granted", "marketing/email": "granted" });
+  await expect.poll(() => gate("ana@example.org", "email")).toEqual({ "marketing/email": "granted" });
+  // The first one waited in memory with everything else.
+  expect(await gate(id)).toEqual({ analytics: "granted", "analytics/email": "granted" });
   expect(await page.evaluate(() => localStorage["jumelle.choices"])).not.toContain("ana@");
+});
+
+test("the queue is bounded: the oldest go first", async ({ page, context }) => {
+  await visit(page);
+  await consent(page, GRANT);
+  await idOf(context);
+  await expect.poll(async () => (await kept(page)).local).toEqual(["jumelle.choices"]);
+  await context.setOffline(true);
+  await page.evaluate(() => {
+    for (let n = 0; n < 510; n++) jumelle.track(`E${n}`);
+  });
+  const waiting = await page.evaluate(() => Object.keys(localStorage).filter((key) => key.startsWith("jumelle.q.")).map((key) => localStorage[key]));
+  expect(waiting).toHaveLength(500);
+  expect(waiting.some((event) => event.includes('"E509"'))).toBe(true);
+});
+
+test("a choice of more than 13 months ago is none", async ({ page }) => {
+  const at = new Date(Date.now() - 396 * DAY_S * 1000).toISOString();
+  const choices = JSON.stringify({ analytics: { purpose: "analytics", state: "granted", at } });
+  await page.addInitScript((choices) => localStorage.setItem("jumelle.choices", choices), choices);
+  await visit(page);
+  expect(await page.evaluate(() => new Promise((done) => jumelle.ready(done)))).toEqual({});
+  expect((await kept(page)).cookies).toEqual([]);
+});
+
+test("the settings keep what Segment's SDK asks for", async () => {
+  const settings = await server.api("/v1/projects/wk_site/settings");
+  expect(settings.integrations["Segment.io"].apiKey).toBe("wk_site");
+  expect(settings.jumelle).toMatchObject({
+    requires: ["analytics"],
+    purposes: { analytics: { basis: "consent", gcm: ["analytics_storage"], gpc: true }, audience: { basis: "legitimate_interest", gpc: false } },
+    cookie_days: 395,
+  });
 });
 
 test("the tag weighs 6 KiB at most", () => {
