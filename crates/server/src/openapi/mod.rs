@@ -11,7 +11,7 @@ struct Path {
     query: &'static [(&'static str, &'static str)],
     /// Schema of the body, if there is one.
     body: Option<&'static str>,
-    /// Schema of the answer.
+    /// Schema of the answer; `[]X`: a page of a list of X.
     answer: &'static str,
     access: Access,
 }
@@ -75,7 +75,7 @@ const PATHS: &[Path] = &[
         "Search by identifier or trait",
         &[("query", "NAMESPACE:VALUE, a value, or a profile id"), ("limit", "People at most")],
         None,
-        "List",
+        "[]Profile",
         Access::Admin,
     ),
     path(
@@ -88,9 +88,18 @@ const PATHS: &[Path] = &[
         "Profile",
         Access::Admin,
     ),
-    path("get", "/v1/profiles/{id}/events", "People", "Her events, the newest first", LIST, None, "List", Access::Admin),
-    path("get", "/v1/profiles/{id}/segments", "People", "Her segments, entries and exits", &[], None, "List", Access::Admin),
-    path("get", "/v1/profiles/{id}/consents", "People", "What she chose", &[], None, "List", Access::Admin),
+    path("get", "/v1/profiles/{id}/events", "People", "Her events, the newest first", LIST, None, "[]StoredEvent", Access::Admin),
+    path(
+        "get",
+        "/v1/profiles/{id}/segments",
+        "People",
+        "Her segments, entries and exits",
+        &[],
+        None,
+        "ProfileSegments",
+        Access::Admin,
+    ),
+    path("get", "/v1/profiles/{id}/consents", "People", "What she chose", &[], None, "[]Consent", Access::Admin),
     path(
         "get",
         "/v1/profiles/{id}/deliveries",
@@ -98,7 +107,7 @@ const PATHS: &[Path] = &[
         "What was sent about her, or held back",
         LIST,
         None,
-        "List",
+        "[]Delivery",
         Access::Admin,
     ),
     path(
@@ -108,7 +117,73 @@ const PATHS: &[Path] = &[
         "Why each segment and gate decision stands",
         &[("lang", "fr or en")],
         None,
-        "Any",
+        "Explanation",
+        Access::Admin,
+    ),
+    path("get", "/v1/profiles/{id}/joins", "People", "How her identifiers came together", &[], None, "Joins", Access::Admin),
+    path(
+        "get",
+        "/v1/overview",
+        "Overview",
+        "What flows, who is recognised, what left, what was held back",
+        &[],
+        None,
+        "Overview",
+        Access::Admin,
+    ),
+    path(
+        "get",
+        "/v1/live",
+        "Overview",
+        "Entries of the history as they are folded, with what each did (server-sent events: effect, skipped)",
+        &[("recent", "How many of the last ones come first, 0 to 1000; default 100")],
+        None,
+        "Stream",
+        Access::Admin,
+    ),
+    path(
+        "get",
+        "/v1/live/{position}",
+        "Overview",
+        "What one entry did, while it is among the last 5,000",
+        &[],
+        None,
+        "Effect",
+        Access::Admin,
+    ),
+    path(
+        "post",
+        "/v1/session",
+        "Session",
+        "Sign the console in: a token for a cookie",
+        &[],
+        Some("SessionRequest"),
+        "Nothing",
+        Access::Open,
+    ),
+    path("get", "/v1/session", "Session", "Who is signed in", &[], None, "Session", Access::Admin),
+    path("delete", "/v1/session", "Session", "Sign out", &[], None, "Nothing", Access::Open),
+    path("get", "/v1/segments", "Segments", "Segments with their counts", &[], None, "[]Segment", Access::Admin),
+    path("get", "/v1/segments/{key}", "Segments", "One segment", &[], None, "Segment", Access::Admin),
+    path(
+        "get",
+        "/v1/destinations",
+        "Deliveries",
+        "Destinations with what goes through them",
+        &[],
+        None,
+        "[]Destination",
+        Access::Admin,
+    ),
+    path("get", "/v1/destinations/{key}", "Deliveries", "One destination", &[], None, "Destination", Access::Admin),
+    path(
+        "post",
+        "/v1/destinations/{key}/replay",
+        "Deliveries",
+        "Queue what is dead or blocked again, up to 10,000 a call; each passes the gate again",
+        &[],
+        Some("ReplayRequest"),
+        "Replayed",
         Access::Admin,
     ),
     path("get", "/v1/workspace", "Definitions", "All definitions; secrets are not shown", &[], None, "Any", Access::Admin),
@@ -129,7 +204,7 @@ const PATHS: &[Path] = &[
         "Definitions of a collection (sources, identifiers, purposes, traits, segments, destinations, activations)",
         &[],
         None,
-        "List",
+        "[]Definition",
         Access::Admin,
     ),
     path(
@@ -139,7 +214,7 @@ const PATHS: &[Path] = &[
         "One definition; a segment with its count, a destination with its circuit",
         &[],
         None,
-        "Any",
+        "Definition",
         Access::Admin,
     ),
     path(
@@ -172,7 +247,7 @@ const PATHS: &[Path] = &[
         "Preview",
         Access::Admin,
     ),
-    path("get", "/v1/segments/{key}/members", "Segments", "Members of a segment", LIST, None, "List", Access::Admin),
+    path("get", "/v1/segments/{key}/members", "Segments", "Members of a segment", LIST, None, "[]Member", Access::Admin),
     path(
         "post",
         "/v1/consents",
@@ -193,8 +268,8 @@ const PATHS: &[Path] = &[
         "Any",
         Access::Admin,
     ),
-    path("get", "/v1/quarantine", "Quarantine", "What was not understood", LIST, None, "List", Access::Admin),
-    path("get", "/v1/quarantine/{id}", "Quarantine", "One item", &[], None, "Any", Access::Admin),
+    path("get", "/v1/quarantine", "Quarantine", "What was not understood", LIST, None, "[]Quarantined", Access::Admin),
+    path("get", "/v1/quarantine/{id}", "Quarantine", "One item", &[], None, "Quarantined", Access::Admin),
     path(
         "post",
         "/v1/quarantine/{id}/retry",
@@ -214,11 +289,12 @@ const PATHS: &[Path] = &[
         &[
             ("destination", "Key of a destination"),
             ("state", "queued, sent, blocked, failed or dead"),
+            ("activation", "Key of an activation"),
             ("limit", "Items of a page, 1 to 1000"),
             ("cursor", "Where the last page ended"),
         ],
         None,
-        "List",
+        "[]Delivery",
         Access::Admin,
     ),
     path("get", "/v1/deliveries/{id}", "Deliveries", "One delivery", &[], None, "Delivery", Access::Admin),
@@ -293,6 +369,17 @@ pub fn openapi() -> Value {
     })
 }
 
+/// A shape by its name; `[]Name` is a page of a list of them.
+fn shape(name: &str) -> Value {
+    match name.strip_prefix("[]") {
+        Some(item) => json!({"type": "object", "required": ["items", "next"], "properties": {
+            "items": {"type": "array", "items": {"$ref": format!("#/components/schemas/{item}")}},
+            "next": {"type": ["string", "null"], "description": "Cursor of the next page"},
+        }}),
+        None => json!({"$ref": format!("#/components/schemas/{name}")}),
+    }
+}
+
 fn operation(entry: &Path) -> Value {
     let mut parameters: Vec<Value> = entry
         .path
@@ -307,10 +394,17 @@ fn operation(entry: &Path) -> Value {
         "Gif" => json!({"image/gif": {}}),
         "Text" => json!({"text/plain": {}}),
         "Lines" => json!({"application/x-ndjson": {}}),
-        name => json!({"application/json": {"schema": {"$ref": format!("#/components/schemas/{name}")}}}),
+        "Nothing" => Value::Null,
+        "Stream" => json!({"text/event-stream": {}}),
+        "Html" => json!({"text/html": {}}),
+        name => json!({"application/json": {"schema": shape(name)}}),
     };
     let problem = |description: &str| json!({"description": description, "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}});
-    let mut responses = json!({"200": {"description": "Done", "content": content}, "400": problem("Not understood: field, rule, and what would be right")});
+    let done = match entry.answer {
+        "Nothing" => ("204", json!({"description": "Done"})),
+        _ => ("200", json!({"description": "Done", "content": content})),
+    };
+    let mut responses = json!({done.0: done.1, "400": problem("Not understood: field, rule, and what would be right")});
     if entry.access != Access::Open {
         responses["401"] = problem("No valid key or token");
         responses["503"] = problem("Overloaded or stopping; try again after Retry-After");
@@ -339,44 +433,26 @@ fn operation(entry: &Path) -> Value {
     operation
 }
 
+/// The shapes, as data beside this file.
 fn schemas() -> Value {
-    let text = json!({"type": "string"});
-    let instant = json!({"type": "string", "format": "date-time"});
-    json!({
-        "Any": {},
-        "Event": {"type": "object", "description": "As the Segment specification has it", "properties": {
-            "type": text, "event": text, "userId": text, "anonymousId": text, "messageId": text, "timestamp": instant, "sentAt": instant,
-            "properties": {"type": "object"}, "traits": {"type": "object"}, "context": {"type": "object"}, "writeKey": text,
-        }},
-        "Batch": {"type": "object", "required": ["batch"], "properties": {
-            "batch": {"type": "array", "items": {"$ref": "#/components/schemas/Event"}}, "sentAt": instant, "writeKey": text, "context": {"type": "object"},
-        }},
-        "Collected": {"type": "object", "properties": {
-            "success": {"type": "boolean"}, "accepted": {"type": "integer"}, "duplicates": {"type": "integer"},
-            "rejected": {"type": "array", "items": {"type": "object", "properties": {
-                "index": {"type": "integer"}, "field": text, "rule": text, "message": text, "quarantine": text,
-            }}},
-        }},
-        "Profile": {"type": "object", "properties": {
-            "id": text, "identifiers": {"type": "array"}, "traits": {"type": "object"}, "provenance": {"type": "object"},
-            "computed": {"type": "object"}, "affinities": {"type": "object"}, "scores": {"type": "object"}, "segments": {"type": "array"},
-            "consents": {"type": "array"}, "first_seen": instant, "last_seen": instant, "events": {"type": "integer"},
-        }},
-        "Delivery": {"type": "object", "properties": {
-            "id": text, "activation": text, "destination": text, "profile": text, "type": text,
-            "state": {"type": "string", "enum": ["queued", "sent", "blocked", "failed", "dead"]}, "reason": {"type": ["string", "null"]},
-            "attempts": {"type": "integer"}, "at": instant,
-        }},
-        "List": {"type": "object", "properties": {"items": {"type": "array"}, "next": {"type": ["string", "null"]}}},
-        "Difference": {"type": "object", "properties": {"applied": {"type": "boolean"}, "changes": {"type": "array"}, "text": text}},
-        "PreviewRequest": {"type": "object", "properties": {"segment": text, "rule": {"type": "object"}, "at": instant}},
-        "Preview": {"type": "object", "properties": {"at": instant, "count": {"type": "integer"}, "people": {"type": "integer"}, "sample": {"type": "array", "items": text}}},
-        "ConsentRequest": {"type": "object", "required": ["identifiers", "consents"], "properties": {
-            "identifiers": {"type": "object"}, "consents": {"type": "array"}, "source": text, "messageId": text,
-        }},
-        "EraseRequest": {"type": "object", "required": ["identifier"], "properties": {"identifier": text}},
-        "Problem": {"type": "object", "required": ["type", "title", "status", "detail"], "properties": {
-            "type": text, "title": text, "status": {"type": "integer"}, "detail": text, "field": text, "rule": text, "errors": {"type": "array"},
-        }},
-    })
+    // A unit test reads them; an error here would be one of this very build.
+    serde_json::from_str(include_str!("schemas.json")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every `$ref` of the description names a shape that is there.
+    #[test]
+    fn every_reference_leads_somewhere() {
+        let whole = openapi();
+        let shapes = whole["components"]["schemas"].as_object().expect("schemas.json is an object");
+        assert!(shapes.len() > 20);
+        let text = whole.to_string();
+        for reference in text.split("#/components/schemas/").skip(1) {
+            let name = reference.split('"').next().unwrap_or_default();
+            assert!(shapes.contains_key(name), "{name} is not in schemas.json");
+        }
+    }
 }
