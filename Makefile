@@ -38,6 +38,7 @@ docs-check:
 # Builds the optimised binary, target/release/jumelle.
 release:
 	@scripts/setup.sh run
+	@scripts/web.sh
 	cargo build --release --locked -p jumelle
 
 # Removes what was built and installed inside the clone. Data directories stay.

@@ -5,6 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 scripts/setup.sh run
+scripts/web.sh
 binary=${CARGO_TARGET_DIR:-target}/debug/jumelle
 [ -x "$binary" ] || echo "Building Jumelle: some minutes the first time, seconds afterwards." >&2
 cargo build --locked -p jumelle

@@ -43,10 +43,10 @@ fi
 # The toolchain itself is pinned in rust-toolchain.toml; rustup fetches it at the first call of cargo.
 has cargo || fail "Rust is missing: install rustup (https://rustup.rs), open a new shell, then try again"
 
-[ "$purpose" = test ] || exit 0
+has node && has npm || fail "Node is missing: install version 20 or newer (https://nodejs.org), which builds the console"
+[ "$(node -p 'parseInt(process.versions.node)')" -ge 20 ] || fail "Node $(node -v) is too old: the console needs version 20 or newer"
 
-has node && has npm || fail "Node is missing: install version 20 or newer (https://nodejs.org), which the SDK and browser tests need"
-[ "$(node -p 'parseInt(process.versions.node)')" -ge 20 ] || fail "Node $(node -v) is too old: the SDK and browser tests need version 20 or newer"
+[ "$purpose" = test ] || exit 0
 
 if ! cargo nextest --version >/dev/null 2>&1; then
   say "installing cargo-nextest $NEXTEST_VERSION (built once, some minutes)"

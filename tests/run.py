@@ -129,6 +129,7 @@ def black_box(module):
 
 
 SUITES = [
+    ("web", lambda: one_check("scripts/web.sh", "--test")),
     ("format", lambda: one_check("cargo", "fmt", "--all", "--check")),
     ("lint", lambda: one_check("cargo", "clippy", "--locked", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings")),
     ("rust", rust),

@@ -12,4 +12,4 @@ mod vocabulary;
 pub use decode::{Collected, Decoded, Rejected, decode_batch, decode_single};
 pub use read::{ConsentEntry, consents, read_event};
 pub use validate::Limits;
-pub use vocabulary::{GA4_EVENTS, GA4_PROPERTIES};
+pub use vocabulary::{GA4_EVENTS, GA4_ONE_PRODUCT, GA4_PROPERTIES};

@@ -36,7 +36,7 @@ pub const GA4_PROPERTIES: [(&str, &str); 11] = [
 ];
 
 /// Events about one product: GA4 sends it as the only item, the Segment specification at the top.
-const ONE_PRODUCT: [&str; 5] =
+pub const GA4_ONE_PRODUCT: [&str; 5] =
     ["Product Viewed", "Product Clicked", "Product Added", "Product Removed", "Product Added to Wishlist"];
 
 use std::borrow::Cow;
@@ -62,7 +62,7 @@ pub(crate) fn translate_properties<'a>(name: &str, properties: Json<'a>) -> Json
         };
         translated.push((translate_key(key), value));
     }
-    if ONE_PRODUCT.contains(&name) {
+    if GA4_ONE_PRODUCT.contains(&name) {
         let first = translated.iter().find_map(|(key, value)| match value {
             Json::Array(items) if key == "products" => items.first().cloned(),
             _ => None,

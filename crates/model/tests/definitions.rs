@@ -208,6 +208,26 @@ fn secrets_are_kept_for_the_history_and_never_shown() {
 }
 
 #[test]
+fn the_tag_waits_for_the_purpose_that_its_source_names_else_for_all_that_need_consent() {
+    let purposes = "purposes: {ads: {basis: consent}, stats: {basis: consent}, service: {basis: contract}}";
+    for (source, waits_for) in [
+        ("{kind: web, write_key: wk, requires: stats}", vec!["stats"]),
+        ("{kind: web, write_key: wk, requires: service}", vec!["service"]),
+        ("{kind: web, write_key: wk}", vec!["ads", "stats"]),
+        // The tag is for pages.
+        ("{kind: app, write_key: wk}", vec![]),
+    ] {
+        let workspace = parse(&format!("sources: {{site: {source}}}\n{purposes}"));
+        let found = workspace.tag_requires(workspace.source("site").unwrap());
+        assert_eq!(found.iter().map(|purpose| purpose.key.as_str()).collect::<Vec<_>>(), waits_for, "{source}");
+    }
+    let named = parse("sources: {site: {kind: web, write_key: wk, requires: p}}\npurposes: {p: {basis: consent}}");
+    assert!(named.purpose("p").unwrap().gpc, "a refusal by the browser counts where consent is asked");
+    let problems = named.replace("purposes", "p", None).unwrap_err();
+    assert_eq!(problems.to_string(), "sources.site.requires: there is no purpose \"p\"; none is defined");
+}
+
+#[test]
 fn a_difference_reads_as_a_plan() {
     let before = parse(MAISON);
     for (from, to, said) in [
@@ -216,6 +236,8 @@ fn a_difference_reads_as_a_plan() {
         ("key: maison, ", "", "~ workspace default: key"),
         ("  crm:   {kind: file}\n", "  crm:   {kind: file}\n  app:   {kind: app, write_key: wk_app}\n", "+ source app"),
         ("  crm:   {kind: file}\n", "  erp:   {kind: file}\n", "+ source erp\n- source crm"),
+        ("write_key: wk_site}", "write_key: wk_site, requires: analytics}", "~ source site: requires"),
+        ("tcf: [1, 8]}", "tcf: [1, 8], gcm: [analytics_storage], gpc: false}", "~ purpose analytics: gcm, gpc"),
         ("within: 14d", "within: 21d", "~ segment sneakers_undecided: rule.all[1].not.within"),
         ("within: 30d}\n", "within: 30d}\n        - {trait: city}\n", "~ segment sneakers_undecided: rule.all"),
         ("purpose: marketing, channel: email,", "purpose: service, channel: email,", "~ activation sneakers_mail: purpose"),

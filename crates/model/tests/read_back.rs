@@ -209,10 +209,14 @@ fn definitions() -> impl Strategy<Value = Workspace> {
     let secret = prop_oneof![Just(Secret::Env("HOOK".into())), Just(Secret::Plain("a secret: of {16} bytes".into()))];
     let destination = (option::of(secret), any::<bool>(), 1..=256u32);
     let basis = select(vec![Basis::Consent, Basis::Contract, Basis::LegitimateInterest]);
+    let gcm = subsequence(vec!["ad_storage".to_owned(), "ad_user_data".into(), "analytics_storage".into()], 0..=3);
     let map = (select(Channel::ALL.to_vec()), any::<bool>(), vec(text(), 0..3), select(vec!["city", "a.b"]));
     (
-        (settings(), vec((kind, any::<bool>()), 0..3), namespaces, vec(namespace, 5)),
-        (vec((basis, subsequence((1..=11u8).collect::<Vec<_>>(), 0..4)), 1..3), vec((label(), query()), 1..3)),
+        (settings(), vec((kind, any::<bool>(), any::<bool>()), 0..3), namespaces, vec(namespace, 5)),
+        (
+            vec((basis, subsequence((1..=11u8).collect::<Vec<_>>(), 0..4), gcm, any::<bool>()), 1..3),
+            vec((label(), query()), 1..3),
+        ),
         (vec((label(), rule()), 0..4), destination, map),
     )
         .prop_map(|((settings, sources, namespaces, rules), (purposes, traits), (segments, destination, map))| {
@@ -222,11 +226,12 @@ fn definitions() -> impl Strategy<Value = Workspace> {
             built.sources = sources
                 .into_iter()
                 .enumerate()
-                .map(|(n, (kind, is_ga4))| Source {
+                .map(|(n, (kind, is_ga4, requires))| Source {
                     key: key("s", n),
                     kind,
                     write_key: (kind != SourceKind::File).then(|| key("wk_", n)),
                     vocabulary: if is_ga4 { Vocabulary::Ga4 } else { Vocabulary::Segment },
+                    requires: (kind == SourceKind::Web && requires).then(|| "p0".into()),
                 })
                 .collect();
             built.identifiers = namespaces
@@ -234,8 +239,11 @@ fn definitions() -> impl Strategy<Value = Workspace> {
                 .zip(rules)
                 .map(|(key, (limit, normalize, block))| NamespaceRule { key: key.into(), limit, normalize, block })
                 .collect();
-            built.purposes =
-                purposes.into_iter().enumerate().map(|(n, (basis, tcf))| Purpose { key: key("p", n), basis, tcf }).collect();
+            built.purposes = purposes
+                .into_iter()
+                .enumerate()
+                .map(|(n, (basis, tcf, gcm, gpc))| Purpose { key: key("p", n), basis, tcf, gcm, gpc })
+                .collect();
             built.traits = traits
                 .into_iter()
                 .enumerate()

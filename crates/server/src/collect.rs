@@ -97,12 +97,14 @@ pub async fn pixel(
     Ok(([(header::CONTENT_TYPE, "image/gif"), (header::CACHE_CONTROL, "no-store")], PIXEL).into_response())
 }
 
-/// `GET /v1/projects/{write_key}/settings`: what Segment's browser SDK asks for at its start.
+/// `GET /v1/projects/{write_key}/settings`: what Segment's browser SDK asks for at its start, and our tag (`jumelle`).
 pub async fn settings(State(app): State<App>, Path(write_key): Path<String>) -> Result<Response, Problem> {
-    if app.engine.shared().definitions().workspace.source_by_write_key(&write_key).is_none() {
+    let definitions = app.engine.shared().definitions();
+    let Some(source) = definitions.workspace.source_by_write_key(&write_key) else {
         return Err(Problem::not_found("no source has this write key"));
-    }
+    };
     let settings = Json(json!({
+        "jumelle": crate::tag::settings(&definitions.workspace, source),
         "integrations": {"Segment.io": {"apiKey": write_key, "unbundledIntegrations": [], "addBundledMetadata": true, "versionSettings": {"version": "4.4.7", "componentTypes": ["browser"]}}},
         "plan": {"track": {"__default": {"enabled": true, "integrations": {}}}, "identify": {"__default": {"enabled": true}}, "group": {"__default": {"enabled": true}}},
         "edgeFunction": {}, "analyticsNextEnabled": true, "middlewareSettings": {}, "enabledMiddleware": {}, "metrics": {"sampleRate": 0}, "legacyVideoPluginsEnabled": false, "remotePlugins": []

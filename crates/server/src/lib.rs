@@ -19,6 +19,7 @@ mod profiles;
 mod quarantine;
 mod segments;
 mod session;
+mod tag;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -108,6 +108,8 @@ pub struct Source {
     pub write_key: Option<String>,
     /// How its events are named.
     pub vocabulary: Vocabulary,
+    /// `requires: PURPOSE`, of kind web only: the browser tag stores and sends nothing before this purpose allows it.
+    pub requires: Option<String>,
 }
 
 /// How values of a namespace are normalised.
@@ -146,6 +148,10 @@ pub struct Purpose {
     pub basis: Basis,
     /// TCF purposes it stands for.
     pub tcf: Vec<u8>,
+    /// Types of Google Consent Mode it stands for: granted when all of them are, denied when one of them is.
+    pub gcm: Vec<String>,
+    /// A browser's Global Privacy Control counts as a denial. Default: if the basis is consent.
+    pub gpc: bool,
 }
 
 /// A label in both languages of the house; a missing one falls back on the other, then on the key.
@@ -255,6 +261,18 @@ pub enum FieldPath {
 }
 
 impl Workspace {
+    /// The purposes that must allow it before the browser tag stores or sends anything: the one that the source requires, else
+    /// every purpose whose basis is consent. Empty: the tag stays off.
+    pub fn tag_requires(&self, source: &Source) -> Vec<&Purpose> {
+        if source.kind != SourceKind::Web {
+            return Vec::new();
+        }
+        match &source.requires {
+            Some(required) => self.purpose(required).into_iter().collect(),
+            None => self.purposes.iter().filter(|purpose| purpose.basis == Basis::Consent).collect(),
+        }
+    }
+
     /// Source by write key.
     pub fn source_by_write_key(&self, write_key: &str) -> Option<&Source> {
         self.sources.iter().find(|source| source.write_key.as_deref() == Some(write_key))

@@ -107,7 +107,7 @@ fn workspace(reader: &mut Reader, root: &Node) -> Option<Workspace> {
         found.settings = settings::settings(reader, node);
     }
     if let Some(node) = get(entries, "sources") {
-        found.sources = definition::sources(reader, node);
+        found.sources = definition::sources(reader, &known, node);
     }
     if let Some(node) = get(entries, "identifiers") {
         found.identifiers = reader.each(node, "identifiers", definition::namespace);

@@ -80,9 +80,7 @@ impl Workspace {
                         (item.key.clone(), json!({"limit": item.limit, "normalize": item.normalize, "block": item.block}))
                     })
                     .collect(),
-                "purposes" => {
-                    self.purposes.iter().map(|item| (item.key.clone(), json!({"basis": item.basis, "tcf": item.tcf}))).collect()
-                }
+                "purposes" => self.purposes.iter().map(|item| (item.key.clone(), purpose_json(item))).collect(),
                 "traits" => self.traits.iter().map(|item| (item.key.clone(), computed_json(item))).collect(),
                 "segments" => self
                     .segments
@@ -138,10 +136,17 @@ fn settings_json(settings: &Settings) -> Value {
     })
 }
 
+fn purpose_json(purpose: &Purpose) -> Value {
+    json!({"basis": purpose.basis, "tcf": purpose.tcf, "gcm": purpose.gcm, "gpc": purpose.gpc})
+}
+
 fn source_json(source: &Source) -> Value {
     let mut json = json!({"kind": source.kind, "vocabulary": source.vocabulary});
     if let Some(write_key) = &source.write_key {
         json["write_key"] = json!(write_key);
+    }
+    if let Some(requires) = &source.requires {
+        json["requires"] = json!(requires);
     }
     json
 }

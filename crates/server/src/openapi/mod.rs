@@ -62,7 +62,7 @@ const PATHS: &[Path] = &[
         "get",
         "/v1/projects/{write_key}/settings",
         "Collect",
-        "What Segment's browser SDK asks for at its start",
+        "What Segment's browser SDK and our tag (`jumelle`) ask for at their start",
         &[],
         None,
         "Any",

@@ -18,6 +18,16 @@ const URL_BYTES_MAX: usize = 2_048;
 const SECRET_BYTES_MIN: usize = 16;
 /// Fields of one activation, at most.
 const MAP_FIELDS_MAX: usize = 100;
+/// The types of Google Consent Mode v2.
+const GCM_TYPES: [&str; 7] = [
+    "ad_storage",
+    "ad_user_data",
+    "ad_personalization",
+    "analytics_storage",
+    "functionality_storage",
+    "personalization_storage",
+    "security_storage",
+];
 /// How a secret is shown in place of its text.
 pub const SECRET_SHOWN: &str = "…";
 
@@ -67,10 +77,10 @@ fn default_normalizer(namespace: &str) -> Normalizer {
     }
 }
 
-pub fn sources(reader: &mut Reader, node: &Node) -> Vec<Source> {
+pub fn sources(reader: &mut Reader, known: &Known<'_>, node: &Node) -> Vec<Source> {
     let mut write_keys: Vec<(String, String)> = Vec::new();
     reader.each(node, "sources", |reader, key, node, path| {
-        let source = source(reader, key, node, path)?;
+        let source = source(reader, known, key, node, path)?;
         if let Some(write_key) = &source.write_key {
             match write_keys.iter().find(|(other, _)| other == write_key) {
                 Some((_, other)) => {
@@ -85,9 +95,9 @@ pub fn sources(reader: &mut Reader, node: &Node) -> Vec<Source> {
     })
 }
 
-fn source(reader: &mut Reader, key: &str, node: &Node, path: &str) -> Option<Source> {
+fn source(reader: &mut Reader, known: &Known<'_>, key: &str, node: &Node, path: &str) -> Option<Source> {
     let entries = reader.map(node, path)?;
-    reader.only(entries, path, &["kind", "write_key", "vocabulary"]);
+    reader.only(entries, path, &["kind", "write_key", "vocabulary", "requires"]);
     let words = [("web", SourceKind::Web), ("app", SourceKind::App), ("server", SourceKind::Server), ("file", SourceKind::File)];
     let kind = match get(entries, "kind") {
         Some(kind) => reader.choice(kind, &join(path, "kind"), &words),
@@ -112,7 +122,14 @@ fn source(reader: &mut Reader, key: &str, node: &Node, path: &str) -> Option<Sou
         Some(node) => reader.choice(node, &join(path, "vocabulary"), &words),
         None => Some(Vocabulary::Segment),
     };
-    Some(Source { key: key.to_owned(), kind: kind?, write_key, vocabulary: vocabulary? })
+    let requires = get(entries, "requires").and_then(|node| {
+        let path = join(path, "requires");
+        if kind.is_some_and(|kind| kind != SourceKind::Web) {
+            reader.at(node, &path, "only a source of kind web requires a purpose: its browser tag waits for it");
+        }
+        reader.reference(node, &path, "purpose", known.purposes.iter().copied())
+    });
+    Some(Source { key: key.to_owned(), kind: kind?, write_key, vocabulary: vocabulary?, requires })
 }
 
 pub fn namespace(reader: &mut Reader, key: &str, node: &Node, path: &str) -> Option<NamespaceRule> {
@@ -148,7 +165,7 @@ pub fn namespace(reader: &mut Reader, key: &str, node: &Node, path: &str) -> Opt
 
 pub fn purpose(reader: &mut Reader, key: &str, node: &Node, path: &str) -> Option<Purpose> {
     let entries = reader.map(node, path)?;
-    reader.only(entries, path, &["basis", "tcf"]);
+    reader.only(entries, path, &["basis", "tcf", "gcm", "gpc"]);
     let words = [("consent", Basis::Consent), ("contract", Basis::Contract), ("legitimate_interest", Basis::LegitimateInterest)];
     let basis = match get(entries, "basis") {
         Some(basis) => reader.choice(basis, &join(path, "basis"), &words),
@@ -165,7 +182,19 @@ pub fn purpose(reader: &mut Reader, key: &str, node: &Node, path: &str) -> Optio
             tcf.extend(reader.integer(item, &format!("{path}[{n}]"), 1..=24).map(|id| id as u8));
         }
     }
-    Some(Purpose { key: key.to_owned(), basis: basis?, tcf })
+    let mut gcm: Vec<String> = Vec::new();
+    if let Some(node) = get(entries, "gcm") {
+        let path = join(path, "gcm");
+        let words = GCM_TYPES.map(|name| (name, name));
+        for (n, item) in reader.list(node, &path).unwrap_or_default().iter().enumerate() {
+            gcm.extend(reader.choice(item, &format!("{path}[{n}]"), &words).map(str::to_owned));
+        }
+    }
+    let gpc = match get(entries, "gpc") {
+        Some(node) => reader.flag(node, &join(path, "gpc")),
+        None => Some(basis == Some(Basis::Consent)),
+    };
+    Some(Purpose { key: key.to_owned(), basis: basis?, tcf, gcm, gpc: gpc? })
 }
 
 fn label(reader: &mut Reader, entries: &[(Key, Node)], path: &str) -> Label {
