@@ -26,7 +26,7 @@ export function useCursor(name = "cursor"): Paging {
   };
 }
 
-/** One value of the address, such as a filter; setting it to the empty text removes it and leaves any page behind. */
+/** One value of the address, such as a filter; setting it to the empty text removes it and leaves any page of the list behind. */
 export function useParameter(name: string, fallback = ""): [string, (value: string) => void] {
   const [parameters, setParameters] = useSearchParams();
   return [
@@ -43,4 +43,20 @@ export function useParameter(name: string, fallback = ""): [string, (value: stri
         { replace: true },
       ),
   ];
+}
+
+/** What is open beside a list, by its id in the address. Opening is a step that "back" undoes; the rest of the address stays. */
+export function useOpened(name: string): { id: string | null; open: (id: string | null) => void; link: (id: string) => string } {
+  const [parameters, setParameters] = useSearchParams();
+  const changed = (before: URLSearchParams, id: string | null) => {
+    const after = new URLSearchParams(before);
+    if (id) after.set(name, id);
+    else after.delete(name);
+    return after;
+  };
+  return {
+    id: parameters.get(name),
+    open: (id) => setParameters((before) => changed(before, id)),
+    link: (id) => `?${changed(parameters, id)}`,
+  };
 }

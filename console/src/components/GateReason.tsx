@@ -17,8 +17,10 @@ export function useGateWords(): (reason: string | null | undefined) => { why: st
         const gaps = { purpose: refusal.purpose, channel: channelName(refusal.channel) };
         return { why: t("gate.unknown", gaps), fix: t("gate.unknown_fix", gaps) };
       }
-      case "denied":
-        return { why: t("gate.denied", { purpose: refusal.purpose, channel: channelName(refusal.channel), since: format.instant(refusal.since) }), fix: t("gate.denied_fix") };
+      case "denied": {
+        const gaps = { purpose: refusal.purpose, channel: channelName(refusal.channel) };
+        return { why: refusal.since ? t("gate.denied", { ...gaps, since: format.instant(refusal.since) }) : t("gate.denied_some", gaps), fix: t("gate.denied_fix") };
+      }
       case "undeclared":
         return { why: t("gate.undeclared", { purpose: refusal.purpose }), fix: t("gate.undeclared_fix") };
       case "never_sent":

@@ -5,6 +5,7 @@ import { Link, useLocation, useSearch } from "wouter";
 import { useOverview } from "../api/overview";
 import { useFormat } from "../format";
 import { useI18n, type TextKey } from "../i18n";
+import { isTyping } from "./keys";
 import { Mark } from "./Mark";
 import { Preferences } from "./Preferences";
 import { useSession } from "./session";
@@ -18,9 +19,6 @@ const PAGES: { path: string; label: TextKey; icon: Icon }[] = [
   { path: "/destinations", label: "app.destinations", icon: IconPlugConnected },
   { path: "/quarantine", label: "app.quarantine", icon: IconAlertTriangle },
 ];
-
-/** Whether a key press is meant for a field and not for the page. */
-export const isTyping = (target: EventTarget | null) => target instanceof HTMLElement && (target.isContentEditable || /^(input|textarea|select)$/i.test(target.tagName));
 
 /** What stands around every page: the way between pages, the search, the preferences. */
 export function Shell({ children }: { children: ReactNode }) {
