@@ -8,7 +8,7 @@
 help:
 	@awk '/^# /{text=substr($$0,3)} /^[a-z-]+:/{name=$$1; sub(/:.*/,"",name); printf "  make %-12s %s\n", name, text; text=""}' Makefile
 
-# Builds Jumelle and plays the ten-minute story on it; Ctrl-C stops. ARGS="--listen 0.0.0.0:8080" goes to `jumelle demo`.
+# Builds Jumelle and opens the simulated shop on it; Ctrl-C stops. ARGS="--story" tells one person's story. ARGS="--listen 0.0.0.0:8080" goes to `jumelle demo`.
 run:
 	@scripts/run.sh $(ARGS)
 
@@ -43,4 +43,4 @@ release:
 # Removes what was built and installed inside the clone. Data directories stay.
 clean:
 	cargo clean
-	rm -rf .venv tests/sdk/node_modules docs/book
+	rm -rf .venv tests/sdk/node_modules tests/browser/node_modules docs/book

@@ -24,6 +24,8 @@ if [ "$purpose" = test ]; then
   has python3 || packages+=(python3)
   # `venv` is there but of no use without `ensurepip`, which Debian ships apart.
   python3 -c 'import venv, ensurepip' >/dev/null 2>&1 || packages+=(python3-venv)
+  # The browser tests take any Chromium that is there; CHROMIUM=PATH names another one.
+  [ -n "${CHROMIUM:-}" ] || has chromium || has chromium-browser || has google-chrome || packages+=(chromium)
 fi
 if [ ${#packages[@]} -gt 0 ]; then
   has apt-get || fail "these are missing and this is no Debian: ${packages[*]}; install them, then try again"
@@ -43,8 +45,8 @@ has cargo || fail "Rust is missing: install rustup (https://rustup.rs), open a n
 
 [ "$purpose" = test ] || exit 0
 
-has node && has npm || fail "Node is missing: install version 20 or newer (https://nodejs.org), which the SDK tests need"
-[ "$(node -p 'parseInt(process.versions.node)')" -ge 20 ] || fail "Node $(node -v) is too old: the SDK tests need version 20 or newer"
+has node && has npm || fail "Node is missing: install version 20 or newer (https://nodejs.org), which the SDK and browser tests need"
+[ "$(node -p 'parseInt(process.versions.node)')" -ge 20 ] || fail "Node $(node -v) is too old: the SDK and browser tests need version 20 or newer"
 
 if ! cargo nextest --version >/dev/null 2>&1; then
   say "installing cargo-nextest $NEXTEST_VERSION (built once, some minutes)"
@@ -61,9 +63,12 @@ if ! cmp -s "$requirements" .venv/installed.txt; then
   cp "$requirements" .venv/installed.txt
 fi
 
-lock=tests/sdk/package-lock.json
-if ! cmp -s "$lock" tests/sdk/node_modules/.installed.json; then
-  say "installing the tests' Node packages into tests/sdk/node_modules"
-  (cd tests/sdk && npm ci --silent --no-audit --no-fund)
-  cp "$lock" tests/sdk/node_modules/.installed.json
-fi
+for folder in tests/sdk tests/browser; do
+  lock=$folder/package-lock.json
+  if ! cmp -s "$lock" "$folder/node_modules/.installed.json"; then
+    say "installing the tests' Node packages into $folder/node_modules"
+    # No browser is downloaded and no package builds anything here.
+    (cd "$folder" && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --silent --no-audit --no-fund --ignore-scripts)
+    cp "$lock" "$folder/node_modules/.installed.json"
+  fi
+done

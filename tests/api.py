@@ -82,6 +82,7 @@ class Collection(OnOneServer):
     def test_settings_of_the_browser_sdk(self):
         answer = self.shop.call("GET", "/v1/projects/wk_site/settings", admin=False)
         self.assertEqual((200, "wk_site"), (answer.status, answer.json()["integrations"]["Segment.io"]["apiKey"]))
+        self.assertIn("max-age=300", answer.headers["cache-control"])
         self.assertEqual(404, self.shop.call("GET", "/v1/projects/wk_nobody/settings", admin=False).status)
 
     def test_gzip_and_deflate(self):
@@ -107,6 +108,8 @@ class Collection(OnOneServer):
                 answer = self.post("/v1/track", body, headers)
                 self.assertEqual(401, answer.status, answer)
                 self.assertEqual("application/problem+json", answer.headers["content-type"])
+                # Without these two, rudder-sdk-python takes a refusal for a broken network.
+                self.assertTrue({"code", "message"} <= answer.json().keys(), answer)
         self.assertNotIn("keys-2", [event.get("messageId") for event in self.shop.exported_events()])
         self.assertGreaterEqual(self.shop.metric("jumelle_unauthorized_total", what="write_key"), 3)
 
@@ -119,6 +122,8 @@ class Collection(OnOneServer):
             answer = self.shop.call("OPTIONS", path, headers=headers, admin=False)
             self.assertEqual((200, "*"), (answer.status, answer.headers["access-control-allow-origin"]), path)
             self.assertTrue(answer.headers["access-control-allow-methods"], path)
+            # `*` would not let a browser send it.
+            self.assertIn("authorization", answer.headers["access-control-allow-headers"].lower(), path)
         posted = self.post("/v1/t", {"event": "X", "userId": "cors", "writeKey": "wk_site"}, {"origin": "https://shop.example"})
         self.assertEqual((200, "*"), (posted.status, posted.headers["access-control-allow-origin"]))
 

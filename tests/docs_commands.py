@@ -8,6 +8,7 @@ import os
 import pathlib
 import re
 import subprocess
+import sys
 import tempfile
 import unittest
 
@@ -23,7 +24,7 @@ COMMAND_S_MAX = 120
 
 def blocks(language):
     """(page, code) of each block that is run."""
-    for page in [ROOT / "README.md", *sorted(GUIDE.glob("*.md"))]:
+    for page in [ROOT / "README.md", *sorted(GUIDE.rglob("*.md"))]:
         for block in BLOCK.finditer(page.read_text()):
             if block["language"] == language and "<!-- not run:" not in block["before"]:
                 yield page.name, block["code"]
@@ -54,7 +55,9 @@ class Commands(unittest.TestCase):
                 wait_until(lambda: len(inbox.received) >= 2, "the story is over")
                 environment = {
                     **server.client_environment(),
-                    "PATH": f"{BINARY.parent}:{os.environ['PATH']}",
+                    # Python and Node find the SDKs that the tests installed.
+                    "PATH": f"{BINARY.parent}:{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}",
+                    "NODE_PATH": str(ROOT / "tests" / "sdk" / "node_modules"),
                     "CURL_HOME": folder,
                     "JUMELLE_SERVER": server.url,
                     "JUMELLE_ADMIN_TOKEN": TOKEN,

@@ -139,6 +139,7 @@ SUITES = [
     ("story", black_box("story")),
     ("api", black_box("api")),
     ("activation", black_box("activation")),
+    ("watching", black_box("watching")),
     ("crash", black_box("crash")),
     ("docs_commands", black_box("docs_commands")),
     ("online_retail", black_box("online_retail")),

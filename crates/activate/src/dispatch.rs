@@ -385,6 +385,9 @@ async fn attempt(
         // The others need not wait until the probe's result is recorded.
         lane.wake.notify_one();
     }
+    if !matches!(verdict, Judgement::Final { state: FinalState::Sent, .. }) {
+        house.failed(&lane.destination.key);
+    }
     match verdict {
         Judgement::Final { state, status, reason } => {
             record(&*house, &waiting, state, status, reason).await;

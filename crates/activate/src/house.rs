@@ -80,6 +80,8 @@ pub trait House: Send + Sync + 'static {
     fn queued(&self, destination: &str, after: Option<QueueKey>, limit: usize) -> Vec<Queued>;
     /// The second gate.
     fn clear(&self, queued: &Queued) -> Clearance;
+    /// An attempt has failed; the message may be tried again.
+    fn failed(&self, _destination: &str) {}
     /// Records a result durably; resolves when the person's state knows of it.
     fn record(&self, result: DeliveryResult) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 }

@@ -100,6 +100,41 @@ impl Behind {
         Ok(rows)
     }
 
+    /// Rows whose keys begin with `prefix` and come before `before`, the last first, at most `limit`.
+    pub fn scan_back(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        before: Option<&[u8]>,
+        limit: usize,
+    ) -> jumelle_store::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        let end = match before {
+            Some(before) => std::ops::Bound::Excluded(before.to_vec()),
+            None => jumelle_store::after_prefix(prefix),
+        };
+        let layer = self.layer(table).read();
+        let range = (std::ops::Bound::Included(prefix.to_vec()), end);
+        let mut current = layer.current.range::<Vec<u8>, _>(range.clone()).rev().peekable();
+        let mut in_flight = layer.in_flight.range::<Vec<u8>, _>(range).rev().peekable();
+        let mut stored = self.tables.scan_back(table, prefix, before).peekable();
+        let mut rows = Vec::new();
+        while rows.len() < limit {
+            if let Some(Err(_)) = stored.peek() {
+                stored.next().transpose()?;
+            }
+            let disk = stored.peek().and_then(|row| row.as_ref().ok()).map(|(key, _)| key);
+            let heads = [current.peek().map(|(key, _)| *key), in_flight.peek().map(|(key, _)| *key), disk];
+            let Some(key) = heads.into_iter().flatten().max().cloned() else { break };
+            // The same key in several layers: the youngest counts, the others are passed over.
+            let from_disk = stored.next_if(|row| row.as_ref().is_ok_and(|(other, _)| *other == key)).transpose()?;
+            let from_flight = in_flight.next_if(|(other, _)| **other == key).map(|(_, row)| row.clone());
+            let from_current = current.next_if(|(other, _)| **other == key).map(|(_, row)| row.clone());
+            let row = from_current.or(from_flight).unwrap_or_else(|| from_disk.map(|(_, value)| value));
+            rows.extend(row.map(|value| (key, value)));
+        }
+        Ok(rows)
+    }
+
     /// Rows not yet written.
     pub fn unwritten(&self) -> usize {
         self.layers.iter().map(|layer| layer.read().current.len()).sum()
@@ -178,6 +213,10 @@ mod tests {
                 prop_assert_eq!(behind.scan(Table::Members, &[], None, usize::MAX).unwrap(), all.clone());
                 let after: Vec<_> = all.into_iter().filter(|(other, _)| *other > vec![key]).take(2).collect();
                 prop_assert_eq!(behind.scan(Table::Members, &[], Some(&[key]), 2).unwrap(), after);
+                let before: Vec<_> = model.clone().into_iter().rev().filter(|(other, _)| *other < vec![key]).take(2).collect();
+                prop_assert_eq!(behind.scan_back(Table::Members, &[], Some(&[key]), 2).unwrap(), before);
+                let back: Vec<_> = model.clone().into_iter().rev().collect();
+                prop_assert_eq!(behind.scan_back(Table::Members, &[], None, usize::MAX).unwrap(), back);
             }
         }
     }

@@ -74,7 +74,8 @@ impl Delivery {
 /// Bytes of a place in a key: position, profile, ordinal.
 const PLACE_BYTES: usize = 8 + 16 + 4;
 
-fn place(key: QueueKey) -> [u8; PLACE_BYTES] {
+/// A place as bytes that sort like it.
+pub fn place(key: QueueKey) -> [u8; PLACE_BYTES] {
     let mut bytes = [0; PLACE_BYTES];
     bytes[..8].copy_from_slice(&key.position.to_be_bytes());
     bytes[8..24].copy_from_slice(&key.profile.0.to_be_bytes());
@@ -103,6 +104,25 @@ pub fn queue_key(destination: &str, key: QueueKey) -> Vec<u8> {
 pub fn queue_prefix(destination: &str) -> Vec<u8> {
     let mut bytes = destination.as_bytes().to_vec();
     bytes.push(0);
+    bytes
+}
+
+/// Key in the table of deliveries that do not wait: destination, 0, state, place.
+pub fn ended_key(destination: &str, state: DeliveryState, key: QueueKey) -> Vec<u8> {
+    let mut bytes = ended_prefix(destination, state);
+    bytes.extend_from_slice(&place(key));
+    bytes
+}
+
+/// Prefix of a destination and a state in the table of deliveries that do not wait.
+pub fn ended_prefix(destination: &str, state: DeliveryState) -> Vec<u8> {
+    let mut bytes = queue_prefix(destination);
+    bytes.push(match state {
+        DeliveryState::Queued => 0,
+        DeliveryState::Sent => 1,
+        DeliveryState::Blocked => 2,
+        DeliveryState::Dead => 3,
+    });
     bytes
 }
 

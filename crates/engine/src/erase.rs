@@ -35,6 +35,9 @@ pub(crate) fn plan(shared: &Shared, id: ProfileId) -> Result<Option<Draft>> {
     Ok(Some(Draft::Erased { profile: id, keys, notices }))
 }
 
+/// Row of `Meta` that is there once somebody was erased: from then on the days know of events that the history does not.
+pub(crate) const ERASURES_ROW: &[u8] = b"erasures";
+
 impl Fold {
     /// Takes a person out of the tables and of the history before this entry, and queues the notices to the tools.
     pub(crate) fn erased(&mut self, profile: ProfileId, keys: &[u128], notices: Vec<Notice>) -> Result<()> {
@@ -43,6 +46,11 @@ impl Fold {
         let positions = self.shared.timeline_of(id)?;
         let mut ids = vec![id];
         if let Some(person) = self.shared.people.remove(id)? {
+            {
+                let mut totals = self.shared.totals.lock();
+                totals.people = totals.people.saturating_sub(1);
+                totals.recognised = totals.recognised.saturating_sub(u64::from(person.is_recognised()));
+            }
             ids.extend(person.known.absorbed.iter().copied());
             for identifier in person.known.identifiers.keys() {
                 self.shared.people.unassign(identifier.key());
@@ -58,7 +66,7 @@ impl Fold {
         for key in keys {
             self.shared.people.unassign(*key);
         }
-        for id in ids {
+        for &id in &ids {
             let prefix = id.0.to_be_bytes();
             self.shared.timeline.lock().remove(&id);
             for (key, _) in self.shared.behind.scan(Table::Timeline, &prefix, None, usize::MAX)? {
@@ -84,8 +92,10 @@ impl Fold {
                 profile,
                 address: notice.address,
                 data: notice.data,
-            });
+            })?;
         }
+        self.shared.live.forget(&ids);
+        self.shared.behind.put(Table::Meta, ERASURES_ROW, Vec::new());
         metrics::counter!("jumelle_erasures_total").increment(1);
         Ok(())
     }
@@ -97,6 +107,8 @@ impl Fold {
             {
                 let queue = crate::delivery::queue_key(&delivery.message.destination, delivery.key());
                 self.shared.behind.remove(Table::Queue, queue);
+                let ended = crate::delivery::ended_key(&delivery.message.destination, delivery.state, delivery.key());
+                self.shared.behind.remove(Table::Ended, ended);
             }
             self.shared.behind.remove(Table::Deliveries, delivery);
             self.shared.behind.remove(Table::DeliveriesOfPerson, key);

@@ -94,8 +94,13 @@ impl Fold {
             let (key, chunk) = encode_chunk(id, &positions);
             shared.behind.put(Table::Timeline, key, chunk);
         }
-        let counts: Vec<(String, u64)> = shared.counts.read().iter().map(|(key, count)| (key.clone(), *count)).collect();
+        // A segment that nobody is in any more is as one that nobody ever was in: after an erasure a replay knows no other.
+        let counts: Vec<(String, u64)> =
+            shared.counts.read().iter().filter(|(_, count)| **count > 0).map(|(key, count)| (key.clone(), *count)).collect();
         shared.behind.put(Table::Meta, b"counts".to_vec(), serde_json::to_vec(&counts).unwrap_or_default());
+        let totals = *shared.totals.lock();
+        shared.behind.put(Table::Meta, b"totals".to_vec(), serde_json::to_vec(&totals).unwrap_or_default());
+        self.today.put(shared);
         shared.behind.put(Table::Meta, b"clock".to_vec(), self.clock.0.to_be_bytes());
         let people = shared.people.take_dirty()?;
         Ok(Job { flushing: shared.behind.begin_flush(), people, position: self.position() })

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use jumelle_activate::Queued;
 use jumelle_collect::{consents, read_event};
-use jumelle_identify::{Evidence, Graph, evidence, identifier_of, resolve};
+use jumelle_identify::{Evidence, Graph, Resolution, evidence, identifier_of, resolve};
 use jumelle_model::consent::{Choice, ConsentState, Scope};
 use jumelle_model::event::Event;
 use jumelle_model::identifier::Identifier;
@@ -20,9 +20,11 @@ use jumelle_model::{EventKind, Workspace};
 use jumelle_profile::{Held, fields};
 use jumelle_store::{Block, Entry, EventEntry, Record, Result, Table};
 
+use crate::days::{Day, Today};
 use crate::definitions::Definitions;
 use crate::flush::Flusher;
 use crate::keep::{Step, keep};
+use crate::live::{Effect, Named, Recorder};
 use crate::people::People;
 use crate::shared::{Shared, member_key, read_timer_key, timer_key};
 
@@ -43,6 +45,10 @@ pub struct Fold {
     /// Position of the entry being folded.
     pub(crate) folding: Option<u64>,
     pub(crate) flusher: Option<Flusher>,
+    pub(crate) today: Today,
+    recorder: Recorder,
+    /// What the entry being folded does, if somebody may want to see it.
+    pub(crate) effect: Option<Box<Effect>>,
     /// Where newly queued deliveries are announced; none while catching up.
     pub(crate) announce: Option<Box<dyn Fn(Queued) + Send>>,
 }
@@ -96,6 +102,9 @@ impl Fold {
             cause: Cause::default(),
             folding: None,
             flusher: None,
+            today: Today::default(),
+            recorder: Recorder::default(),
+            effect: None,
             announce: None,
         };
         fold.next_due = fold.first_timer()?;
@@ -110,12 +119,16 @@ impl Fold {
     /// Folds a block from `from` on.
     pub fn block(&mut self, block: &Block, from: Position) -> Result<()> {
         let mut events = 0;
+        let mut by_source: BTreeMap<&str, u64> = BTreeMap::new();
         for entry in block.records() {
             let (position, record) = entry?;
             if position < from {
                 continue;
             }
-            events += u64::from(matches!(record.entry, Entry::Event(_)));
+            if let Entry::Event(event) = &record.entry {
+                events += 1;
+                *by_source.entry(event.source).or_default() += 1;
+            }
             self.folding = Some(position.0);
             self.entry(position, record)?;
         }
@@ -123,7 +136,31 @@ impl Fold {
         self.shared.position.store(block.end().0, Ordering::Release);
         self.shared.clock.store(self.clock.0, Ordering::Release);
         metrics::counter!("jumelle_processed_events_total").increment(events);
+        if self.is_live() {
+            self.today.put(&self.shared);
+        }
+        if self.is_live() && events > 0 {
+            self.shared.flow.now(|minute| {
+                for (source, events) in by_source {
+                    match minute.events.get_mut(source) {
+                        Some(known) => *known += events,
+                        None => {
+                            minute.events.insert(source.to_owned(), events);
+                        }
+                    }
+                }
+            });
+        }
         Ok(())
+    }
+
+    /// Not catching up and not rebuilding: people may watch.
+    pub(crate) fn is_live(&self) -> bool {
+        self.announce.is_some()
+    }
+
+    pub(crate) fn day(&mut self) -> Result<&mut Day> {
+        self.today.at(&self.shared, self.clock)
     }
 
     fn entry(&mut self, position: Position, record: Record<'_>) -> Result<()> {
@@ -135,6 +172,12 @@ impl Fold {
         };
         self.fire_timers(at)?;
         self.clock = at;
+        self.effect = self.begin_effect(position, &record);
+        self.take(record)?;
+        self.publish_effect()
+    }
+
+    fn take(&mut self, record: Record<'_>) -> Result<()> {
         match record.entry {
             Entry::Event(event) => self.event(record.received, &event),
             Entry::Apply { text } => self.apply(text),
@@ -148,10 +191,17 @@ impl Fold {
                     "id": format!("q_{id:016x}"), "at": record.received, "source": source, "field": field, "rule": rule,
                     "message": message, "body": body,
                 });
+                self.forget_place_in_quarantine(id)?;
+                self.shared.behind.put(Table::QuarantineOrder, quarantine_place(record.received, id), Vec::new());
                 self.shared.behind.put(Table::Quarantine, id.to_be_bytes(), item.to_string());
+                self.day()?.quarantined += 1;
+                if self.is_live() {
+                    self.shared.flow.now(|minute| minute.quarantined += 1);
+                }
                 Ok(())
             }
             Entry::QuarantineSettled { id, .. } => {
+                self.forget_place_in_quarantine(id)?;
                 self.shared.behind.remove(Table::Quarantine, id.to_be_bytes());
                 Ok(())
             }
@@ -162,6 +212,85 @@ impl Fold {
             }
             Entry::Erased { profile, keys, notices } => self.erased(profile, &keys, notices),
         }
+    }
+
+    /// The same item may come again: it stands where it came last.
+    fn forget_place_in_quarantine(&self, id: u64) -> Result<()> {
+        let Some(row) = self.shared.behind.get(Table::Quarantine, &id.to_be_bytes())? else { return Ok(()) };
+        let item: serde_json::Value = serde_json::from_slice(&row).unwrap_or_default();
+        if let Some(at) = item["at"].as_str().and_then(Timestamp::parse) {
+            self.shared.behind.remove(Table::QuarantineOrder, quarantine_place(at, id));
+        }
+        Ok(())
+    }
+
+    // ── what people watch ────────────────────────────────────────────────────────────────────────────────────────────
+
+    fn begin_effect(&mut self, position: Position, record: &Record<'_>) -> Option<Box<Effect>> {
+        let kind = match &record.entry {
+            Entry::Event(_) => "event",
+            Entry::Quarantined { .. } => "quarantined",
+            Entry::Result { .. } => "result",
+            Entry::Erased { .. } => "erased",
+            Entry::Apply { .. } => "apply",
+            _ => return None,
+        };
+        if !self.is_live() || !self.recorder.allows(&self.shared.live) {
+            return None;
+        }
+        let mut effect = Effect::new(kind, position, record.received);
+        match &record.entry {
+            Entry::Event(event) => {
+                effect.time = event.time;
+                effect.source = Some(event.source.to_owned());
+                effect.call = Some(event.kind.as_str());
+                effect.message_id = Some(event.message_id.to_owned());
+                effect.keep_body(event.body);
+            }
+            Entry::Quarantined { id, source, field, rule, message, body } => {
+                effect.source = Some((*source).to_owned());
+                effect.problem =
+                    Some(serde_json::json!({"id": format!("q_{id:016x}"), "field": field, "rule": rule, "message": message}));
+                effect.keep_body(body);
+            }
+            Entry::Result { delivery, profile, destination, state, status, reason, .. } => {
+                effect.profile = Some(*profile);
+                effect.result = Some(serde_json::json!({
+                    "delivery": delivery, "destination": destination, "state": state, "status": status, "reason": reason,
+                }));
+            }
+            _ => {}
+        }
+        Some(Box::new(effect))
+    }
+
+    fn begin_timer_effect(&mut self, id: ProfileId) -> Option<Box<Effect>> {
+        if !self.is_live() || !self.recorder.allows(&self.shared.live) {
+            return None;
+        }
+        let mut effect = Effect::new("timer", self.cause.position, self.clock);
+        effect.profile = Some(id);
+        Some(Box::new(effect))
+    }
+
+    /// Completes the effect with what is known of the person now, and shows it.
+    fn publish_effect(&mut self) -> Result<()> {
+        let Some(mut effect) = self.effect.take() else { return Ok(()) };
+        if let Some(profile) = effect.profile {
+            let id = self.shared.people.surviving(profile)?;
+            effect.profile = Some(id);
+            if let Some(person) = self.shared.people.get(id)? {
+                effect.label = jumelle_profile::label(&self.definitions.workspace, &person).map(str::to_owned);
+                // The traits that this very entry set: no other has its instant of arrival.
+                for (key, value) in &person.known.traits {
+                    if effect.kind == "event" && value.stamp.received == effect.received {
+                        effect.set_trait(key, &value.json);
+                    }
+                }
+            }
+        }
+        self.shared.live.publish(*effect);
+        Ok(())
     }
 
     // ── clock ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -185,7 +314,12 @@ impl Fold {
             for (_, id) in due.iter().take_while(|(due, _)| *due == instant) {
                 self.fired_up_to = Some(timer_key(instant, *id));
                 self.clock = instant;
+                self.effect = self.begin_timer_effect(*id);
                 self.evaluate(*id)?;
+                if self.effect.as_ref().is_some_and(|effect| effect.did_something()) {
+                    self.publish_effect()?;
+                }
+                self.effect = None;
             }
             self.next_due = self.first_timer()?;
         }
@@ -196,6 +330,10 @@ impl Fold {
 
     fn event(&mut self, received: Timestamp, entry: &EventEntry<'_>) -> Result<()> {
         let definitions = self.definitions.clone();
+        self.day()?.events += 1;
+        if self.is_live() {
+            self.shared.flow.heard(entry.source, received);
+        }
         let Some(event) = read_entry(&definitions.workspace, entry, received) else { return Ok(()) };
         let evidence = evidence(&definitions.workspace, &event);
         for ignored in &evidence.ignored {
@@ -205,6 +343,10 @@ impl Fold {
             metrics::counter!("jumelle_unidentified_events_total").increment(1);
             return Ok(());
         };
+        if let Some(effect) = &mut self.effect {
+            effect.profile = Some(person);
+            effect.name = Some(event.name.to_string()).filter(|name| !name.is_empty());
+        }
         self.shared.timeline.lock().entry(person).or_default().push(self.cause.position.0);
         self.shared.people.change(person, |person| person.known.fold(&definitions.plan, &event))?;
         let mut touched = vec![person];
@@ -223,6 +365,14 @@ impl Fold {
             return Ok(None);
         };
         let id = resolution.person;
+        let grows = resolution.created || !resolution.absorbed.is_empty() || !resolution.attached.is_empty();
+        let mut recognised_before = 0;
+        if grows {
+            for known in std::iter::once(&id).chain(&resolution.absorbed) {
+                let person = self.shared.people.get(*known)?;
+                recognised_before += u64::from(person.is_some_and(|person| person.is_recognised()));
+            }
+        }
         for absorbed in &resolution.absorbed {
             self.join(*absorbed, id)?;
         }
@@ -239,11 +389,34 @@ impl Fold {
             for identifier in &resolution.seen {
                 person.known.see(identifier, stamp, source);
             }
-            for refusal in resolution.refusals {
-                person.known.refuse(refusal);
+            for refusal in &resolution.refusals {
+                person.known.refuse(refusal.clone());
             }
         })?;
+        if grows {
+            let person = self.shared.people.get(id)?;
+            let recognised = u64::from(person.is_some_and(|person| person.is_recognised()));
+            self.grown(&resolution, recognised_before, recognised)?;
+        }
+        if let Some(effect) = &mut self.effect {
+            note_identity(effect, resolution);
+        }
         Ok(Some(id))
+    }
+
+    /// Counts people: somebody new, found to be one with another, or recognised.
+    fn grown(&mut self, resolution: &Resolution, recognised_before: u64, recognised: u64) -> Result<()> {
+        let absorbed = resolution.absorbed.len() as u64;
+        {
+            let mut totals = self.shared.totals.lock();
+            totals.people = (totals.people + u64::from(resolution.created)).saturating_sub(absorbed);
+            totals.recognised = (totals.recognised + recognised).saturating_sub(recognised_before);
+        }
+        let day = self.day()?;
+        day.people += u64::from(resolution.created);
+        day.joins += absorbed;
+        day.recognised += recognised.saturating_sub(recognised_before);
+        Ok(())
     }
 
     fn join(&mut self, absorbed: ProfileId, survivor: ProfileId) -> Result<()> {
@@ -353,6 +526,11 @@ impl Fold {
                 ConsentState::Denied => "denied",
             })
             .increment(1);
+            if let Some(effect) = &mut self.effect {
+                effect
+                    .consents
+                    .push(serde_json::json!({"purpose": choice.purpose, "channel": choice.channel, "state": choice.state}));
+            }
             self.shared.people.change(owner, |person| person.known.choices.fold(&choice))?;
             if !touched.contains(&owner) {
                 touched.push(owner);
@@ -401,6 +579,11 @@ impl Fold {
                 self.shared.behind.remove(Table::Members, key);
                 self.count(segment, -1);
             }
+            self.day()?.moved(segment, *entered);
+            if let Some(effect) = &mut self.effect {
+                let moved = if *entered { &mut effect.entered } else { &mut effect.left };
+                moved.push((*segment).to_owned());
+            }
             let direction = if *entered { "entered" } else { "left" };
             metrics::counter!("jumelle_segment_transitions_total", "direction" => direction).increment(1);
         }
@@ -447,8 +630,8 @@ impl Fold {
         }
         for step in steps {
             match step {
-                Step::Queue(kind, sent) => self.queue(activation, id, kind, sent, None),
-                Step::Block(sent, reason) => self.queue(activation, id, MessageType::Entered, sent, Some(reason.to_string())),
+                Step::Queue(kind, sent) => self.queue(activation, id, kind, sent, None)?,
+                Step::Block(sent, reason) => self.queue(activation, id, MessageType::Entered, sent, Some(reason.to_string()))?,
             }
         }
         Ok(next)
@@ -473,6 +656,25 @@ impl Fold {
         }
         Ok(())
     }
+}
+
+/// Arrival and id: items sort by it.
+fn quarantine_place(at: Timestamp, id: u64) -> Vec<u8> {
+    [at.0.to_be_bytes(), id.to_be_bytes()].concat()
+}
+
+/// What the identification of an event came to.
+fn note_identity(effect: &mut Effect, resolution: Resolution) {
+    effect.created |= resolution.created;
+    effect.joined.extend(resolution.absorbed);
+    for identifier in resolution.seen {
+        let new = resolution.attached.contains(&identifier);
+        let named = Named { namespace: identifier.namespace, value: identifier.value, new };
+        if !effect.identifiers.contains(&named) {
+            effect.identifiers.push(named);
+        }
+    }
+    effect.refused.extend(resolution.refusals.iter().map(ToString::to_string));
 }
 
 /// Reads a stored event with its source's vocabulary under these definitions.

@@ -6,12 +6,16 @@
 mod apply;
 mod behind;
 mod committer;
+mod days;
 mod definitions;
 mod delivery;
 mod erase;
+mod flow;
 mod flush;
 mod fold;
+mod joins;
 mod keep;
+mod live;
 mod outbox;
 mod outlet;
 mod people;
@@ -35,12 +39,16 @@ use jumelle_store::{History, HistorySettings, StoreError, Table, Tables};
 use parking_lot::{Mutex, RwLock};
 
 pub use committer::{Draft, Intake, Receipt, SubmitError};
+pub use days::{Day, SegmentDay};
 pub use definitions::Definitions;
 pub use delivery::{Delivery, DeliveryState};
+pub use flow::{Flow, Minute, Outcomes};
+pub use joins::{JoinKind, JoinStep};
+pub use live::{Effect, Heard, Live};
 pub use preview::{Preview, preview};
-pub use query::{EventRow, PAGE_MAX, Page};
+pub use query::{COUNTED_MAX, DeliveriesAsked, EventRow, PAGE_MAX, Page};
 pub use rebuild::{RebuildReport, rebuild};
-pub use shared::Shared;
+pub use shared::{Shared, Totals};
 pub use window::WindowLimits;
 
 use behind::Behind;
@@ -254,6 +262,7 @@ pub(crate) fn open_shared(options: &Options, tables_name: &str) -> Result<Arc<Sh
         .unwrap_or_else(|| Definitions::new(Workspace::empty(), Position(0), Timestamp::MIN));
     let counts: Vec<(String, u64)> =
         tables.get(Table::Meta, b"counts")?.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+    let totals = tables.get(Table::Meta, b"totals")?.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
     let behind = Arc::new(Behind::new(tables));
     Ok(Arc::new(Shared {
         history,
@@ -261,6 +270,9 @@ pub(crate) fn open_shared(options: &Options, tables_name: &str) -> Result<Arc<Sh
         behind,
         definitions: RwLock::new(Arc::new(definitions)),
         counts: RwLock::new(counts.into_iter().collect()),
+        totals: Mutex::new(totals),
+        flow: Flow::default(),
+        live: Live::default(),
         timeline: Mutex::default(),
         position: AtomicU64::new(position.0),
         clock: AtomicI64::new(clock),

@@ -8,7 +8,7 @@ use jumelle_model::workspace::Activation;
 use jumelle_profile::Held;
 use jumelle_store::{Result, ResultState, Table};
 
-use crate::delivery::{Delivery, DeliveryState, person_key, queue_key};
+use crate::delivery::{Delivery, DeliveryState, ended_key, person_key, queue_key};
 use crate::fold::Fold;
 
 impl Fold {
@@ -20,7 +20,7 @@ impl Fold {
         kind: MessageType,
         sent: Sent,
         blocked: Option<String>,
-    ) {
+    ) -> Result<()> {
         let cause = format!("{}:{}:{}", kind.as_str(), self.cause.position.0, self.clock.0);
         let message = Message {
             id: DeliveryId::derive(&activation.key, profile, &cause),
@@ -35,10 +35,10 @@ impl Fold {
             address: sent.address,
             data: sent.data,
         };
-        self.enqueue(message, blocked);
+        self.enqueue(message, blocked)
     }
 
-    fn enqueue(&mut self, message: Message, blocked: Option<String>) {
+    fn enqueue(&mut self, message: Message, blocked: Option<String>) -> Result<()> {
         let delivery = Delivery {
             position: self.cause.position.0,
             ordinal: self.cause.next(message.profile),
@@ -56,12 +56,33 @@ impl Fold {
             id.0.to_be_bytes(),
         );
         self.put_delivery(&delivery);
+        if let Some(effect) = &mut self.effect {
+            let message = &delivery.message;
+            effect.deliveries.push(serde_json::json!({
+                "id": id, "activation": message.activation, "destination": message.destination, "purpose": message.purpose,
+                "channel": message.channel, "type": message.kind.as_str(), "state": delivery.state, "reason": delivery.reason,
+            }));
+        }
+        match &delivery.reason {
+            Some(reason) => self.held_back(&delivery.message, reason)?,
+            None => self.day()?.queued += 1,
+        }
         if delivery.state == DeliveryState::Blocked {
             metrics::counter!("jumelle_deliveries_total", "destination" => delivery.message.destination.clone(), "state" => "blocked")
                 .increment(1);
         } else {
             self.announce(&delivery);
         }
+        Ok(())
+    }
+
+    /// The gate held a message back, at the first passage or the second.
+    fn held_back(&mut self, message: &Message, reason: &str) -> Result<()> {
+        self.day()?.held_back(&message.activation, reason);
+        if self.is_live() {
+            self.shared.flow.outcome(&message.destination, |outcomes| outcomes.blocked += 1);
+        }
+        Ok(())
     }
 
     fn put_delivery(&self, delivery: &Delivery) {
@@ -73,6 +94,8 @@ impl Fold {
             self.shared.behind.put(Table::Queue, key, row);
         } else {
             self.shared.behind.remove(Table::Queue, key);
+            let ended = ended_key(&delivery.message.destination, delivery.state, delivery.key());
+            self.shared.behind.put(Table::Ended, ended, id);
         }
         self.shared.behind.put(Table::Deliveries, id, delivery.encode());
     }
@@ -117,6 +140,16 @@ impl Fold {
         delivery.at = self.clock;
         self.put_delivery(&delivery);
         let message = delivery.message;
+        match state {
+            ResultState::Sent => {
+                self.day()?.sent += 1;
+                if self.is_live() {
+                    self.shared.flow.outcome(&message.destination, |outcomes| outcomes.sent += 1);
+                }
+            }
+            ResultState::Blocked => self.held_back(&message, reason.unwrap_or_default())?,
+            ResultState::Dead => {}
+        }
         if message.kind == MessageType::Erased {
             return self.forget_notice(&message);
         }
@@ -154,6 +187,7 @@ impl Fold {
             return Ok(());
         }
         self.shared.behind.remove(Table::DeliveriesOfPerson, person_key(delivery.message.profile, delivery.key()));
+        self.shared.behind.remove(Table::Ended, ended_key(&delivery.message.destination, delivery.state, delivery.key()));
         delivery.position = self.cause.position.0;
         delivery.ordinal = self.cause.next(delivery.message.profile);
         delivery.state = DeliveryState::Queued;
@@ -170,7 +204,7 @@ impl Fold {
     }
 
     /// Used by an erasure: a message without an activation in force.
-    pub(crate) fn enqueue_notice(&mut self, message: Message) {
-        self.enqueue(message, None);
+    pub(crate) fn enqueue_notice(&mut self, message: Message) -> Result<()> {
+        self.enqueue(message, None)
     }
 }

@@ -90,6 +90,10 @@ impl House for Outlet {
         })
     }
 
+    fn failed(&self, destination: &str) {
+        self.shared.flow.outcome(destination, |outcomes| outcomes.failed += 1);
+    }
+
     fn record(&self, result: DeliveryResult) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         let intake = self.intake.clone();
         Box::pin(async move {

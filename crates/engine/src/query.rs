@@ -10,11 +10,28 @@ use jumelle_profile::Person;
 use jumelle_store::{Entry, Result, StoreError, Table};
 use serde_json::{Value, json};
 
-use crate::delivery::{Delivery, DeliveryState, queue_prefix};
+use crate::delivery::{Delivery, DeliveryState, ended_prefix, queue_prefix};
 use crate::shared::{Shared, member_prefix};
 
 /// Items of one page at most.
 pub const PAGE_MAX: usize = 1_000;
+
+/// What is counted one by one is counted up to here.
+pub const COUNTED_MAX: usize = 10_000;
+/// Deliveries looked at for one page at most.
+pub const DELIVERIES_SCANNED_MAX: usize = 20_000;
+const DELIVERY_ID_BYTES: usize = 16;
+
+/// Which deliveries.
+#[derive(Clone, Debug)]
+pub struct DeliveriesAsked<'a> {
+    /// Keys of destinations.
+    pub destinations: Vec<&'a str>,
+    /// States.
+    pub states: Vec<DeliveryState>,
+    /// Of one activation only.
+    pub activation: Option<&'a str>,
+}
 
 /// A page of a list and where the next one begins.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -173,63 +190,89 @@ impl Shared {
         Ok(deliveries)
     }
 
-    /// Deliveries by destination and state. What waits is read from the queue, in its order; the rest by a bounded scan.
-    pub fn deliveries(
-        &self,
-        destination: Option<&str>,
-        state: Option<DeliveryState>,
-        cursor: Option<&str>,
-        limit: usize,
-    ) -> Result<Page<Delivery>> {
-        const SCANNED_MAX: usize = 50_000;
-        if let (Some(destination), Some(DeliveryState::Queued)) = (destination, state) {
-            let prefix = queue_prefix(destination);
-            let after = cursor.and_then(unhex);
-            let rows = self.behind.scan(Table::Queue, &prefix, after.as_deref(), limit + 1)?;
-            let next = (rows.len() > limit).then(|| rows[limit - 1].0.clone()).map(|key| hex(&key));
-            let mut items = Vec::new();
-            for (_, row) in rows.into_iter().take(limit) {
-                if let Some(bytes) = self.behind.get(Table::Deliveries, &row[..16])? {
-                    items.extend(Delivery::decode(&bytes));
+    /// Deliveries of these destinations in these states, the newest cause first. With an activation, at most
+    /// [`DELIVERIES_SCANNED_MAX`] are looked at for one page, which may then be short and still have a next one.
+    pub fn deliveries(&self, asked: &DeliveriesAsked<'_>, cursor: Option<&str>, limit: usize) -> Result<Page<Delivery>> {
+        let mut before = cursor.and_then(unhex);
+        let mut items = Vec::new();
+        let mut scanned = 0;
+        while scanned < DELIVERIES_SCANNED_MAX {
+            let page = self.newest_deliveries(asked, before.as_deref(), limit)?;
+            let whole = page.len() == limit;
+            for (place, id) in page {
+                scanned += 1;
+                before = Some(place);
+                let found = self.behind.get(Table::Deliveries, &id)?.and_then(|bytes| Delivery::decode(&bytes));
+                items.extend(found.filter(|delivery| asked.activation.is_none_or(|key| delivery.message.activation == key)));
+                if items.len() == limit {
+                    return Ok(Page { items, next: before.map(|place| hex(&place)) });
                 }
             }
-            return Ok(Page { items, next });
-        }
-        let mut items = Vec::new();
-        let mut after = cursor.and_then(|cursor| cursor.parse::<DeliveryId>().ok()).map(|id| id.0.to_be_bytes().to_vec());
-        let mut scanned = 0;
-        while scanned < SCANNED_MAX {
-            let rows = self.behind.scan(Table::Deliveries, &[], after.as_deref(), PAGE_MAX)?;
-            if rows.is_empty() {
+            if !whole {
                 return Ok(Page { items, next: None });
             }
-            scanned += rows.len();
-            for (key, bytes) in rows {
-                after = Some(key);
-                let Some(delivery) = Delivery::decode(&bytes) else { continue };
-                if destination.is_none_or(|wanted| delivery.message.destination == wanted)
-                    && state.is_none_or(|wanted| delivery.state == wanted)
-                {
-                    let id = delivery.message.id.to_string();
-                    items.push(delivery);
-                    if items.len() >= limit {
-                        return Ok(Page { items, next: Some(id) });
-                    }
+        }
+        Ok(Page { items, next: before.map(|place| hex(&place)) })
+    }
+
+    /// Places and ids of the `limit` newest deliveries before a place, from one index per destination and state.
+    fn newest_deliveries(
+        &self,
+        asked: &DeliveriesAsked<'_>,
+        before: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        let mut newest: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+        for destination in &asked.destinations {
+            for state in &asked.states {
+                let (table, prefix) = match state {
+                    DeliveryState::Queued => (Table::Queue, queue_prefix(destination)),
+                    ended => (Table::Ended, ended_prefix(destination, *ended)),
+                };
+                let from = before.map(|place| [prefix.as_slice(), place].concat());
+                for (key, row) in self.behind.scan_back(table, &prefix, from.as_deref(), limit)? {
+                    newest.push((key[prefix.len()..].to_vec(), row[..DELIVERY_ID_BYTES.min(row.len())].to_vec()));
                 }
             }
         }
-        let next = after.and_then(|key| key.try_into().ok()).map(|key| DeliveryId(u128::from_be_bytes(key)).to_string());
+        newest.sort_unstable_by(|a, b| b.0.cmp(&a.0));
+        newest.truncate(limit);
+        Ok(newest)
+    }
+
+    /// How many deliveries of a destination are in a state, counted up to [`COUNTED_MAX`].
+    pub fn count_deliveries(&self, destination: &str, state: DeliveryState) -> Result<usize> {
+        let (table, prefix) = match state {
+            DeliveryState::Queued => (Table::Queue, queue_prefix(destination)),
+            ended => (Table::Ended, ended_prefix(destination, ended)),
+        };
+        Ok(self.behind.scan(table, &prefix, None, COUNTED_MAX)?.len())
+    }
+
+    /// When the cause of the delivery that waits longest for a destination happened.
+    pub fn oldest_queued(&self, destination: &str) -> Result<Option<Timestamp>> {
+        let rows = self.behind.scan(Table::Queue, &queue_prefix(destination), None, 1)?;
+        let Some((_, row)) = rows.first() else { return Ok(None) };
+        let delivery = self.behind.get(Table::Deliveries, &row[..DELIVERY_ID_BYTES.min(row.len())])?;
+        Ok(delivery.and_then(|bytes| Delivery::decode(&bytes)).map(|delivery| delivery.at))
+    }
+
+    /// Quarantined items, the newest first.
+    pub fn quarantine(&self, cursor: Option<&str>, limit: usize) -> Result<Page<Value>> {
+        let before = cursor.and_then(unhex);
+        let rows = self.behind.scan_back(Table::QuarantineOrder, &[], before.as_deref(), limit)?;
+        let next = (rows.len() == limit).then(|| rows.last().map(|(key, _)| hex(key))).flatten();
+        let mut items = Vec::new();
+        for (key, _) in &rows {
+            let row = self.behind.get(Table::Quarantine, key.get(8..).unwrap_or_default())?;
+            items.extend(row.and_then(|row| serde_json::from_slice::<Value>(&row).ok()));
+        }
         Ok(Page { items, next })
     }
 
-    /// Quarantined items, in the order of their ids.
-    pub fn quarantine(&self, cursor: Option<&str>, limit: usize) -> Result<Page<Value>> {
-        let after = cursor.and_then(quarantine_id).map(u64::to_be_bytes);
-        let rows = self.behind.scan(Table::Quarantine, &[], after.as_ref().map(<[u8; 8]>::as_slice), limit + 1)?;
-        let more = rows.len() > limit;
-        let items: Vec<Value> = rows.iter().take(limit).filter_map(|(_, row)| serde_json::from_slice(row).ok()).collect();
-        let next = if more { items.last().and_then(|item| item["id"].as_str().map(str::to_owned)) } else { None };
-        Ok(Page { items, next })
+    /// How many items are in quarantine, counted up to [`COUNTED_MAX`].
+    pub fn count_quarantine(&self) -> Result<usize> {
+        Ok(self.behind.scan(Table::QuarantineOrder, &[], None, COUNTED_MAX)?.len())
     }
 
     /// One quarantined item by `q_…`.
@@ -263,7 +306,7 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect()
 }
 
-fn event_json(position: Position, event: &jumelle_store::EventEntry<'_>, received: Timestamp) -> Value {
+pub(crate) fn event_json(position: Position, event: &jumelle_store::EventEntry<'_>, received: Timestamp) -> Value {
     let mut body: Value = serde_json::from_str(event.body).unwrap_or(Value::Null);
     if let Value::Object(object) = &mut body {
         object.insert("type".into(), event.kind.as_str().into());

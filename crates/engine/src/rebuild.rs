@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jumelle_store::{Result, Table, Tables};
 
+use crate::erase::ERASURES_ROW;
 use crate::fold::Fold;
 use crate::shared::decode_chunk;
 use crate::{OpenError, Options, catch_up, open_shared};
@@ -49,6 +50,9 @@ pub fn rebuild(options: &Options) -> std::result::Result<RebuildReport, OpenErro
     let fresh = shared.behind.tables.clone();
     fresh.sync()?;
     let live = Tables::open(&options.directory, "tables", options.table_cache_bytes)?;
+    if live.get(Table::Meta, ERASURES_ROW)?.is_some() {
+        take_over_days(&live, &fresh)?;
+    }
     let mut report = RebuildReport { entries, identical: true, rows: BTreeMap::new(), differences: BTreeMap::new() };
     for table in Table::ALL {
         let (rows, difference) = compare(&live, &fresh, table)?;
@@ -63,6 +67,16 @@ pub fn rebuild(options: &Options) -> std::result::Result<RebuildReport, OpenErro
     std::fs::remove_dir_all(&live_path)?;
     std::fs::rename(&fresh_path, &live_path)?;
     Ok(report)
+}
+
+/// Days are aggregates that outlive an erasure: the history does not have them whole any more.
+fn take_over_days(live: &Tables, fresh: &Tables) -> Result<()> {
+    let mut batch = fresh.batch();
+    for row in live.scan(Table::Days, &[], None) {
+        let (day, row) = row?;
+        batch.put(Table::Days, &day, &row);
+    }
+    batch.commit(fresh.position()?)
 }
 
 fn compare(live: &Tables, fresh: &Tables, table: Table) -> Result<(u64, Difference)> {

@@ -8,10 +8,22 @@ use jumelle_model::ids::{Position, ProfileId};
 use jumelle_model::time::Timestamp;
 use jumelle_store::{History, Table};
 use parking_lot::{Mutex, RwLock};
+use serde::{Deserialize, Serialize};
 
 use crate::behind::Behind;
 use crate::definitions::Definitions;
+use crate::flow::Flow;
+use crate::live::Live;
 use crate::people::People;
+
+/// How many people there are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Totals {
+    /// All.
+    pub people: u64,
+    /// Known by more than a browser's id.
+    pub recognised: u64,
+}
 
 /// Read by the API while the engine's thread changes it.
 pub struct Shared {
@@ -25,6 +37,12 @@ pub struct Shared {
     pub definitions: RwLock<Arc<Definitions>>,
     /// Members per segment.
     pub counts: RwLock<BTreeMap<String, u64>>,
+    /// How many people there are.
+    pub totals: Mutex<Totals>,
+    /// What went through in the last hour.
+    pub flow: Flow,
+    /// What the last entries did.
+    pub live: Live,
     /// Positions of people's events that are not in the timeline table yet.
     pub timeline: Mutex<HashMap<ProfileId, Vec<u64>>>,
     /// The position up to which everything is folded.

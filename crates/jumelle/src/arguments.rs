@@ -78,8 +78,8 @@ pub enum Command {
     /// Check a stopped directory: every block read, every checksum compared.
     #[command(after_help = "Example: jumelle doctor --data ./data")]
     Doctor(Directory),
-    /// Start a server with the example workspace and play the story of one person becoming known.
-    #[command(after_help = "Example: jumelle demo")]
+    /// Open a simulated shop: live on a server of its own, or as a load for a file or another server.
+    #[command(after_help = "Example: jumelle demo\nExample: jumelle demo --people 1000 --to-file events.jsonl --truth truth")]
     Demo(Demo),
     /// Print shell completions.
     #[command(after_help = "Example: jumelle completions bash > /etc/bash_completion.d/jumelle")]
@@ -247,18 +247,56 @@ pub struct Erase {
 /// `demo`
 #[derive(Args, Debug)]
 pub struct Demo {
+    /// Write the shop's events to this file as JSON lines, in the order of their arrival; gzipped if it ends in .gz; `-` is
+    /// standard output.
+    #[arg(long, conflicts_with_all = ["to_server", "story"])]
+    pub to_file: Option<PathBuf>,
+    /// Send the shop's events to this server.
+    #[arg(long, conflicts_with = "story")]
+    pub to_server: Option<String>,
+    /// People of the shop. Default: 20,000 to a file or a server, 8,000 for the living shop.
+    #[arg(long)]
+    pub people: Option<u32>,
+    /// First day of the shop. Default: 60 days before --to; for the living shop 30 days before now.
+    #[arg(long, value_name = "DATE")]
+    pub from: Option<String>,
+    /// Day that it ends before. Default: 2026-03-01.
+    #[arg(long, value_name = "DATE")]
+    pub to: Option<String>,
+    /// The same seed gives the same events.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Simulated seconds in a real one. To a server: as fast as possible without it; with it, events carry the compressed time of
+    /// the wall.
+    #[arg(long)]
+    pub speed: Option<u32>,
+    /// Folder for the truth behind the events, as Parquet.
+    #[arg(long, value_name = "FOLDER")]
+    pub truth: Option<PathBuf>,
+    /// Tell the story of one person becoming known, step by step, instead of a whole shop.
+    #[arg(long)]
+    pub story: bool,
+    /// Stop after the story.
+    #[arg(long, requires = "story")]
+    pub once: bool,
     /// The data directory; a fresh temporary one without it.
     #[arg(long)]
     pub data: Option<PathBuf>,
     /// Address to listen on; the next free port if it is taken.
     #[arg(long, default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
-    /// Stop after the story.
+    /// Language: fr or en. Default: that of LANG.
     #[arg(long)]
-    pub once: bool,
-    /// Language of the story: fr or en.
-    #[arg(long, default_value = "en")]
-    pub lang: String,
+    pub lang: Option<Language>,
+}
+
+/// Languages that people are spoken to.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Language {
+    /// French.
+    Fr,
+    /// English.
+    En,
 }
 
 /// `completions`

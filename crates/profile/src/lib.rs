@@ -8,5 +8,5 @@ mod person;
 mod view;
 
 pub use fields::{Fields, fields};
-pub use person::{Activated, Held, Known, Person, Seen, TRAITS_MAX, TraitValue, Transition};
-pub use view::{consents_json, profile_json};
+pub use person::{ANONYMOUS_ID, Activated, Held, Known, Person, Seen, TRAITS_MAX, TraitValue, Transition};
+pub use view::{consents_json, label, profile_json};

@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 
 /// Traits of one person at most; past it the oldest go.
 pub const TRAITS_MAX: usize = 1_000;
+/// The namespace of the ids that browsers and apps make themselves.
+pub const ANONYMOUS_ID: &str = "anonymous_id";
 /// Refused joins kept per person, the newest.
 pub const REFUSALS_MAX: usize = 20;
 /// Entries and exits kept per person, the newest.
@@ -165,6 +167,11 @@ impl Person {
     fn trim_transitions(&mut self) {
         let over = self.transitions.len().saturating_sub(TRANSITIONS_MAX);
         self.transitions.drain(..over);
+    }
+
+    /// Known by more than a browser's or an app's own id.
+    pub fn is_recognised(&self) -> bool {
+        self.known.identifiers.keys().any(|identifier| identifier.namespace != ANONYMOUS_ID)
     }
 
     /// What rules may ask, under the definitions of `workspace`.

@@ -7,7 +7,7 @@ use jumelle_model::{Money, Workspace};
 use jumelle_segment::Plan;
 use serde_json::{Map, Value, json};
 
-use crate::person::Person;
+use crate::person::{ANONYMOUS_ID, Person};
 
 /// The profile at an instant: computed traits as of then, everything else as folded.
 pub fn profile_json(workspace: &Workspace, plan: &Plan, person: &Person, at: Timestamp) -> Value {
@@ -49,6 +49,16 @@ pub fn profile_json(workspace: &Workspace, plan: &Plan, person: &Person, at: Tim
         "events": known.events,
         "first_seen": known.first_seen,
         "last_seen": known.last_seen,
+    })
+}
+
+/// The name under which people of the house know her: an e-mail address if there is one, else her most trusted identifier; none
+/// while only a browser's id is known.
+pub fn label<'a>(workspace: &Workspace, person: &'a Person) -> Option<&'a str> {
+    let trusted = workspace.identifiers.iter().map(|rule| rule.key.as_str()).filter(|key| *key != ANONYMOUS_ID);
+    std::iter::once("email").chain(trusted).find_map(|namespace| {
+        let identifiers = person.known.identifiers_of(namespace);
+        identifiers.first().map(|identifier| identifier.value.as_str())
     })
 }
 

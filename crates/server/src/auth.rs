@@ -1,13 +1,13 @@
 //! Who may call what. Collection has write keys; everything else a bearer token.
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use sha2::{Digest, Sha256};
 
-use crate::{App, Problem};
+use crate::{App, Problem, session};
 
 /// The administrator's token, as a hash: the token itself is never kept.
 #[derive(Clone, Copy)]
@@ -24,9 +24,19 @@ impl AdminToken {
         AdminToken(hash)
     }
 
+    /// Key for what is derived from the token, such as the console's cookies.
+    pub(crate) fn key(&self) -> &[u8] {
+        &self.0
+    }
+
     /// Hashes are compared, so the time it takes says nothing of the token.
     pub fn allows(&self, headers: &HeaderMap) -> bool {
-        bearer(headers).is_some_and(|token| token_hash(token) == self.0)
+        bearer(headers).is_some_and(|token| self.is(token))
+    }
+
+    /// Whether this is the token.
+    pub fn is(&self, token: &str) -> bool {
+        token_hash(token) == self.0
     }
 }
 
@@ -53,6 +63,21 @@ pub(crate) fn basic_user(headers: &HeaderMap) -> Option<String> {
 pub(crate) async fn require_admin(State(app): State<App>, request: Request, next: Next) -> Response {
     if app.admin.allows(request.headers()) {
         return next.run(request).await;
+    }
+    // Signing in and out is for those who are not signed in.
+    let is_sign_in = request.uri().path() == "/v1/session" && matches!(*request.method(), Method::POST | Method::DELETE);
+    match session::standing(&app.admin, request.headers(), request.method()) {
+        _ if is_sign_in => return next.run(request).await,
+        session::Standing::SignedIn => return next.run(request).await,
+        session::Standing::Forged => {
+            return Problem::new(
+                StatusCode::FORBIDDEN,
+                "not from the console",
+                "a change made with the console's cookie needs the header `X-Jumelle-Console: 1`, which no other site can send",
+            )
+            .into_response();
+        }
+        session::Standing::Unknown => {}
     }
     metrics::counter!("jumelle_unauthorized_total", "what" => "token").increment(1);
     Problem::unauthorized(

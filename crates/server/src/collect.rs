@@ -21,25 +21,30 @@ use crate::{App, Problem};
 /// Bytes of a rejected body that quarantine keeps.
 const QUARANTINED_BYTES_MAX: usize = 64 * 1024;
 
+/// How long a browser may start with settings that it has, and for how long it may do so while it asks for new ones. Segment's
+/// browser SDK asks once and drops the page's calls when it gets none: with these, a page that a visitor opens again while the
+/// server restarts still collects, and her calls wait in the browser.
+const SETTINGS_CACHE: &str = "public, max-age=300, stale-while-revalidate=86400";
+
 /// A transparent GIF of one pixel.
 const PIXEL: &[u8] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\x00\x00\x00!\xf9\x04\x01\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;";
 
 /// `POST /v1/batch`, `/v1/b`, `/v1/import`.
 pub async fn batch(State(app): State<App>, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
-    let body = read(&app, body).await?;
+    let body = read(&app, body).await.map_err(Problem::with_code)?;
     let limits = app.collect_limits();
     let decoded = decode_batch(&body, &limits, Timestamp::now(), &mut make_message_id);
-    store(&app, &headers, decoded, None).await
+    store(&app, &headers, decoded, None).await.map_err(Problem::with_code)
 }
 
 /// `POST /v1/track` … and their short forms.
 pub async fn single(State(app): State<App>, path: MatchedPath, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
     let call = path.as_str().rsplit('/').next().unwrap_or_default();
     let kind = kind_of(call).ok_or_else(|| Problem::not_found(format!("{call} is no call of the tracking API")))?;
-    let body = read(&app, body).await?;
+    let body = read(&app, body).await.map_err(Problem::with_code)?;
     let limits = app.collect_limits();
     let decoded = decode_single(&body, Some(kind), &limits, Timestamp::now(), &mut make_message_id);
-    store(&app, &headers, decoded, None).await
+    store(&app, &headers, decoded, None).await.map_err(Problem::with_code)
 }
 
 fn kind_of(call: &str) -> Option<EventKind> {
@@ -93,15 +98,16 @@ pub async fn pixel(
 }
 
 /// `GET /v1/projects/{write_key}/settings`: what Segment's browser SDK asks for at its start.
-pub async fn settings(State(app): State<App>, Path(write_key): Path<String>) -> Result<Json<Value>, Problem> {
+pub async fn settings(State(app): State<App>, Path(write_key): Path<String>) -> Result<Response, Problem> {
     if app.engine.shared().definitions().workspace.source_by_write_key(&write_key).is_none() {
         return Err(Problem::not_found("no source has this write key"));
     }
-    Ok(Json(json!({
+    let settings = Json(json!({
         "integrations": {"Segment.io": {"apiKey": write_key, "unbundledIntegrations": [], "addBundledMetadata": true, "versionSettings": {"version": "4.4.7", "componentTypes": ["browser"]}}},
         "plan": {"track": {"__default": {"enabled": true, "integrations": {}}}, "identify": {"__default": {"enabled": true}}, "group": {"__default": {"enabled": true}}},
         "edgeFunction": {}, "analyticsNextEnabled": true, "middlewareSettings": {}, "enabledMiddleware": {}, "metrics": {"sampleRate": 0}, "legacyVideoPluginsEnabled": false, "remotePlugins": []
-    })))
+    }));
+    Ok(([(header::CACHE_CONTROL, SETTINGS_CACHE)], settings).into_response())
 }
 
 async fn read(app: &App, body: Body) -> Result<String, Problem> {

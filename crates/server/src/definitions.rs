@@ -5,12 +5,15 @@ use std::sync::atomic::Ordering;
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
+use jiff::civil::Date;
+use jumelle_engine::{Day, Minute};
 use jumelle_model::Workspace;
 use jumelle_model::workspace::Difference;
+use jumelle_segment::{Language, explain};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{App, Problem};
+use crate::{App, Problem, deliveries};
 
 /// `?dry_run=true`
 #[derive(Deserialize)]
@@ -18,6 +21,9 @@ pub struct ApplyQuery {
     #[serde(default)]
     dry_run: bool,
 }
+
+/// Days of which segments tell.
+pub(crate) const DAYS: usize = 30;
 
 const COLLECTIONS: [&str; 7] = ["sources", "identifiers", "purposes", "traits", "segments", "destinations", "activations"];
 
@@ -62,17 +68,23 @@ async fn take(app: &App, workspace: Workspace, dry_run: bool) -> Result<Json<Val
 
 /// `GET /v1/{collection}`
 pub async fn list(State(app): State<App>, Path(collection): Path<String>) -> Result<Json<Value>, Problem> {
-    known(&collection)?;
-    let definitions = app.engine.shared().definitions();
+    check(&collection)?;
+    let shared = app.engine.shared();
+    let definitions = shared.definitions();
+    let (days, hour) = (shared.days(DAYS)?, shared.flow.hour());
+    let known = Known { days: &days, hour: &hour };
     let items: Vec<Value> =
-        keys(&definitions.workspace, &collection).iter().filter_map(|key| item(&app, &collection, key)).collect();
+        keys(&definitions.workspace, &collection).iter().filter_map(|key| item(&app, &collection, key, &known)).collect();
     Ok(Json(json!({"items": items, "next": null})))
 }
 
 /// `GET /v1/{collection}/{key}`
 pub async fn one(State(app): State<App>, Path((collection, key)): Path<(String, String)>) -> Result<Json<Value>, Problem> {
-    known(&collection)?;
-    item(&app, &collection, &key).map(Json).ok_or_else(|| Problem::not_found(format!("{collection} has no {key:?}")))
+    check(&collection)?;
+    let shared = app.engine.shared();
+    let (days, hour) = (shared.days(DAYS)?, shared.flow.hour());
+    let known = Known { days: &days, hour: &hour };
+    item(&app, &collection, &key, &known).map(Json).ok_or_else(|| Problem::not_found(format!("{collection} has no {key:?}")))
 }
 
 /// `PUT /v1/{collection}/{key}`
@@ -82,14 +94,14 @@ pub async fn put(
     Query(query): Query<ApplyQuery>,
     body: String,
 ) -> Result<Json<Value>, Problem> {
-    known(&collection)?;
+    check(&collection)?;
     let workspace = app.engine.shared().definitions().workspace.replace(&collection, &key, Some(&body))?;
     take(&app, workspace, query.dry_run).await
 }
 
 /// `DELETE /v1/{collection}/{key}`: refused while another definition names it.
 pub async fn delete(State(app): State<App>, Path((collection, key)): Path<(String, String)>) -> Result<Json<Value>, Problem> {
-    known(&collection)?;
+    check(&collection)?;
     let before = app.engine.shared().definitions();
     if before.workspace.definition_json(&collection, &key).is_none() {
         return Err(Problem::not_found(format!("{collection} has no {key:?}")));
@@ -98,7 +110,7 @@ pub async fn delete(State(app): State<App>, Path((collection, key)): Path<(Strin
     take(&app, workspace, false).await
 }
 
-fn known(collection: &str) -> Result<(), Problem> {
+fn check(collection: &str) -> Result<(), Problem> {
     if COLLECTIONS.contains(&collection) {
         return Ok(());
     }
@@ -123,8 +135,14 @@ fn keys(workspace: &Workspace, collection: &str) -> Vec<String> {
     }
 }
 
+/// What all items of a list have in common, read once.
+struct Known<'a> {
+    days: &'a [(Date, Day)],
+    hour: &'a [Minute],
+}
+
 /// A definition with what the engine knows of it: a segment's count and status, a destination's circuit and queue.
-fn item(app: &App, collection: &str, key: &str) -> Option<Value> {
+fn item(app: &App, collection: &str, key: &str, known: &Known<'_>) -> Option<Value> {
     let shared = app.engine.shared();
     let definitions = shared.definitions();
     let mut item = json!({"key": key, "definition": definitions.workspace.definition_json(collection, key)?});
@@ -133,11 +151,15 @@ fn item(app: &App, collection: &str, key: &str) -> Option<Value> {
             item["count"] = shared.counts.read().get(key).copied().unwrap_or(0).into();
             item["updated_at"] = json!(definitions.at);
             item["status"] = if shared.computing.load(Ordering::Acquire) { "computing".into() } else { "ready".into() };
+            let segment = definitions.workspace.segment(key)?;
+            item["label"] = json!(segment.label);
+            item["sentence"] = json!({
+                "fr": explain(&segment.rule, &definitions.workspace, Language::Fr),
+                "en": explain(&segment.rule, &definitions.workspace, Language::En),
+            });
+            item["days"] = crate::segments::days_json(key, known.days);
         }
-        "destinations" => {
-            let status = app.engine.dispatcher().status().into_iter().find(|status| status.key == key);
-            item["status"] = json!(status);
-        }
+        "destinations" => return deliveries::destination_json(app, key, known.hour),
         _ => {}
     }
     Some(item)

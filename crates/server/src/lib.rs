@@ -2,6 +2,7 @@
 //!
 //! Architecture invariant: no rule, no fold, no gate here; handlers translate between HTTP and the engine.
 
+mod assets;
 mod auth;
 mod collect;
 mod consent;
@@ -9,26 +10,30 @@ mod definitions;
 mod deliveries;
 mod export;
 mod imports;
+mod live;
 mod openapi;
 mod operations;
+mod overview;
 mod problem;
 mod profiles;
 mod quarantine;
 mod segments;
+mod session;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use axum::serve::ListenerExt;
 use jumelle_collect::Limits;
 use jumelle_engine::Engine;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tower_http::cors::CorsLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::cors::{AllowHeaders, CorsLayer};
 use tower_http::decompression::RequestDecompressionLayer;
 
 pub use auth::{AdminToken, token_hash};
@@ -61,6 +66,7 @@ impl Default for HttpLimits {
 pub struct App {
     engine: Arc<Engine>,
     admin: AdminToken,
+    started: Instant,
     limits: Arc<HttpLimits>,
     metrics: PrometheusHandle,
 }
@@ -68,7 +74,7 @@ pub struct App {
 impl App {
     /// An application over an engine.
     pub fn new(engine: Arc<Engine>, admin: AdminToken, limits: HttpLimits, metrics: PrometheusHandle) -> App {
-        App { engine, admin, limits: Arc::new(limits), metrics }
+        App { engine, admin, started: Instant::now(), limits: Arc::new(limits), metrics }
     }
 
     /// All routes.
@@ -81,7 +87,12 @@ impl App {
             .route("/v1/pixel/{kind}", get(collect::pixel))
             .route("/v1/projects/{write_key}/settings", get(collect::settings))
             .layer(RequestDecompressionLayer::new())
-            .layer(CorsLayer::permissive().max_age(Duration::from_secs(3_600)));
+            .layer(
+                CorsLayer::permissive()
+                    // `*` does not stand for `Authorization`, which the browser SDK sends: only its name does.
+                    .allow_headers(AllowHeaders::mirror_request())
+                    .max_age(Duration::from_secs(3_600)),
+            );
         let administration = Router::new()
             .route("/v1/profiles", get(profiles::search))
             .route("/v1/profiles/{id}", get(profiles::profile))
@@ -90,6 +101,10 @@ impl App {
             .route("/v1/profiles/{id}/consents", get(profiles::consents))
             .route("/v1/profiles/{id}/deliveries", get(profiles::deliveries))
             .route("/v1/profiles/{id}/explain", get(profiles::explain))
+            .route("/v1/profiles/{id}/joins", get(profiles::joins))
+            .route("/v1/overview", get(overview::overview))
+            .route("/v1/live", get(live::stream))
+            .route("/v1/live/{position}", get(live::one))
             .route("/v1/workspace", get(definitions::whole).put(definitions::apply))
             .route("/v1/segments/preview", post(segments::preview))
             .route("/v1/segments/{key}/members", get(segments::members))
@@ -102,11 +117,13 @@ impl App {
             .route("/v1/deliveries/{id}", get(deliveries::one))
             .route("/v1/deliveries/{id}/retry", post(deliveries::retry))
             .route("/v1/destinations/{key}/retry", post(deliveries::retry_destination))
+            .route("/v1/destinations/{key}/replay", post(deliveries::replay))
             .route("/v1/export/{what}", get(export::export))
             .route("/v1/imports/{source}", post(imports::rows))
             .route("/v1/imports/{source}/{id}", get(imports::progress))
             .route("/v1/{collection}", get(definitions::list))
             .route("/v1/{collection}/{key}", get(definitions::one).put(definitions::put).delete(definitions::delete))
+            .route("/v1/session", get(session::who).post(session::sign_in).delete(session::sign_out))
             .layer(DefaultBodyLimit::max(self.limits.admin_bytes))
             .route_layer(middleware::from_fn_with_state(self.clone(), auth::require_admin));
         let operations = Router::new()
@@ -114,13 +131,13 @@ impl App {
             .route("/readyz", get(operations::readyz))
             .route("/metrics", get(operations::metrics))
             .route("/openapi.json", get(operations::openapi_json))
-            .route("/", get(operations::index))
+            .route("/tag.js", get(assets::tag).layer(CompressionLayer::new()))
             .merge(utoipa_swagger_ui::SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::new(["/openapi.json"])));
         Router::new()
             .merge(collection)
             .merge(administration)
             .merge(operations)
-            .fallback(operations::not_found)
+            .fallback_service(any(assets::console).layer(CompressionLayer::new()))
             .layer(middleware::from_fn(operations::log_requests))
             .layer(tower_http::catch_panic::CatchPanicLayer::custom(operations::panicked))
             .with_state(self)

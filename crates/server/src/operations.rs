@@ -8,7 +8,7 @@ use axum::Json;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde_json::{Value, json};
 
@@ -95,15 +95,6 @@ pub(crate) async fn metrics(State(app): State<App>) -> Response {
 
 pub(crate) async fn openapi_json() -> Json<Value> {
     Json(crate::openapi())
-}
-
-/// Until the console is there: where to go.
-pub(crate) async fn index() -> Html<&'static str> {
-    Html(include_str!("index.html"))
-}
-
-pub(crate) async fn not_found(request: Request) -> Problem {
-    Problem::not_found(format!("{} {} is no path of this API; see /docs", request.method(), request.uri().path()))
 }
 
 pub(crate) fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {

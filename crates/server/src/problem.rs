@@ -44,6 +44,14 @@ impl Problem {
         self
     }
 
+    /// Adds `code` and `message`, which SDKs read in a refusal. Without them rudder-sdk-python takes it for a broken network and
+    /// sends the same refused batch again for minutes, while what comes after it waits.
+    pub(crate) fn with_code(self) -> Problem {
+        let code = self.more.get("rule").cloned().unwrap_or_else(|| self.title.into());
+        let message = self.detail.clone();
+        self.with("code", code).with("message", message)
+    }
+
     fn after(mut self, seconds: u32) -> Problem {
         self.retry_after_s = Some(seconds);
         self
@@ -116,6 +124,13 @@ impl Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_code_is_the_rule_or_what_it_is_called() {
+        let refused = Problem::bad_request("too long").with("rule", "too_long").with_code();
+        assert_eq!((&refused.more["code"], &refused.more["message"]), (&"too_long".into(), &"too long".into()));
+        assert_eq!(Problem::unauthorized("no key").with_code().more["code"], "who are you?");
+    }
 
     #[test]
     fn overload_says_when_to_come_again() {

@@ -105,6 +105,12 @@ pub async fn segments(State(app): State<App>, Path(id): Path<String>) -> Result<
     Ok(Json(json!({"items": items, "next": null, "history": history})))
 }
 
+/// `GET /v1/profiles/{…}/joins`: how her identifiers came together, oldest first.
+pub async fn joins(State(app): State<App>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
+    let person = find(&app, &id)?;
+    Ok(Json(json!({"items": app.engine.shared().joins_of(person.id)?})))
+}
+
 /// `GET /v1/profiles/{…}/consents`
 pub async fn consents(State(app): State<App>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
     let person = find(&app, &id)?;

@@ -64,6 +64,22 @@ pub async fn members(
         return Err(Problem::not_found(format!("there is no segment {key:?}")));
     }
     let page = app.engine.shared().members(&key, list.cursor.as_deref(), list.limit())?;
-    let items: Vec<Value> = page.items.into_iter().map(|(id, since)| json!({"profile": id, "since": since})).collect();
+    let shared = app.engine.shared();
+    let workspace = &shared.definitions().workspace;
+    let mut items: Vec<Value> = Vec::with_capacity(page.items.len());
+    for (id, since) in page.items {
+        let person = shared.people.get(id)?;
+        let label = person.as_ref().and_then(|person| jumelle_profile::label(workspace, person));
+        items.push(json!({"profile": id, "since": since, "label": label}));
+    }
     Ok(Json(json!({"items": items, "next": page.next})))
+}
+
+/// A segment's last days, oldest first; those in which it was not there are left out.
+pub(crate) fn days_json(key: &str, days: &[(jiff::civil::Date, jumelle_engine::Day)]) -> Value {
+    let of = |(date, day): &(jiff::civil::Date, jumelle_engine::Day)| {
+        let segment = day.segments.get(key)?;
+        Some(json!({"day": date.to_string(), "count": segment.count, "entered": segment.entered, "left": segment.left}))
+    };
+    days.iter().filter_map(of).collect()
 }

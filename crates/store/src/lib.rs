@@ -11,7 +11,7 @@ mod tables;
 pub use block::{Block, BlockBuilder};
 pub use entry::{Entry, EventEntry, ImportProgress, Notice, QuarantineEnd, Record, ResultState};
 pub use history::{History, HistorySettings};
-pub use tables::{Table, Tables, TablesBatch};
+pub use tables::{Table, Tables, TablesBatch, after_prefix};
 
 /// What can go wrong on disk. After `Disk`, stop rather than continue on doubtful state.
 #[derive(Debug, thiserror::Error)]

@@ -34,11 +34,17 @@ pub enum Table {
     Imports,
     /// Names → definitions, position, clock, counts.
     Meta,
+    /// Destination key, 0, state (1 byte), position (8 BE), profile id, ordinal (4 BE) → delivery id; only what does not wait.
+    Ended,
+    /// Arrival (8 BE), quarantine id (8 BE) → nothing.
+    QuarantineOrder,
+    /// Days since 1970-01-01 in the workspace's time zone (4 BE) → what the day came to.
+    Days,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Table; 12] = [
+    pub const ALL: [Table; 15] = [
         Table::People,
         Table::Identifiers,
         Table::Aliases,
@@ -51,6 +57,9 @@ impl Table {
         Table::Quarantine,
         Table::Imports,
         Table::Meta,
+        Table::Ended,
+        Table::QuarantineOrder,
+        Table::Days,
     ];
 
     /// Name on disk.
@@ -68,6 +77,9 @@ impl Table {
             Table::Quarantine => "quarantine",
             Table::Imports => "imports",
             Table::Meta => "meta",
+            Table::Ended => "ended",
+            Table::QuarantineOrder => "quarantine_order",
+            Table::Days => "days",
         }
     }
 }
@@ -116,18 +128,24 @@ impl Tables {
             Some(after) => std::ops::Bound::Excluded(after.to_vec()),
             None => std::ops::Bound::Included(prefix.to_vec()),
         };
-        let mut end = prefix.to_vec();
-        while end.last() == Some(&u8::MAX) {
-            end.pop();
-        }
-        let end = match end.last_mut() {
-            Some(last) => {
-                *last += 1;
-                std::ops::Bound::Excluded(end)
-            }
-            None => std::ops::Bound::Unbounded,
+        self.keyspace(table).range((start, after_prefix(prefix))).map(|guard| {
+            let (key, value) = guard.into_inner()?;
+            Ok((key.to_vec(), value.to_vec()))
+        })
+    }
+
+    /// Rows whose keys begin with `prefix` and come before `before`, the last first.
+    pub fn scan_back(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        before: Option<&[u8]>,
+    ) -> impl Iterator<Item = Result<(Vec<u8>, Vec<u8>)>> + use<> {
+        let end = match before {
+            Some(before) => std::ops::Bound::Excluded(before.to_vec()),
+            None => after_prefix(prefix),
         };
-        self.keyspace(table).range((start, end)).map(|guard| {
+        self.keyspace(table).range((std::ops::Bound::Included(prefix.to_vec()), end)).rev().map(|guard| {
             let (key, value) = guard.into_inner()?;
             Ok((key.to_vec(), value.to_vec()))
         })
@@ -166,6 +184,21 @@ impl Tables {
     /// Rows of a table, about.
     pub fn approximate_len(&self, table: Table) -> usize {
         self.keyspace(table).approximate_len()
+    }
+}
+
+/// The end of the keys that begin with a prefix.
+pub fn after_prefix(prefix: &[u8]) -> std::ops::Bound<Vec<u8>> {
+    let mut end = prefix.to_vec();
+    while end.last() == Some(&u8::MAX) {
+        end.pop();
+    }
+    match end.last_mut() {
+        Some(last) => {
+            *last += 1;
+            std::ops::Bound::Excluded(end)
+        }
+        None => std::ops::Bound::Unbounded,
     }
 }
 

@@ -1,4 +1,4 @@
-//! `jumelle demo`: the story of one person becoming known, told step by step on a real server.
+//! `jumelle demo --story`: the story of one person becoming known, told step by step on a real server.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -18,14 +18,12 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::arguments::Demo;
-use crate::client::{Client, block_on};
+use crate::client::Client;
 use crate::output::{bold, dim, green, yellow};
 
-const WORKSPACE: &str = include_str!("../../../../examples/sneakers/workspace.yaml");
-const STORY: &str = include_str!("../../../../examples/sneakers/story.jsonl");
+const WORKSPACE: &str = include_str!("../../../../../examples/sneakers/workspace.yaml");
+const STORY: &str = include_str!("../../../../../examples/sneakers/story.jsonl");
 const PERSON: &str = "email:ana@example.org";
-/// Ports tried after the one asked for.
-const PORTS_TRIED: u16 = 50;
 /// How long the tool may take to receive what a step causes.
 const STEP_WAIT: Duration = Duration::from_secs(5);
 
@@ -46,24 +44,7 @@ struct Inbox {
 }
 
 /// Starts everything, plays, and (without `--once`) goes on serving.
-pub fn run(demo: &Demo) -> anyhow::Result<()> {
-    // People read the story; warnings still show.
-    if std::env::var_os("RUST_LOG").is_none() {
-        tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_writer(std::io::stderr).init();
-    } else {
-        super::serve::start_logs(false);
-    }
-    let temporary = if demo.data.is_none() { Some(tempfile::tempdir().context("a temporary directory")?) } else { None };
-    let data = match (&demo.data, &temporary) {
-        (Some(data), _) => data.clone(),
-        (None, Some(directory)) => directory.path().to_path_buf(),
-        (None, None) => PathBuf::from("data"),
-    };
-    block_on(serve_and_play(demo, data))
-}
-
-async fn serve_and_play(demo: &Demo, data: PathBuf) -> anyhow::Result<()> {
-    let french = demo.lang == "fr";
+pub async fn serve_and_play(demo: &Demo, data: PathBuf, french: bool) -> anyhow::Result<()> {
     let say = |fr: &str, en: &str| if french { fr.to_owned() } else { en.to_owned() };
     println!("{}", dim(&say("Démarrage…", "Starting…")));
     let mut inbox = Inbox::start().await?;
@@ -78,7 +59,7 @@ async fn serve_and_play(demo: &Demo, data: PathBuf) -> anyhow::Result<()> {
     let token = std::env::var("JUMELLE_ADMIN_TOKEN").unwrap_or_else(|_| format!("jt_{:032x}", rand::random::<u128>()));
     let metrics = jumelle_server::install_metrics().map_err(anyhow::Error::msg)?;
     let app = App::new(engine.clone(), AdminToken::from_hash(token_hash(&token)), HttpLimits::default(), metrics);
-    let listener = listen(demo.listen).await?;
+    let listener = super::listen(demo.listen).await?;
     let address = listener.local_addr()?;
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let served = tokio::spawn(app.serve(listener, async move {
@@ -90,13 +71,13 @@ async fn serve_and_play(demo: &Demo, data: PathBuf) -> anyhow::Result<()> {
 
     let told = tokio::select! {
         told = play(&server, &token, &mut inbox, french) => told.map(|()| true),
-        () = super::serve::stop_signal() => Ok(false),
+        () = crate::commands::serve::stop_signal() => Ok(false),
     };
     if *told.as_ref().unwrap_or(&false) {
         print_next(&server, &token, french);
         if !demo.once {
             println!("\n{}", dim(&say("Ctrl-C pour arrêter.", "Ctrl-C stops it.")));
-            super::serve::stop_signal().await;
+            crate::commands::serve::stop_signal().await;
             println!("{}", say("Arrêt…", "Stopping…"));
         }
     }
@@ -105,18 +86,6 @@ async fn serve_and_play(demo: &Demo, data: PathBuf) -> anyhow::Result<()> {
     served.await??;
     engine.stop().await;
     told.map(|_| ())
-}
-
-async fn listen(wanted: SocketAddr) -> anyhow::Result<tokio::net::TcpListener> {
-    for offset in 0..=PORTS_TRIED {
-        let address = SocketAddr::new(wanted.ip(), wanted.port().saturating_add(offset));
-        match tokio::net::TcpListener::bind(address).await {
-            Ok(listener) => return Ok(listener),
-            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {}
-            Err(error) => return Err(error).with_context(|| format!("listening on {address}")),
-        }
-    }
-    anyhow::bail!("no free port from {} on", wanted.port())
 }
 
 async fn play(server: &str, token: &str, inbox: &mut Inbox, french: bool) -> anyhow::Result<()> {

@@ -1,0 +1,197 @@
+//! What each day came to: one row per day of the fold's clock, in the workspace's time zone.
+//!
+//! Aggregates, not facts about a person: they outlive an erasure, so after one a rebuild takes them over instead of counting anew.
+
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jumelle_model::time::Timestamp;
+use jumelle_store::{Result, Table};
+use serde::{Deserialize, Serialize};
+
+use crate::shared::Shared;
+
+/// Different (activation, reason) pairs counted per day; more go into none.
+const REASONS_MAX: usize = 1_000;
+
+/// One day.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Day {
+    /// Events folded.
+    pub events: u64,
+    /// People seen for the first time.
+    pub people: u64,
+    /// People known by more than a browser's id for the first time.
+    pub recognised: u64,
+    /// People found to be one with another.
+    pub joins: u64,
+    /// Items put in quarantine.
+    pub quarantined: u64,
+    /// Deliveries queued.
+    pub queued: u64,
+    /// Deliveries that a destination took.
+    pub sent: u64,
+    /// Deliveries that the gate held back.
+    pub blocked: u64,
+    /// By segment.
+    pub segments: BTreeMap<String, SegmentDay>,
+    /// Held back, by activation and reason.
+    pub reasons: BTreeMap<(String, String), u64>,
+}
+
+/// One day of a segment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct SegmentDay {
+    /// Members at its end.
+    pub count: u64,
+    /// Entries.
+    pub entered: u64,
+    /// Exits.
+    pub left: u64,
+}
+
+/// The day that the fold's clock is in, and its row.
+#[derive(Default)]
+pub(crate) struct Today {
+    day: i32,
+    /// The first instant of the next day.
+    until: Timestamp,
+    zone: Option<(String, TimeZone)>,
+    row: Day,
+}
+
+impl Day {
+    fn decode(bytes: &[u8]) -> Option<Day> {
+        postcard::from_bytes(bytes).ok()
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        // Every part of a day can be written; a Vec does not run out.
+        postcard::to_allocvec(self).unwrap_or_default()
+    }
+
+    /// A delivery was held back. `why`: as the gate says it; instants are left out, so that equal reasons add up.
+    pub(crate) fn held_back(&mut self, activation: &str, why: &str) {
+        self.blocked += 1;
+        let key = (activation.to_owned(), reason_kind(why).to_owned());
+        if self.reasons.len() < REASONS_MAX || self.reasons.contains_key(&key) {
+            *self.reasons.entry(key).or_default() += 1;
+        }
+    }
+
+    pub(crate) fn moved(&mut self, segment: &str, entered: bool) {
+        let day = match self.segments.get_mut(segment) {
+            Some(day) => day,
+            None => self.segments.entry(segment.to_owned()).or_default(),
+        };
+        if entered {
+            day.entered += 1;
+        } else {
+            day.left += 1;
+        }
+    }
+}
+
+/// `no consent for marketing/email: denied since 2026-…` → `denied`.
+pub(crate) fn reason_kind(why: &str) -> &str {
+    let without_instant = why.split(" since ").next().unwrap_or(why);
+    without_instant.rsplit(": ").next().unwrap_or(without_instant)
+}
+
+impl Today {
+    /// The row of the day that `clock` is in. Days never go back: the fold's clock does not.
+    pub(crate) fn at(&mut self, shared: &Shared, clock: Timestamp) -> Result<&mut Day> {
+        if clock >= self.until {
+            self.turn(shared, clock)?;
+        }
+        Ok(&mut self.row)
+    }
+
+    fn turn(&mut self, shared: &Shared, clock: Timestamp) -> Result<()> {
+        if self.until > Timestamp(0) {
+            self.put(shared);
+        }
+        let definitions = shared.definitions();
+        let name = &definitions.workspace.settings.timezone;
+        if self.zone.as_ref().is_none_or(|(known, _)| known != name) {
+            // Definitions are validated: the name is one of the IANA database.
+            self.zone = Some((name.clone(), TimeZone::get(name).unwrap_or(TimeZone::UTC)));
+        }
+        let zone = self.zone.as_ref().map_or(TimeZone::UTC, |(_, zone)| zone.clone());
+        (self.day, self.until) = day_of(clock, &zone);
+        self.row = shared.behind.get(Table::Days, &self.day.to_be_bytes())?.and_then(|row| Day::decode(&row)).unwrap_or_default();
+        Ok(())
+    }
+
+    /// Writes the row behind, with how many members each segment has now.
+    pub(crate) fn put(&mut self, shared: &Shared) {
+        if self.until <= Timestamp(0) {
+            return;
+        }
+        for (segment, count) in shared.counts.read().iter() {
+            match self.row.segments.get_mut(segment) {
+                Some(day) => day.count = *count,
+                None => {
+                    self.row.segments.insert(segment.clone(), SegmentDay { count: *count, ..SegmentDay::default() });
+                }
+            }
+        }
+        shared.behind.put(Table::Days, self.day.to_be_bytes(), self.row.encode());
+    }
+}
+
+/// Days since 1970-01-01 of an instant in a zone, and when that day ends. Before 1970 and beyond the calendar: day 0, for ever.
+fn day_of(clock: Timestamp, zone: &TimeZone) -> (i32, Timestamp) {
+    let epoch = Date::constant(1970, 1, 1);
+    let found = || {
+        let instant = jiff::Timestamp::from_microsecond(clock.0).ok()?;
+        let day = zone.to_datetime(instant).date();
+        let end = zone.to_timestamp(day.tomorrow().ok()?.to_datetime(jiff::civil::Time::midnight())).ok()?;
+        let number = day.since(epoch).ok()?.get_days();
+        (number > 0).then_some((number, Timestamp(end.as_microsecond())))
+    };
+    found().unwrap_or((0, Timestamp(i64::MIN)))
+}
+
+impl Shared {
+    /// The last days with a row, oldest first, as dates.
+    pub fn days(&self, limit: usize) -> Result<Vec<(Date, Day)>> {
+        let epoch = Date::constant(1970, 1, 1);
+        let rows = self.behind.scan(Table::Days, &[], None, usize::MAX)?;
+        let last = rows.len().saturating_sub(limit);
+        Ok(rows[last..]
+            .iter()
+            .filter_map(|(key, row)| {
+                let number = i32::from_be_bytes(key.as_slice().try_into().ok()?);
+                let date = epoch.checked_add(jiff::Span::new().days(number)).ok()?;
+                Some((date, Day::decode(row)?))
+            })
+            .collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_ends_at_midnight_of_its_zone() {
+        let paris = TimeZone::get("Europe/Paris").unwrap();
+        let at = |text: &str| Timestamp::parse(text).unwrap();
+        let (summer, until) = day_of(at("2026-07-01T21:59:59.999Z"), &paris);
+        assert_eq!(until, at("2026-07-01T22:00:00Z"));
+        assert_eq!(day_of(at("2026-07-01T22:00:00Z"), &paris).0, summer + 1);
+        // The day on which the clocks go back has 25 hours.
+        let (_, until) = day_of(at("2026-10-25T12:00:00Z"), &paris);
+        assert_eq!(until, at("2026-10-25T23:00:00Z"));
+        assert_eq!(day_of(Timestamp::MIN, &paris), (0, Timestamp::MIN));
+    }
+
+    #[test]
+    fn a_reason_is_named_without_its_instant() {
+        assert_eq!(reason_kind("no consent for marketing/email: denied since 2026-01-01T00:00:00Z"), "denied");
+        assert_eq!(reason_kind("no consent for marketing/email: unknown since ever"), "unknown");
+        assert_eq!(reason_kind("the purpose marketing is not declared"), "the purpose marketing is not declared");
+    }
+}
