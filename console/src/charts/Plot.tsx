@@ -53,7 +53,7 @@ export default function Plot({ labels, series, kind, height, scheme }: PlotProps
       {
         width: Math.max(room.clientWidth, 120),
         height,
-        padding: [8, 6, 0, 0],
+        padding: [8, 22, 0, 0],
         legend: { show: false },
         cursor: { x: false, y: false, drag: { x: false, y: false }, points: { show: kind === "lines" } },
         scales: {
@@ -69,7 +69,7 @@ export default function Plot({ labels, series, kind, height, scheme }: PlotProps
             ticks: { show: false },
             size: 24,
             gap: 4,
-            splits: (self) => labelledSteps(count, self.width - 44, LABEL_PX),
+            splits: (self) => labelledSteps(count, self.width - 66, LABEL_PX),
             values: (_, splits) => splits.map((n) => now.current.labels[n] ?? ""),
           },
           {

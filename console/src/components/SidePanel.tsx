@@ -13,10 +13,18 @@ export function SidePanel({ title, close, children }: { title: string; close: ()
   const { t } = useI18n();
   const narrow = useMediaQuery(NARROW, window.matchMedia(NARROW).matches);
   if (narrow) {
+    // The library's own title is a <header> outside of the page's landmarks; ours is not.
     return (
-      <Drawer opened onClose={close} title={title} size="100%" closeButtonProps={{ "aria-label": t("common.close") }} classNames={{ title: css.drawerTitle ?? "" }}>
-        {children}
-      </Drawer>
+      <Drawer.Root opened onClose={close} size="100%">
+        <Drawer.Overlay />
+        <Drawer.Content aria-label={title}>
+          <div className={css.besideHead}>
+            <h2>{title}</h2>
+            <CloseButton onClick={close} aria-label={t("common.close")} />
+          </div>
+          <Drawer.Body className={css.besideBody}>{children}</Drawer.Body>
+        </Drawer.Content>
+      </Drawer.Root>
     );
   }
   return (

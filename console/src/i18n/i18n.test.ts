@@ -21,6 +21,10 @@ describe("the two catalogues", () => {
     expect(gaps(other)).toEqual(gaps(words));
   });
 
+  it("keep French punctuation on the line of its word", () => {
+    for (const [key, words] of french) expect(words, key).not.toMatch(/ [:;?!»]|« /);
+  });
+
   it("say counted texts in both forms", () => {
     for (const key of english.keys()) if (key.endsWith("_one")) expect(english.has(key.replace(/_one$/, "_other")), key).toBe(true);
   });

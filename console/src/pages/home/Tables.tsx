@@ -58,7 +58,7 @@ export function Destinations({ overview }: { overview: Overview }) {
       ) : (
         <div className={css.tableBox}>
           <table className="rows">
-            <thead>
+            <thead className="wrap">
               <tr>
                 <th scope="col">{t("home.destination")}</th>
                 <th scope="col">{t("home.circuit")}</th>
@@ -118,7 +118,7 @@ export function Sources({ overview }: { overview: Overview }) {
       ) : (
         <div className={css.tableBox}>
           <table className="rows">
-            <thead>
+            <thead className="wrap">
               <tr>
                 <th scope="col">{t("home.source")}</th>
                 <th scope="col" className="num">

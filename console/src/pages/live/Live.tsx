@@ -50,7 +50,7 @@ export default function Live() {
   };
   const close = () => {
     opened.open(null);
-    list.current?.querySelector<HTMLElement>(`[data-position="${position}"]`)?.focus({ preventScroll: true });
+    list.current?.querySelector<HTMLElement>(`[data-event="${position}"]`)?.focus({ preventScroll: true });
   };
   return (
     <>
@@ -170,7 +170,7 @@ const Row = memo(function Row({ effect, open, link }: { effect: Effect; open: bo
       </td>
       <td className="nowrap">{effect.source && <EyeBadge source={effect.source} />}</td>
       <td className={css.what}>
-        <Link href={link} aria-current={open ? "true" : undefined} data-position={effect.position}>
+        <Link href={link} aria-current={open ? "true" : undefined} data-event={effect.position}>
           {effect.name ?? typeName(t, typeOf(effect))}
         </Link>
         {effect.name && <span className="muted small"> {typeName(t, typeOf(effect))}</span>}
@@ -193,7 +193,7 @@ function useKeys(list: React.RefObject<HTMLTableSectionElement | null>, stream: 
       if (event.key === "p") return now.current.pause(!now.current.paused);
       const step = event.key === "j" || event.key === "ArrowDown" ? 1 : event.key === "k" || event.key === "ArrowUp" ? -1 : 0;
       if (step === 0) return;
-      const links = [...(list.current?.querySelectorAll<HTMLElement>("[data-position]") ?? [])];
+      const links = [...(list.current?.querySelectorAll<HTMLElement>("[data-event]") ?? [])];
       const at = links.findIndex((link) => link === document.activeElement);
       // The arrows scroll the page until somebody is in the list.
       if (at < 0 && event.key.startsWith("Arrow")) return;

@@ -1,8 +1,9 @@
-import { Button, Modal, Textarea } from "@mantine/core";
+import { Button, Textarea } from "@mantine/core";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
 import { api, ApiError, unwrap } from "../../api/client";
 import { CopyButton } from "../../components/CopyButton";
+import { Dialog } from "../../components/Dialog";
 import { EyeBadge } from "../../components/EyeBadge";
 import { Instant } from "../../components/Instant";
 import { JsonView } from "../../components/JsonView";
@@ -76,7 +77,7 @@ export function Mend({ item, done }: { item: Quarantined; done: () => void }) {
         <h4>{t("quarantine.body")}</h4>
         {"value" in body ? (
           <>
-            <JsonView value={body.value} mark={item.field} label={t("quarantine.body")} />
+            <JsonView value={body.value} mark={item.field} short label={t("quarantine.body")} />
             {item.field && <p className="muted small">{t("quarantine.marked")}</p>}
           </>
         ) : (
@@ -91,7 +92,7 @@ export function Mend({ item, done }: { item: Quarantined; done: () => void }) {
           aria-label={t("quarantine.edit_label")}
           value={draft}
           onChange={(event) => setDraft(event.currentTarget.value)}
-          rows={Math.min(Math.max(draft.split("\n").length, 6), 18)}
+          rows={Math.min(Math.max(draft.split("\n").length, 6), 14)}
           error={"invalid" in read ? t("quarantine.invalid", { message: read.invalid }) : null}
           classNames={{ input: css.editor ?? "" }}
           spellCheck={false}
@@ -117,7 +118,7 @@ export function Mend({ item, done }: { item: Quarantined; done: () => void }) {
           </Button>
         </div>
       </section>
-      <Modal opened={asking} onClose={() => ask(false)} title={t("quarantine.remove_ask")} closeButtonProps={{ "aria-label": t("common.close") }}>
+      <Dialog opened={asking} close={() => ask(false)} title={t("quarantine.remove_ask")}>
         <p className="muted">{t("quarantine.remove_hint")}</p>
         {remove.error && (
           <p className={css.refusal} role="alert">
@@ -132,7 +133,7 @@ export function Mend({ item, done }: { item: Quarantined; done: () => void }) {
             {t("common.cancel")}
           </Button>
         </div>
-      </Modal>
+      </Dialog>
     </div>
   );
 }
