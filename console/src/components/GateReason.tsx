@@ -1,0 +1,42 @@
+import { useFormat } from "../format";
+import { useI18n } from "../i18n";
+import { useChannelName } from "./ConsentState";
+import { readRefusal } from "./gate";
+import css from "./components.module.css";
+
+/** A reason of the gate in words, and what would change it (`null` where nobody can say). */
+export function useGateWords(): (reason: string | null | undefined) => { why: string; fix: string | null } {
+  const { t } = useI18n();
+  const format = useFormat();
+  const channelName = useChannelName();
+  return (reason) => {
+    if (!reason) return { why: t("gate.no_reason"), fix: null };
+    const refusal = readRefusal(reason);
+    switch (refusal.why) {
+      case "unknown": {
+        const gaps = { purpose: refusal.purpose, channel: channelName(refusal.channel) };
+        return { why: t("gate.unknown", gaps), fix: t("gate.unknown_fix", gaps) };
+      }
+      case "denied": {
+        const gaps = { purpose: refusal.purpose, channel: channelName(refusal.channel) };
+        return { why: refusal.since ? t("gate.denied", { ...gaps, since: format.instant(refusal.since) }) : t("gate.denied_some", gaps), fix: t("gate.denied_fix") };
+      }
+      case "undeclared":
+        return { why: t("gate.undeclared", { purpose: refusal.purpose }), fix: t("gate.undeclared_fix") };
+      case "never_sent":
+        return { why: t("gate.never_sent"), fix: t("gate.never_sent_fix") };
+      case "other":
+        return { why: refusal.words, fix: null };
+    }
+  };
+}
+
+/** Why a message is held back, and what would change it. */
+export function GateReason({ reason }: { reason: string | null | undefined }) {
+  const { why, fix } = useGateWords()(reason);
+  return (
+    <span className={css.reason}>
+      {why} {fix && <span className="muted">{fix}</span>}
+    </span>
+  );
+}
