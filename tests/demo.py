@@ -7,9 +7,12 @@ import re
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 import unittest
 import urllib.request
+from datetime import datetime, timedelta, timezone
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from jumelle_server import BINARY, free_port, wait_until
 
@@ -77,6 +80,52 @@ class Demo(unittest.TestCase):
             self.assertEqual(0, done.returncode, done.stderr)
             self.assertIn(word, done.stdout)
             self.assertIn("segment.entered", done.stdout)
+
+    def test_a_load_reaches_a_server_that_asks_for_patience_whole(self):
+        received, refusals = [], [429, 503, 503]
+
+        class Busy(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                status = refusals.pop() if refusals else 200
+                if status == 200:
+                    received.extend((body["writeKey"], event) for event in body["batch"])
+                self.send_response(status)
+                if status != 200:
+                    self.send_header("retry-after", "1")
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Busy)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                file = pathlib.Path(folder) / "events.jsonl"
+                # A small shop, and one of a few compressed seconds.
+                for days, more in (("2026-02-20", []), ("2026-02-28", ["--speed", "40000"])):
+                    received.clear()
+                    load = [str(BINARY), "demo", "--people", "2000", "--from", days]
+                    subprocess.run([*load, "--to-file", str(file)], check=True, capture_output=True)
+                    to = f"http://127.0.0.1:{server.server_port}"
+                    done = subprocess.run([*load, "--to-server", to, *more], check=True, capture_output=True, text=True, timeout=60)
+                    written = [json.loads(line) for line in file.read_text().splitlines()]
+                    self.assertGreater(len(written), 100)
+                    ids = sorted(event.get("messageId", "") for event in written)
+                    self.assertEqual(ids, sorted(event.get("messageId", "") for _, event in received))
+                    self.assertTrue(all(key == event["writeKey"] for key, event in received))
+                    self.assertRegex(done.stderr, rf"{len(written)} events sent in [\d.]+ s: \d+ events/s")
+                # The last run told the wall's time.
+                newest = max(event["timestamp"] for _, event in received)
+                age = datetime.now(timezone.utc) - datetime.fromisoformat(newest.replace("Z", "+00:00"))
+                self.assertLess(abs(age), timedelta(hours=6), "a clock that is off is off by five hours at most")
+        finally:
+            server.shutdown()
+            server.server_close()
 
     def test_the_same_seed_writes_the_same_file(self):
         with tempfile.TemporaryDirectory() as folder:
