@@ -148,6 +148,7 @@ SUITES = [
     ("docs", lambda: one_check("scripts/docs.sh", "--check")),
     ("sdk", black_box("sdk.test_sdks")),
     ("story", black_box("story")),
+    ("demo", black_box("demo")),
     ("api", black_box("api")),
     ("activation", black_box("activation")),
     ("watching", black_box("watching")),
