@@ -26,12 +26,14 @@ from jumelle_server import BINARY, ROOT, Server, wait_until
 
 PEOPLE = int(os.environ.get("JUMELLE_TRUTH_PEOPLE", "20000"))
 FROM, TO = "2026-01-01", "2026-03-02"
-BATCH_EVENTS = 250
+BATCH_EVENTS = 350
 DAY = datetime.timedelta(days=1)
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 REFERENCE = {
     "sneakers_undecided", "recent_buyers", "good_customers", "unhappy", "basket_left", "readers", "web_to_store", "sleeping",
 }  # fmt: skip
+# A preview reads the whole history; these three ask for windows, sums with refunds, and what is not there.
+PREVIEWED = {"sneakers_undecided", "good_customers", "sleeping"}
 # No identifier of the shop: moves the clock of a server whose time is that of the events.
 CLOCK = "the-clock-of-the-test"
 
@@ -245,14 +247,16 @@ class Truth(unittest.TestCase):
         self.stored = {}  # message id → (first identifier, time of arrival, time, fact)
         checkpoints = iter(self.checkpoints)
         until = next(checkpoints)
+        until_text = written(until)
         began, posted = time.monotonic(), 0
         with self.events.open() as lines:
             for line in lines:
                 event = json.loads(line)
                 # Written alike, so the order of the texts is that of the instants.
-                while until is not None and event["receivedAt"] > written(until):
+                while until is not None and event["receivedAt"] > until_text:
                     self.compare(server, until)
                     until = next(checkpoints, None)
+                    until_text = until and written(until)
                 posted += 1
                 self.sender.add(event["writeKey"], line, lambda event=event: self.note(event))
         self.sender.flush()
@@ -303,7 +307,8 @@ class Truth(unittest.TestCase):
         profiles = Profiles(server)
         self.compare_consents(profiles, at)
         self.compare_segments(profiles, at)
-        self.compare_identity(profiles, at)
+        if at == self.checkpoints[-1]:
+            self.compare_identity(profiles, at)
 
     def compare_consents(self, profiles, at):
         addresses, people = {}, {}
@@ -394,6 +399,8 @@ class Truth(unittest.TestCase):
             for key in segments_of(facts, at):
                 expected[key] = expected.get(key, 0) + 1
         for key, count in sorted(expected.items()):
+            if key not in PREVIEWED:
+                continue
             with self.subTest("preview", segment=key, at=at):
                 body = {"segment": key, "at": written(at)}
                 answer = json.loads(server.request("POST", "/v1/segments/preview", body))
