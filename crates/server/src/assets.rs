@@ -11,12 +11,12 @@ use rust_embed::{EmbeddedFile, RustEmbed};
 use crate::Problem;
 
 #[derive(RustEmbed)]
-#[folder = "$CARGO_MANIFEST_DIR/../../console/dist"]
+#[folder = "../../console/dist"]
 #[allow_missing = true]
 struct Console;
 
 #[derive(RustEmbed)]
-#[folder = "$CARGO_MANIFEST_DIR/../../tag/dist"]
+#[folder = "../../tag/dist"]
 #[allow_missing = true]
 struct Tag;
 
