@@ -60,3 +60,17 @@ export function useOpened(name: string): { id: string | null; open: (id: string 
     link: (id) => `?${changed(parameters, id)}`,
   };
 }
+
+/** Takes several values out of the address in one step. */
+export function useWithout(...names: string[]): () => void {
+  const [, setParameters] = useSearchParams();
+  return () =>
+    setParameters(
+      (before) => {
+        const after = new URLSearchParams(before);
+        for (const name of names) after.delete(name);
+        return after;
+      },
+      { replace: true },
+    );
+}

@@ -1,17 +1,21 @@
 import { useFormat } from "../format";
 import { useI18n } from "../i18n";
 import { useChannelName } from "./ConsentState";
-import { readRefusal } from "./gate";
+import { readRefusal, type Refusal } from "./gate";
 import css from "./components.module.css";
 
-/** A reason of the gate in words, and what would change it (`null` where nobody can say). */
-export function useGateWords(): (reason: string | null | undefined) => { why: string; fix: string | null } {
+/** Why, and what would change it (`null` where nobody can say). */
+export interface Words {
+  why: string;
+  fix: string | null;
+}
+
+/** A refusal of the gate in words. */
+export function useRefusalWords(): (refusal: Refusal) => Words {
   const { t } = useI18n();
   const format = useFormat();
   const channelName = useChannelName();
-  return (reason) => {
-    if (!reason) return { why: t("gate.no_reason"), fix: null };
-    const refusal = readRefusal(reason);
+  return (refusal) => {
     switch (refusal.why) {
       case "unknown": {
         const gaps = { purpose: refusal.purpose, channel: channelName(refusal.channel) };
@@ -29,6 +33,13 @@ export function useGateWords(): (reason: string | null | undefined) => { why: st
         return { why: refusal.words, fix: null };
     }
   };
+}
+
+/** The server's reason in words. */
+export function useGateWords(): (reason: string | null | undefined) => Words {
+  const { t } = useI18n();
+  const words = useRefusalWords();
+  return (reason) => (reason ? words(readRefusal(reason)) : { why: t("gate.no_reason"), fix: null });
 }
 
 /** Why a message is held back, and what would change it. */

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { readRefusal } from "./gate";
+import { readKind, readRefusal } from "./gate";
 
 // The sentences are those of crates/consent/src/gate.rs, copied by hand.
 it.each([
@@ -10,3 +10,10 @@ it.each([
   ["nothing to take back: the destination never received this person", { why: "never_sent" }],
   ["503 Service Unavailable: try later", { why: "other", words: "503 Service Unavailable: try later" }],
 ])("%s", (words, refusal) => expect(readRefusal(words)).toEqual(refusal));
+
+it.each([
+  ["unknown", { why: "unknown", purpose: "marketing", channel: "sms" }],
+  ["denied", { why: "denied", purpose: "marketing", channel: "sms", since: null }],
+  ["the purpose marketing is not declared", { why: "undeclared", purpose: "marketing" }],
+  ["the destination never received this person", { why: "never_sent" }],
+])("the kind %s", (kind, refusal) => expect(readKind(kind, "marketing", "sms")).toEqual(refusal));

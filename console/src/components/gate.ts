@@ -19,3 +19,17 @@ export function readRefusal(reason: string): Refusal {
   if (reason.startsWith("nothing to take back")) return { why: "never_sent" };
   return { why: "other", words: reason };
 }
+
+/** Reads a kind of reason, as the day's counts name it (`reason_kind` in `crates/engine/src/days.rs`), for the choice that an activation asks for. */
+export function readKind(kind: string, purpose: string, channel: string): Refusal {
+  switch (kind) {
+    case "unknown":
+      return { why: "unknown", purpose, channel };
+    case "denied":
+      return { why: "denied", purpose, channel, since: null };
+    case "the destination never received this person":
+      return { why: "never_sent" };
+    default:
+      return readRefusal(kind);
+  }
+}

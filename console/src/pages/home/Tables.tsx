@@ -1,21 +1,21 @@
 import { Link } from "wouter";
 import { ConsentSign } from "../../components/ConsentState";
 import { EyeBadge } from "../../components/EyeBadge";
-import { useGateWords } from "../../components/GateReason";
+import { readKind } from "../../components/gate";
+import { useRefusalWords } from "../../components/GateReason";
 import { Instant } from "../../components/Instant";
 import { Panel } from "../../components/PageTitle";
 import { Empty } from "../../components/states";
 import { useFormat } from "../../format";
 import { useI18n } from "../../i18n";
-import { heldBack } from "./figures";
 import type { Overview } from "./Home";
 import css from "./Home.module.css";
 
 /** What the gate kept in the house, by reason, and what would open it. */
 export function Held({ overview }: { overview: Overview }) {
   const { t, tn } = useI18n();
-  const words = useGateWords();
-  const rows = heldBack(overview.blocked);
+  const words = useRefusalWords();
+  const rows = overview.blocked.toSorted((a, b) => b.count - a.count);
   return (
     <Panel title={t("home.held")} aside={<span className="muted small">{t("home.held_span")}</span>}>
       {rows.length === 0 ? (
@@ -23,7 +23,8 @@ export function Held({ overview }: { overview: Overview }) {
       ) : (
         <ul className={css.held}>
           {rows.map((row) => {
-            const { why, fix } = words(row.reason);
+            const refusal = readKind(row.reason, row.purpose, row.channel);
+            const { why, fix } = words(refusal);
             return (
               <li key={`${row.activation} ${row.destination} ${row.reason}`}>
                 <Link className={css.heldCount} href={`/destinations/${encodeURIComponent(row.destination)}?state=blocked&activation=${encodeURIComponent(row.activation)}`}>
@@ -31,7 +32,7 @@ export function Held({ overview }: { overview: Overview }) {
                 </Link>
                 <div>
                   <p>
-                    <ConsentSign state={row.reason.includes("unknown") ? "unknown" : "denied"} size={14} /> {why}
+                    <ConsentSign state={refusal.why === "unknown" ? "unknown" : "denied"} size={14} /> {why}
                   </p>
                   <p className="muted small">
                     {fix} <span className="nowrap">{row.activation}</span> {t("home.held_to", { destination: row.destination })}

@@ -2,7 +2,7 @@ import { Button, NativeSelect, Switch, TextInput, Tooltip } from "@mantine/core"
 import { IconPlayerPause, IconPlayerPlay } from "@tabler/icons-react";
 import { memo, useDeferredValue, useEffect, useMemo, useRef, useState } from "react";
 import { Link } from "wouter";
-import { useOpened, useParameter } from "../../api/paging";
+import { useOpened, useParameter, useWithout } from "../../api/paging";
 import { useSourceKinds } from "../../api/definitions";
 import { EyeBadge } from "../../components/EyeBadge";
 import { Instant } from "../../components/Instant";
@@ -13,7 +13,7 @@ import { useFormat } from "../../format";
 import { useI18n } from "../../i18n";
 import { isTyping } from "../../shell/keys";
 import { identity, ROWS_MAX } from "./buffer";
-import { marks, passes, typeOf, type Effect } from "./effect";
+import { marks, nameOf, passes, typeOf, type Effect } from "./effect";
 import { Marks, typeName } from "./Marks";
 import { Opened } from "./Opened";
 import { useStream, type Stream } from "./stream";
@@ -41,13 +41,7 @@ export default function Live() {
 
   const position = opened.id;
   const isFiltered = Boolean(text || source || type || effects);
-  const clear = () => {
-    // Each setter starts from the address as it is by then.
-    setText("");
-    setSource("");
-    setType("");
-    setEffects("");
-  };
+  const clear = useWithout("q", "source", "type", "effects");
   const close = () => {
     opened.open(null);
     list.current?.querySelector<HTMLElement>(`[data-event="${position}"]`)?.focus({ preventScroll: true });
@@ -171,7 +165,7 @@ const Row = memo(function Row({ effect, open, link }: { effect: Effect; open: bo
       <td className="nowrap">{effect.source && <EyeBadge source={effect.source} />}</td>
       <td className={css.what}>
         <Link href={link} aria-current={open ? "true" : undefined} data-event={effect.position}>
-          {effect.name ?? typeName(t, typeOf(effect))}
+          {nameOf(effect) ?? typeName(t, typeOf(effect))}
         </Link>
         {effect.name && <span className="muted small"> {typeName(t, typeOf(effect))}</span>}
       </td>

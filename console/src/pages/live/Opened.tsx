@@ -15,7 +15,7 @@ import { SidePanel } from "../../components/SidePanel";
 import { Empty, Loaded } from "../../components/states";
 import { isMoney, useFormat } from "../../format";
 import { useI18n } from "../../i18n";
-import { marks, typeOf, type Effect } from "./effect";
+import { marks, nameOf, typeOf, type Effect } from "./effect";
 import { Marks, typeName } from "./Marks";
 import css from "./Live.module.css";
 
@@ -42,7 +42,7 @@ function Story({ effect }: { effect: Effect }) {
   return (
     <div className={css.story}>
       <div className={css.storyHead}>
-        <h3>{effect.name ?? typeName(t, typeOf(effect))}</h3>
+        <h3>{nameOf(effect) ?? typeName(t, typeOf(effect))}</h3>
         {effect.source && <EyeBadge source={effect.source} />}
         <span className="muted small">{typeName(t, typeOf(effect))}</span>
         <CopyButton text={location.href} label={t("common.copy_link")} />

@@ -56,6 +56,7 @@ export function passes(effect: Effect, { text, source, type, onlyEffects }: Filt
   const words = text.trim().toLowerCase();
   if (!words) return true;
   const places = [
+    nameOf(effect),
     effect.name,
     effect.type,
     effect.label,
@@ -72,3 +73,10 @@ export function passes(effect: Effect, { text, source, type, onlyEffects }: Filt
 
 /** What an entry is called in the list of types: the type of its call, else its kind. */
 export const typeOf = (effect: Effect): string => (effect.kind === "event" ? (effect.type ?? "event") : effect.kind);
+
+/** What an entry is called: a page or screen by the name that its sender gave it, everything else by its event's name. */
+export function nameOf(effect: Effect): string | null {
+  if (effect.type !== "page" && effect.type !== "screen") return effect.name;
+  const named = typeof effect.body === "object" && effect.body !== null && "name" in effect.body ? effect.body.name : null;
+  return typeof named === "string" && named !== "" ? named : effect.name;
+}

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { kept, Rate } from "./buffer";
-import { marks, passes, typeOf, type Effect } from "./effect";
+import { marks, nameOf, passes, typeOf, type Effect } from "./effect";
 
 const quiet: Effect = {
   position: 1, received: "2026-11-25T08:00:00Z", time: "2026-11-25T08:00:00Z", source: "site", kind: "event", type: "track",
@@ -71,4 +71,10 @@ it("the rate counts what arrived within its window", () => {
   expect(rate.at(1_500)).toBe(20);
   expect(rate.at(2_500)).toBe(15);
   expect(rate.at(9_000)).toBe(0);
+});
+
+it("a page is called by its own name", () => {
+  expect(nameOf(effect({ type: "page", name: "Page Viewed", body: { name: "Home" } }))).toBe("Home");
+  expect(nameOf(effect({ type: "page", name: "Page Viewed", body: {} }))).toBe("Page Viewed");
+  expect(nameOf(effect({ name: "Order Completed", body: { name: "Home" } }))).toBe("Order Completed");
 });
