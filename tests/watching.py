@@ -100,7 +100,7 @@ class Watching(unittest.TestCase):
         wait_until(lambda: self.shop.get("/v1/overview")["recognised"] == 2, "two known by name")
         seen = self.shop.get("/v1/overview")
         self.assertEqual((4, 9, 1), (seen["people"], seen["events"], seen["quarantine"]))
-        self.assertEqual(60, len(seen["minutes"]))
+        self.assertIn(len(seen["minutes"]), (10, 11), "since the start, ten at least")
         self.assertEqual(9, sum(minute["events"] for minute in seen["minutes"]))
         (day,) = seen["days"]
         self.assertEqual(

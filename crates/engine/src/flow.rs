@@ -7,6 +7,8 @@ use parking_lot::Mutex;
 
 /// Minutes kept.
 pub const MINUTES: usize = 60;
+/// Minutes shown right after the start.
+const MINUTES_SHOWN_MIN: i64 = 10;
 const MINUTE_US: i64 = 60_000_000;
 
 /// One minute of the wall's clock.
@@ -34,16 +36,27 @@ pub struct Outcomes {
 }
 
 /// The last minutes.
-#[derive(Default)]
 pub struct Flow {
+    /// The minute since which it counts.
+    began: Mutex<Timestamp>,
     minutes: Mutex<VecDeque<Minute>>,
     last: Mutex<BTreeMap<String, Timestamp>>,
+}
+
+impl Default for Flow {
+    fn default() -> Flow {
+        Flow { began: Mutex::new(this_minute()), minutes: Mutex::default(), last: Mutex::default() }
+    }
+}
+
+fn this_minute() -> Timestamp {
+    Timestamp(Timestamp::now().0.div_euclid(MINUTE_US) * MINUTE_US)
 }
 
 impl Flow {
     /// Changes the minute that the wall's clock is in.
     pub(crate) fn now(&self, change: impl FnOnce(&mut Minute)) {
-        let minute = Timestamp(Timestamp::now().0.div_euclid(MINUTE_US) * MINUTE_US);
+        let minute = this_minute();
         let mut minutes = self.minutes.lock();
         // A clock set back goes on in the youngest minute.
         if minutes.back().is_none_or(|last| last.at < minute) {
@@ -73,17 +86,20 @@ impl Flow {
 
     /// Begins anew: what went through so far was history being loaded, not the hour.
     pub fn clear(&self) {
+        *self.began.lock() = this_minute();
         self.minutes.lock().clear();
     }
 
-    /// The last hour, oldest first, with the minutes in which nothing went through.
+    /// The last hour, or what there is of it since the start ([`MINUTES_SHOWN_MIN`] at least), oldest first, with the minutes in
+    /// which nothing went through.
     pub fn hour(&self) -> Vec<Minute> {
-        let now = Timestamp::now().0.div_euclid(MINUTE_US) * MINUTE_US;
+        let now = this_minute();
+        let since_began = (now.0 - self.began.lock().0) / MINUTE_US + 1;
         let minutes = self.minutes.lock();
-        (0..MINUTES as i64)
+        (0..since_began.clamp(MINUTES_SHOWN_MIN, MINUTES as i64))
             .rev()
             .map(|ago| {
-                let at = Timestamp(now - ago * MINUTE_US);
+                let at = Timestamp(now.0 - ago * MINUTE_US);
                 let known = minutes.iter().find(|minute| minute.at == at).cloned();
                 known.unwrap_or(Minute { at, ..Minute::default() })
             })
