@@ -48,22 +48,32 @@ def one_check(*command):
     return Count(passed=1) if call(*command) == 0 else Count(failed=1)
 
 
-def rust():
-    """Unit, property and compile-fail tests of all crates."""
-    JUNIT.unlink(missing_ok=True)
-    code = call("cargo", "nextest", "run", "--locked", "--workspace")
+def junit(report, *command):
+    """A runner that writes a JUnit report."""
+    report.unlink(missing_ok=True)
+    code = call(*command)
     count = Count()
-    if JUNIT.exists():
-        for case in xml.etree.ElementTree.parse(JUNIT).iter("testcase"):
+    if report.exists():
+        for case in xml.etree.ElementTree.parse(report).iter("testcase"):
             if case.find("failure") is not None or case.find("error") is not None:
                 count.failed += 1
-            elif SKIPPED_LINE.search(case.findtext("system-err") or ""):
+            elif case.find("skipped") is not None or SKIPPED_LINE.search(case.findtext("system-err") or ""):
                 count.skipped += 1
             else:
                 count.passed += 1
     if code != 0 and count.failed == 0:
         count.failed = 1  # It did not build, or a test took the runner with it.
     return count
+
+
+def rust():
+    """Unit, property and compile-fail tests of all crates."""
+    return junit(JUNIT, "cargo", "nextest", "run", "--locked", "--workspace")
+
+
+def browser():
+    """What people see, in a real browser over the real binary."""
+    return junit(TESTS / "browser" / "results" / "junit.xml", "npm", "--prefix", "tests/browser", "test", "--silent")
 
 
 def doc_tests():
@@ -138,9 +148,11 @@ SUITES = [
     ("docs", lambda: one_check("scripts/docs.sh", "--check")),
     ("sdk", black_box("sdk.test_sdks")),
     ("story", black_box("story")),
+    ("demo", black_box("demo")),
     ("api", black_box("api")),
     ("activation", black_box("activation")),
     ("watching", black_box("watching")),
+    ("browser", browser),
     ("crash", black_box("crash")),
     ("docs_commands", black_box("docs_commands")),
     ("online_retail", black_box("online_retail")),

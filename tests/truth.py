@@ -26,12 +26,14 @@ from jumelle_server import BINARY, ROOT, Server, wait_until
 
 PEOPLE = int(os.environ.get("JUMELLE_TRUTH_PEOPLE", "20000"))
 FROM, TO = "2026-01-01", "2026-03-02"
-BATCH_EVENTS = 250
+BATCH_EVENTS = 350
 DAY = datetime.timedelta(days=1)
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 REFERENCE = {
     "sneakers_undecided", "recent_buyers", "good_customers", "unhappy", "basket_left", "readers", "web_to_store", "sleeping",
 }  # fmt: skip
+# A preview reads the whole history; these three ask for windows, sums with refunds, and what is not there.
+PREVIEWED = {"sneakers_undecided", "good_customers", "sleeping"}
 # No identifier of the shop: moves the clock of a server whose time is that of the events.
 CLOCK = "the-clock-of-the-test"
 
@@ -52,6 +54,7 @@ class Sender:
     def __init__(self, server):
         self.connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
         self.waiting = {}
+        self.unanswered = None
 
     def add(self, key, line, sent):
         """`sent` is called with each event at the moment at which its batch leaves."""
@@ -84,18 +87,26 @@ class Sender:
         return of_now
 
     def post(self, write_key, lines):
-        """One batch; waits when the server asks for it."""
-        body = f'{{"writeKey":"{write_key}","batch":[{",".join(lines)}]}}'.encode()
-        while True:
-            self.connection.request("POST", "/v1/batch", body, {"content-type": "application/json"})
+        """Sends one batch. While the server works on it the next one is read; its answer is awaited before that one is sent."""
+        self.settle()
+        self.unanswered = f'{{"writeKey":"{write_key}","batch":[{",".join(lines)}]}}'.encode()
+        self.request()
+
+    def request(self):
+        self.connection.request("POST", "/v1/batch", self.unanswered, {"content-type": "application/json"})
+
+    def settle(self):
+        """Waits for the answer to the last batch; sends it again when the server asks for that."""
+        while self.unanswered is not None:
             answer = self.connection.getresponse()
             text = answer.read()
             if answer.status in (429, 503):
                 time.sleep(float(answer.headers.get("retry-after", "1")))
+                self.request()
                 continue
             if answer.status not in (200, 400):  # 400: nothing but bad events.
                 raise AssertionError(f"/v1/batch answered {answer.status}: {text[:500]}")
-            return
+            self.unanswered = None
 
 
 class Profiles:
@@ -191,9 +202,34 @@ class Truth(unittest.TestCase):
     @classmethod
     def rows(cls, query):
         """Rows of a query over the truth's tables."""
-        for table in ("events", "consents", "members", "people"):
+        for table in ("events", "consents", "members", "exposures", "purchases"):
             query = query.replace(f"FROM {table}", f"FROM '{cls.folder.name}/{table}.parquet'")
         return cls.database.execute(query).fetchall()
+
+    def test_a_newsletter_shown_causes_the_purchases_that_it_is_said_to(self):
+        kinds = self.rows(
+            "SELECT customer, count(*), any_value(buys_anyway_ppm), any_value(added_ppm), sum(buys_anyway), sum(buys_if_shown) "
+            "FROM exposures GROUP BY customer"
+        )
+        self.assertEqual({"loyal", "occasional", "dormant", "bargain"}, {kind for kind, *_ in kinds})
+        for kind, number, anyway_ppm, added_ppm, anyway, shown in kinds:
+            for ppm, happened in ((anyway_ppm, anyway), (added_ppm, shown - anyway)):
+                with self.subTest(customer=kind, ppm=ppm, of=number):
+                    mean = number * ppm / 1e6
+                    # Five standard deviations: the seed is fixed, so it holds for ever or never.
+                    self.assertLess(abs(happened - mean), 5 * mean**0.5 + 1)
+        # Whoever buys because of it has a purchase that says so, within three days; whoever was not shown it has none.
+        caused = self.rows(
+            "SELECT campaign, person FROM exposures WHERE arm = 'shown' AND buys_if_shown = 1 AND buys_anyway = 0 "
+            f"AND happened_at < TIMESTAMPTZ '{TO} 00:00:00Z' - INTERVAL 3 DAY ORDER BY ALL"
+        )
+        purchases = self.rows(
+            "SELECT p.caused_by, p.person FROM purchases p WHERE p.cause = 'mail' AND EXISTS (SELECT 1 FROM exposures e WHERE "
+            f"e.person = p.person AND e.campaign = p.caused_by AND e.happened_at < TIMESTAMPTZ '{TO} 00:00:00Z' - INTERVAL 3 DAY "
+            "AND p.happened_at BETWEEN e.happened_at AND e.happened_at + INTERVAL 3 DAY) ORDER BY ALL"
+        )
+        self.assertGreater(len(caused), PEOPLE // 1_000)
+        self.assertEqual(caused, purchases)
 
     def test_the_shop_as_jumelle_knows_it(self):
         text = (ROOT / "examples" / "maison" / "workspace.yaml").read_text()
@@ -206,17 +242,21 @@ class Truth(unittest.TestCase):
     def play(self, server):
         self.assertGreaterEqual(len(self.checkpoints), 4)
         self.sender = Sender(server)
+        self.addCleanup(self.sender.connection.close)
         self.identity = Identity()
         self.stored = {}  # message id → (first identifier, time of arrival, time, fact)
         checkpoints = iter(self.checkpoints)
         until = next(checkpoints)
+        until_text = written(until)
         began, posted = time.monotonic(), 0
         with self.events.open() as lines:
             for line in lines:
                 event = json.loads(line)
-                while until is not None and instant(event["receivedAt"]) > until:
+                # Written alike, so the order of the texts is that of the instants.
+                while until is not None and event["receivedAt"] > until_text:
                     self.compare(server, until)
                     until = next(checkpoints, None)
+                    until_text = until and written(until)
                 posted += 1
                 self.sender.add(event["writeKey"], line, lambda event=event: self.note(event))
         self.sender.flush()
@@ -234,7 +274,7 @@ class Truth(unittest.TestCase):
         self.identity.see(identifiers)
         for choice in event["context"].get("consents", []):
             for namespace, value in choice.get("for", {}).items():
-                self.identity.see([(namespace, value if namespace == "email" else value)])
+                self.identity.see([(namespace, value)])
         off = instant(event["sentAt"]) - instant(event["receivedAt"]) if "sentAt" in event else datetime.timedelta(0)
         self.stored[message_id] = (identifiers[0], instant(event["timestamp"]) - off, Facts.of(event))
 
@@ -258,6 +298,7 @@ class Truth(unittest.TestCase):
             "context": {"consents": [{"purpose": "analytics", "channel": "onsite", "state": "granted"}]},
         }  # fmt: skip
         self.sender.post("wk_site", [json.dumps(event)])
+        self.sender.settle()
 
     def compare(self, server, at):
         """Everything that the simulator knows at an instant, against everything that the server knows then."""
@@ -266,7 +307,8 @@ class Truth(unittest.TestCase):
         profiles = Profiles(server)
         self.compare_consents(profiles, at)
         self.compare_segments(profiles, at)
-        self.compare_identity(profiles, at)
+        if at == self.checkpoints[-1]:
+            self.compare_identity(profiles, at)
 
     def compare_consents(self, profiles, at):
         addresses, people = {}, {}
@@ -290,7 +332,8 @@ class Truth(unittest.TestCase):
     def assert_same(self, expected, found):
         """Two dictionaries; says the first differences and not a hundred thousand lines."""
         wrong = [(key, expected.get(key), found.get(key)) for key in expected.keys() | found.keys() if expected.get(key) != found.get(key)]
-        self.assertFalse(wrong, f"{len(wrong)} differences, (what, expected, found): {sorted(wrong, key=str)[:5]}")
+        if wrong:
+            self.fail(f"{len(wrong)} differences, (what, expected, found): {sorted(wrong, key=str)[:5]}")
 
     def compare_segments(self, profiles, at):
         clusters, people = {}, {}
@@ -320,7 +363,8 @@ class Truth(unittest.TestCase):
             if found != members.get(person, set()):
                 wrong.append((identifier, "as the simulator says", members.get(person, set()), found))
         with self.subTest("segments", at=at):
-            self.assertFalse(wrong, f"{len(wrong)} differ: {wrong[:5]}")
+            if wrong:
+                self.fail(f"{len(wrong)} differ: {wrong[:5]}")
             self.assertGreater(alone, len(people) // 4, "the comparison with the simulator is about many")
             if at == self.checkpoints[-1] and PEOPLE >= 20_000:
                 self.assertEqual(REFERENCE, set(counts), "every reference segment has members")
@@ -355,6 +399,8 @@ class Truth(unittest.TestCase):
             for key in segments_of(facts, at):
                 expected[key] = expected.get(key, 0) + 1
         for key, count in sorted(expected.items()):
+            if key not in PREVIEWED:
+                continue
             with self.subTest("preview", segment=key, at=at):
                 body = {"segment": key, "at": written(at)}
                 answer = json.loads(server.request("POST", "/v1/segments/preview", body))

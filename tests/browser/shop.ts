@@ -2,8 +2,6 @@ import { readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server as HttpServer, type ServerResponse } from "node:http";
 import { resolve } from "node:path";
 
-const TAG = resolve(import.meta.dirname, "../../tag/dist/tag.js");
-
 /** What came from the browser to Jumelle's address. */
 export interface Seen {
   method: string;
@@ -99,11 +97,6 @@ export class Shop {
     if (trouble === "cut after") return void request.socket.destroy();
     for (const [name, value] of answer.headers) {
       if (!["content-encoding", "content-length", "transfer-encoding", "connection"].includes(name)) response.setHeader(name, value);
-    }
-    if (path === "/tag.js" && !answer.ok) {
-      // A binary that was built without the tag.
-      response.setHeader("content-type", "text/javascript");
-      return void response.writeHead(200).end(readFileSync(TAG));
     }
     response.writeHead(answer.status).end(content);
   }

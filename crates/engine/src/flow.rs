@@ -71,6 +71,11 @@ impl Flow {
         self.now(|minute| count(minute.deliveries.entry(destination.to_owned()).or_default()));
     }
 
+    /// Begins anew: what went through so far was history being loaded, not the hour.
+    pub fn clear(&self) {
+        self.minutes.lock().clear();
+    }
+
     /// The last hour, oldest first, with the minutes in which nothing went through.
     pub fn hour(&self) -> Vec<Minute> {
         let now = Timestamp::now().0.div_euclid(MINUTE_US) * MINUTE_US;
