@@ -1,6 +1,6 @@
 // Live: events as they arrive, and what each of them did.
 
-import { choice, ENGLISH, expect, expectAccessible, FRENCH, PHONE, test } from "./console.ts";
+import { badPrice, choice, ENGLISH, expect, expectAccessible, FRENCH, PHONE, test } from "./console.ts";
 
 let people = 0;
 /** A person nobody else in these tests is. */
@@ -48,7 +48,8 @@ test("one opens an event and sees its way: person, traits, segments, gate, deliv
   await expectAccessible(colleague);
 });
 
-test("an event that was not understood leads to where it can be mended", async ({ visit }) => {
+test("an event that was not understood leads to where it can be mended", async ({ shop, visit }) => {
+  await shop.tell("site", badPrice(`live-${Date.now()}`));
   const page = await visit("/live?type=quarantined", ENGLISH);
   const row = page.getByRole("row").filter({ hasText: "not understood: properties.products[0].price" }).first();
   await row.getByRole("link").click();
@@ -134,7 +135,8 @@ test("a burst leaves the page quick and the list bounded", async ({ shop, visit 
   await expect(page.locator("tbody tr")).toHaveCount(200);
 });
 
-test("on a phone the event opens over the list", async ({ visit }) => {
+test("on a phone the event opens over the list", async ({ shop, visit }) => {
+  await shop.tell("site", badPrice(`phone-${Date.now()}`));
   const page = await visit("/live?type=quarantined", { ...FRENCH, size: PHONE });
   await page.locator("tbody [data-event]").first().click();
   const dialog = page.getByRole("dialog", { name: "Ce que cet événement a fait" });

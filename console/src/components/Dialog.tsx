@@ -10,7 +10,7 @@ export function Dialog({ title, opened, close, children }: { title: string; open
   return (
     <Modal.Root opened={opened} onClose={close} centered>
       <Modal.Overlay />
-      <Modal.Content aria-label={title}>
+      <Modal.Content aria-label={title} className={css.over}>
         <div className={css.besideHead}>
           <h2>{title}</h2>
           <CloseButton onClick={close} aria-label={t("common.close")} />

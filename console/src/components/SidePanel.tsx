@@ -17,7 +17,7 @@ export function SidePanel({ title, close, children }: { title: string; close: ()
     return (
       <Drawer.Root opened onClose={close} size="100%">
         <Drawer.Overlay />
-        <Drawer.Content aria-label={title}>
+        <Drawer.Content aria-label={title} className={css.over}>
           <div className={css.besideHead}>
             <h2>{title}</h2>
             <CloseButton onClick={close} aria-label={t("common.close")} />

@@ -1,3 +1,5 @@
+import { Button } from "@mantine/core";
+import { useState } from "react";
 import { Link } from "wouter";
 import { ConsentSign } from "../../components/ConsentState";
 import { EyeBadge } from "../../components/EyeBadge";
@@ -11,11 +13,17 @@ import { useI18n } from "../../i18n";
 import type { Overview } from "./Home";
 import css from "./Home.module.css";
 
+/** Reasons shown at first, the most frequent; the others on demand. */
+const HELD_ROWS = 4;
+
 /** What the gate kept in the house, by reason, and what would open it. */
 export function Held({ overview }: { overview: Overview }) {
   const { t, tn } = useI18n();
+  const format = useFormat();
   const words = useRefusalWords();
-  const rows = overview.blocked.toSorted((a, b) => b.count - a.count);
+  const [all, showAll] = useState(false);
+  const sorted = overview.blocked.toSorted((a, b) => b.count - a.count);
+  const rows = all ? sorted : sorted.slice(0, HELD_ROWS);
   return (
     <Panel title={t("home.held")} aside={<span className="muted small">{t("home.held_span")}</span>}>
       {rows.length === 0 ? (
@@ -42,6 +50,13 @@ export function Held({ overview }: { overview: Overview }) {
             );
           })}
         </ul>
+      )}
+      {sorted.length > rows.length && (
+        <div className={css.more}>
+          <Button size="xs" variant="subtle" onClick={() => showAll(true)}>
+            {t("home.held_all", { n: format.number(sorted.length) })}
+          </Button>
+        </div>
       )}
     </Panel>
   );

@@ -67,14 +67,14 @@ export default function Live() {
           aria-label={t("live.filter_source")}
           value={source}
           onChange={(event) => setSource(event.currentTarget.value)}
-          data={[{ value: "", label: `${t("live.filter_source")}: ${t("live.filter_all")}` }, ...[...sources.keys()].map((key) => ({ value: key, label: key }))]}
+          data={[{ value: "", label: t("live.source_all") }, ...[...sources.keys()].map((key) => ({ value: key, label: key }))]}
         />
         <NativeSelect
           size="xs"
           aria-label={t("live.filter_type")}
           value={type}
           onChange={(event) => setType(event.currentTarget.value)}
-          data={[{ value: "", label: `${t("live.filter_type")}: ${t("live.filter_all")}` }, ...TYPES.map((value) => ({ value, label: typeName(t, value) }))]}
+          data={[{ value: "", label: t("live.type_all") }, ...TYPES.map((value) => ({ value, label: typeName(t, value) }))]}
         />
         <Tooltip label={t("live.only_effects_hint")}>
           <Switch size="xs" label={t("live.only_effects")} checked={effects === "1"} onChange={(event) => setEffects(event.currentTarget.checked ? "1" : "")} />

@@ -130,7 +130,7 @@ function Steps({ effect }: { effect: Effect }) {
         ))}
         {effect.refused.map((words) => (
           <p key={words} className={css.refused}>
-            {t("live.join_refused")}: {words}
+            {t("live.refused_line", { words })}
           </p>
         ))}
         {effect.identifiers.length === 0 && !identityMoved && <p className="muted">{t("live.identity_none")}</p>}
@@ -165,7 +165,7 @@ function Steps({ effect }: { effect: Effect }) {
         {effect.consents.length === 0 && <p className="muted">{t("live.consent_none")}</p>}
         {effect.consents.map(({ purpose, channel, state }) => (
           <p key={`${purpose} ${channel}`}>
-            <ConsentSign state={state} /> {purpose} · {channelName(channel)}: {t(`consent.${state}`)}
+            <ConsentSign state={state} /> {t("live.choice_line", { purpose, channel: channelName(channel), state: t(`consent.${state}`) })}
           </p>
         ))}
       </Step>

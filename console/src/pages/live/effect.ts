@@ -32,7 +32,9 @@ export function marks(effect: Effect): Mark[] {
   else if (effect.joined.length === 0 && effect.identifiers.some((identifier) => identifier.new)) found.push({ tone: "person", text: "live.identified" });
   for (const segment of effect.entered) found.push({ tone: "segment", text: "live.entered", segment });
   for (const segment of effect.left) found.push({ tone: "segment", text: "live.exited", segment });
-  for (const { purpose, state } of effect.consents) found.push({ tone: state, text: "live.consent_change", purpose, state });
+  // A purpose is named once, however many channels were chosen alike.
+  const choices = new Map(effect.consents.map((choice) => [`${choice.purpose} ${choice.state}`, choice]));
+  for (const { purpose, state } of choices.values()) found.push({ tone: state, text: "live.consent_change", purpose, state });
   if (effect.deliveries.some((delivery) => delivery.state === "queued")) found.push({ tone: "granted", text: "live.queued" });
   if (effect.deliveries.some((delivery) => delivery.state === "blocked")) found.push({ tone: "denied", text: "live.blocked" });
   const traits = Object.keys(effect.traits ?? {}).length;

@@ -42,6 +42,10 @@ describe("what an entry did", () => {
     );
     expect(found.map(({ text, tone }) => `${text} ${tone}`)).toEqual(["live.entered segment", "live.consent_change denied", "live.queued granted", "live.blocked denied"]);
   });
+  it("names a purpose once, however many channels were chosen alike", () => {
+    const consents = ["display", "retargeting"].map((channel) => ({ purpose: "advertising", channel, state: "denied" as const }));
+    expect(marks(effect({ consents: [...consents, { purpose: "advertising", channel: "social", state: "granted" }] })).map((mark) => mark.state)).toEqual(["denied", "granted"]);
+  });
   it("says what became of a message", () => {
     const result = { delivery: "d", destination: "x", state: "dead" as const, status: 500, reason: "500" };
     expect(marks(effect({ kind: "result", result })).map(({ text, tone }) => [text, tone])).toEqual([["live.result_dead", "denied"]]);

@@ -66,7 +66,7 @@ export function Mend({ item, done }: { item: Quarantined; done: () => void }) {
         <h3 className={css.why}>{t(words.why, { field, rule: item.rule })}</h3>
         <p>{t(words.fix, { field })}</p>
         <p className="muted small">
-          {t("quarantine.server_says")}: {item.message}
+          {t("quarantine.server_says", { message: item.message })}
         </p>
       </div>
       <div className={css.facts}>
