@@ -1,0 +1,64 @@
+import { useState } from "react";
+import { Link } from "wouter";
+import type { Schemas } from "../../api/client";
+import { DeliveryReason, useDeliveryKind } from "../../components/DeliveryReason";
+import { DeliveryState } from "../../components/DeliveryState";
+import { Instant } from "../../components/Instant";
+import { Panel } from "../../components/PageTitle";
+import { Loaded } from "../../components/states";
+import { useI18n } from "../../i18n";
+import css from "./Person.module.css";
+import { useDeliveries } from "./queries";
+
+/** Deliveries shown before somebody asks for more. */
+const SHOWN = 6;
+
+/** What was sent to tools about the person, or held back, and why. */
+export function Deliveries({ id }: { id: string }) {
+  const { t, tn } = useI18n();
+  const [all, showAll] = useState(false);
+  return (
+    <Panel title={t("person.deliveries")}>
+      <Loaded query={useDeliveries(id)}>
+        {({ items }) => (
+          <>
+            {items.length === 0 && <p className={css.nothing}>{t("person.no_deliveries")}</p>}
+            <ul className={css.verdicts}>
+              {(all ? items : items.slice(0, SHOWN)).map((delivery) => (
+                <li key={delivery.id}>
+                  <DeliveryLine delivery={delivery} />
+                </li>
+              ))}
+            </ul>
+            {!all && items.length > SHOWN && (
+              <button type="button" className={css.all} onClick={() => showAll(true)}>
+                {tn("person.show_deliveries", items.length)}
+              </button>
+            )}
+          </>
+        )}
+      </Loaded>
+    </Panel>
+  );
+}
+
+function DeliveryLine({ delivery }: { delivery: Schemas["Delivery"] }) {
+  const kind = useDeliveryKind();
+  return (
+    <>
+      <div className={css.line}>
+        <span className={css.decision}>
+          <DeliveryState state={delivery.state} />
+          <Link href={`/destinations/${encodeURIComponent(delivery.destination)}`}>{delivery.destination}</Link>
+        </span>
+        <Instant at={delivery.at} as="ago" className="small muted" />
+      </div>
+      <div className="small muted">
+        {delivery.activation} · {kind(delivery.type)}
+      </div>
+      <div className="small">
+        <DeliveryReason delivery={delivery} />
+      </div>
+    </>
+  );
+}
