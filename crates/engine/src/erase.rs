@@ -75,6 +75,9 @@ impl Fold {
             self.shared.behind.remove(Table::Aliases, prefix);
             self.erase_deliveries(id)?;
         }
+        // Invariant: where her events were is known durably before they are gone, for backups made before.
+        let events: Vec<u64> = positions.iter().filter(|position| **position < end).map(|position| position.0).collect();
+        self.shared.history.note_erasure(end, profile, keys, &events)?;
         for position in positions.iter().filter(|position| **position < end) {
             self.blank(*position, |_| Entry::Gone)?;
         }

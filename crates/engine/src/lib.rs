@@ -48,7 +48,7 @@ pub use joins::{JoinKind, JoinStep};
 pub use live::{Effect, Heard, Live};
 pub use preview::{Preview, preview};
 pub use query::{COUNTED_MAX, DeliveriesAsked, EventRow, PAGE_MAX, Page};
-pub use rebuild::{RebuildReport, rebuild};
+pub use rebuild::{RebuildReport, RestoreError, rebuild, restore, table_digest};
 pub use shared::{Shared, Totals};
 pub use wall::Wall;
 pub use window::WindowLimits;
