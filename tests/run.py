@@ -141,6 +141,7 @@ SUITES = [
     ("activation", black_box("activation")),
     ("watching", black_box("watching")),
     ("crash", black_box("crash")),
+    ("backup", black_box("backup")),
     ("docs_commands", black_box("docs_commands")),
     ("online_retail", black_box("online_retail")),
 ]
