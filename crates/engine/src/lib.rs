@@ -23,6 +23,8 @@ mod preview;
 mod query;
 mod rebuild;
 mod shared;
+#[cfg(test)]
+mod simulation;
 mod wall;
 mod window;
 
