@@ -2,11 +2,11 @@
 #![no_main]
 
 use jumelle_collect::read_event;
+use jumelle_model::Workspace;
 use jumelle_model::consent::Channel;
 use jumelle_model::event::{EventKind, Scalar};
 use jumelle_model::time::Timestamp;
 use jumelle_model::workspace::Vocabulary;
-use jumelle_model::Workspace;
 use jumelle_segment::{Facts, Language, Plan, States, evaluate_events, explain};
 use libfuzzer_sys::fuzz_target;
 
@@ -21,7 +21,11 @@ segments:
   fuzzed:
     rule: ";
 const EVENTS: [(&str, i64, &str); 3] = [
-    (r#"{"type":"track","event":"Product Viewed","properties":{"category":"sneakers","price":120.5,"product_id":"p1"}}"#, 3_600, "m1"),
+    (
+        r#"{"type":"track","event":"Product Viewed","properties":{"category":"sneakers","price":120.5,"product_id":"p1"}}"#,
+        3_600,
+        "m1",
+    ),
     (r#"{"type":"track","event":"Order Completed","properties":{"order_id":"o1","total":89.9,"currency":"EUR"}}"#, 86_400, "m2"),
     (r#"{"type":"track","event":"E","properties":{"a":[1,null,{"b":true}],"s":"text"}}"#, 10, "m3"),
 ];
