@@ -154,6 +154,7 @@ SUITES = [
     ("watching", black_box("watching")),
     ("browser", browser),
     ("crash", black_box("crash")),
+    ("backup", black_box("backup")),
     ("docs_commands", black_box("docs_commands")),
     ("online_retail", black_box("online_retail")),
     ("truth", black_box("truth")),

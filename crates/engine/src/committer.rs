@@ -15,6 +15,7 @@ use jumelle_store::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
+use crate::wall::Wall;
 use crate::window::Window;
 
 /// Bytes of one block at most, before compression (one submission more may be on top).
@@ -216,6 +217,7 @@ pub struct Committer {
     queue: mpsc::Receiver<Request>,
     failed: Arc<AtomicBool>,
     to_fold: SyncSender<Committed>,
+    wall: Wall,
 }
 
 impl Committer {
@@ -225,37 +227,48 @@ impl Committer {
         window: Window,
         (next, last_received): (Position, Timestamp),
         to_fold: SyncSender<Committed>,
+        wall: Wall,
     ) -> (Committer, Intake) {
         let (sender, queue) = mpsc::channel(SUBMISSIONS_MAX);
         let failed = Arc::new(AtomicBool::new(false));
         let intake = Intake { queue: sender, bytes: Arc::new(Semaphore::new(SUBMITTED_BYTES_MAX)), failed: failed.clone() };
-        (Committer { history, window, next, last_received, queue, failed, to_fold }, intake)
+        (Committer { history, window, next, last_received, queue, failed, to_fold, wall }, intake)
     }
 
     /// Commits until [`Intake::stop`].
     pub fn run(mut self) {
-        let mut stopping = false;
-        while !stopping {
-            let Some(Request::Commit(first)) = self.queue.blocking_recv() else { return };
-            let mut bytes: usize = first.drafts.iter().map(Draft::bytes).sum();
-            let mut group = vec![first];
-            while bytes < BLOCK_BYTES_MAX {
-                match self.queue.try_recv() {
-                    Ok(Request::Commit(next)) => {
-                        bytes += next.drafts.iter().map(Draft::bytes).sum::<usize>();
-                        group.push(next);
-                    }
-                    Ok(Request::Stop) => {
-                        stopping = true;
-                        break;
-                    }
-                    Err(_) => break,
-                }
-            }
-            if !self.commit(group) {
+        while let Some(Request::Commit(first)) = self.queue.blocking_recv() {
+            let (group, stopping) = self.gather(first);
+            if !self.commit(group) || stopping {
                 return;
             }
         }
+    }
+
+    /// Commits what waits now, on the caller's thread: how the simulation runs it.
+    #[cfg(test)]
+    pub(crate) fn run_pending(&mut self) {
+        while let Ok(Request::Commit(first)) = self.queue.try_recv() {
+            let (group, _) = self.gather(first);
+            self.commit(group);
+        }
+    }
+
+    /// What goes into one block with a submission; `true`: the last one.
+    fn gather(&mut self, first: Submission) -> (Vec<Submission>, bool) {
+        let mut bytes: usize = first.drafts.iter().map(Draft::bytes).sum();
+        let mut group = vec![first];
+        while bytes < BLOCK_BYTES_MAX {
+            match self.queue.try_recv() {
+                Ok(Request::Commit(next)) => {
+                    bytes += next.drafts.iter().map(Draft::bytes).sum::<usize>();
+                    group.push(next);
+                }
+                Ok(Request::Stop) => return (group, true),
+                Err(_) => break,
+            }
+        }
+        (group, false)
     }
 
     /// `false`: the fold is gone, nothing more can be done.
@@ -270,7 +283,7 @@ impl Committer {
         let mut fingerprints = Vec::new();
         let mut fresh: std::collections::HashMap<u64, Vec<String>> = std::collections::HashMap::new();
         let mut replies = Vec::with_capacity(group.len());
-        let now = Timestamp::now();
+        let now = self.wall.now();
         for submission in group {
             let mut receipt = Receipt::default();
             for draft in &submission.drafts {
@@ -423,7 +436,8 @@ mod tests {
             let window = Window::rebuild(&history, WindowLimits::default(), Timestamp(0)).unwrap();
             let (to_fold, _blocks) = std::sync::mpsc::sync_channel(1);
             // Nobody runs the committer: nothing is ever taken from the queue.
-            let (_committer, intake) = Committer::new(history.clone(), window, (Position(0), Timestamp(0)), to_fold);
+            let (_committer, intake) =
+                Committer::new(history.clone(), window, (Position(0), Timestamp(0)), to_fold, Wall::default());
             let accepted = (0..2 * SUBMISSIONS_MAX).take_while(|n| intake.enqueue(vec![event(*n, bytes)], false).is_ok()).count();
             assert!(accepted <= accepted_max && accepted > 0, "{accepted} of {bytes} bytes");
             assert_eq!(intake.enqueue(vec![event(0, bytes)], false).err(), Some(SubmitError::Overloaded));

@@ -44,6 +44,16 @@ impl Fold {
         let end = self.position();
         let id = self.shared.people.surviving(profile)?;
         let positions = self.shared.timeline_of(id)?;
+        let events: Vec<u64> = positions.iter().filter(|position| **position < end).map(|position| position.0).collect();
+        if !events.is_empty() {
+            // Invariant: where her events were is known durably before they are gone, for backups made before.
+            self.shared.history.note_erasure(end, profile, keys, &events)?;
+            // Invariant: before her events are gone, the tables are on disk as they stand before this entry. A crash then folds the
+            // erasure again on tables that know her whole; from older ones the events that led to her could not be folded any more,
+            // and what they held of her would stay.
+            self.flush_now()?;
+            self.shared.behind.tables.sync()?;
+        }
         let mut ids = vec![id];
         if let Some(person) = self.shared.people.remove(id)? {
             {
@@ -74,9 +84,10 @@ impl Fold {
             }
             self.shared.behind.remove(Table::Aliases, prefix);
             self.erase_deliveries(id)?;
+            self.cause.forget(id);
         }
-        for position in positions.iter().filter(|position| **position < end) {
-            self.blank(*position, |_| Entry::Gone)?;
+        for position in events {
+            self.blank(Position(position), |_| Entry::Gone)?;
         }
         for notice in notices {
             let cause = format!("erased:{}", end.0);

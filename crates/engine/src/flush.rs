@@ -28,6 +28,15 @@ pub(crate) struct Job {
     position: Position,
 }
 
+impl Job {
+    /// Writes it, all or nothing.
+    pub(crate) fn write(&self, shared: &Shared) -> Result<()> {
+        let people: Vec<(Vec<u8>, Vec<u8>)> =
+            self.people.iter().map(|person| (person.id.0.to_be_bytes().to_vec(), encode(person))).collect();
+        shared.behind.write(&self.flushing, &people, self.position)
+    }
+}
+
 /// The flusher's side of the fold: at most one job is under way.
 pub(crate) struct Flusher {
     jobs: Option<SyncSender<Job>>,
@@ -43,9 +52,7 @@ impl Flusher {
         let thread = std::thread::Builder::new().name("jumelle-flush".into()).spawn(move || {
             for job in queue {
                 let started = std::time::Instant::now();
-                let people: Vec<(Vec<u8>, Vec<u8>)> =
-                    job.people.iter().map(|person| (person.id.0.to_be_bytes().to_vec(), encode(person))).collect();
-                let written = shared.behind.write(&job.flushing, &people, job.position);
+                let written = job.write(&shared);
                 metrics::histogram!("jumelle_flush_seconds").record(started.elapsed().as_secs_f64());
                 if answer.send(written).is_err() {
                     return;
@@ -118,9 +125,7 @@ impl Fold {
             flusher.settle(&self.shared, true)?;
         }
         let job = self.job()?;
-        let people: Vec<(Vec<u8>, Vec<u8>)> =
-            job.people.iter().map(|person| (person.id.0.to_be_bytes().to_vec(), encode(person))).collect();
-        self.shared.behind.write(&job.flushing, &people, job.position)?;
+        job.write(&self.shared)?;
         self.shared.behind.written();
         self.shared.people.evict();
         self.flusher = flusher;

@@ -67,6 +67,11 @@ impl Cause {
         *next += 1;
         *next - 1
     }
+
+    /// Nothing that it caused for a person is left (timers that fired on its way): a replay without her counts from the start.
+    pub(crate) fn forget(&mut self, profile: ProfileId) {
+        self.ordinals.remove(&profile);
+    }
 }
 
 struct PeopleGraph<'a>(&'a People);

@@ -23,6 +23,9 @@ mod preview;
 mod query;
 mod rebuild;
 mod shared;
+#[cfg(test)]
+mod simulation;
+mod wall;
 mod window;
 
 use std::path::{Path, PathBuf};
@@ -47,8 +50,9 @@ pub use joins::{JoinKind, JoinStep};
 pub use live::{Effect, Heard, Live};
 pub use preview::{Preview, preview};
 pub use query::{COUNTED_MAX, DeliveriesAsked, EventRow, PAGE_MAX, Page};
-pub use rebuild::{RebuildReport, rebuild};
+pub use rebuild::{RebuildReport, RestoreError, rebuild, restore, table_digest};
 pub use shared::{Shared, Totals};
+pub use wall::Wall;
 pub use window::WindowLimits;
 
 use behind::Behind;
@@ -76,6 +80,8 @@ pub struct Options {
     pub cached_people: usize,
     /// Bytes of the tables' block cache.
     pub table_cache_bytes: u64,
+    /// What time it is; a simulation has its own.
+    pub wall: Wall,
 }
 
 impl Options {
@@ -87,6 +93,7 @@ impl Options {
             window: WindowLimits::default(),
             cached_people: 200_000,
             table_cache_bytes: 64 << 20,
+            wall: Wall::default(),
         }
     }
 }
@@ -121,7 +128,7 @@ impl Engine {
         let end = shared.history.end()?;
         let window = Window::rebuild(&shared.history, options.window, end.1)?;
         let (to_fold, blocks) = sync_channel(BLOCKS_AHEAD_MAX);
-        let (committer, intake) = Committer::new(shared.history.clone(), window, end, to_fold);
+        let (committer, intake) = Committer::new(shared.history.clone(), window, end, to_fold, shared.wall.clone());
 
         let outlet = Arc::new(outlet::Outlet { shared: shared.clone(), intake: intake.clone() });
         let dispatcher = Dispatcher::start(outlet);
@@ -222,7 +229,7 @@ fn run(mut fold: Fold, blocks: &Receiver<Committed>, ticks: &Intake) -> jumelle_
         }
         tick = tick.filter(|pending: &tokio::sync::oneshot::Receiver<_>| pending.is_empty() && !pending.is_terminated());
         // A tick is written only when a timer is due: an idle server writes nothing.
-        if !fold.shared.clock_follows_events && tick.is_none() && fold.next_due() <= Timestamp::now() {
+        if !fold.shared.clock_follows_events && tick.is_none() && fold.next_due() <= fold.shared.wall.now() {
             tick = ticks.enqueue(vec![Draft::Tick], true).ok();
         }
         let due = flushed.elapsed() >= FLUSH_EVERY;
@@ -279,6 +286,7 @@ pub(crate) fn open_shared(options: &Options, tables_name: &str) -> Result<Arc<Sh
         computing: AtomicBool::new(false),
         stopped: AtomicBool::new(false),
         clock_follows_events,
+        wall: options.wall.clone(),
     }))
 }
 

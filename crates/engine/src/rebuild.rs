@@ -1,8 +1,11 @@
 //! Replaying the history into fresh tables, and comparing them with the live ones byte by byte.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
-use jumelle_store::{Result, Table, Tables};
+use jumelle_model::time::Timestamp;
+use jumelle_store::backup::{BackupError, Restored, restore_history};
+use jumelle_store::{Result, StoreError, Table, Tables};
 
 use crate::erase::ERASURES_ROW;
 use crate::fold::Fold;
@@ -69,6 +72,86 @@ pub fn rebuild(options: &Options) -> std::result::Result<RebuildReport, OpenErro
     Ok(report)
 }
 
+/// Restores a backup to a directory that must not exist or be empty, and makes its tables from the restored history.
+///
+/// The directory appears whole or not at all: everything is written beside it first.
+pub fn restore(
+    backup: &Path,
+    directory: &Path,
+    until: Option<Timestamp>,
+    newer: &[PathBuf],
+) -> std::result::Result<Restored, RestoreError> {
+    if directory.exists() && std::fs::read_dir(directory)?.next().is_some() {
+        return Err(RestoreError::NotEmpty(directory.to_owned()));
+    }
+    let mut name = directory.file_name().ok_or_else(|| RestoreError::NotEmpty(directory.to_owned()))?.to_owned();
+    name.push(".restoring");
+    let beside = directory.with_file_name(name);
+    if beside.exists() {
+        std::fs::remove_dir_all(&beside)?;
+    }
+    let restored = restore_into(backup, &beside, until, newer);
+    if restored.is_err() {
+        // What is left of a restore that failed is of no use; that it cannot be removed would hide why it failed.
+        let _ = std::fs::remove_dir_all(&beside);
+    }
+    let restored = restored?;
+    if directory.exists() {
+        std::fs::remove_dir(directory)?;
+    }
+    std::fs::rename(&beside, directory)?;
+    let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::File::open(parent)?.sync_all()?;
+    Ok(restored)
+}
+
+fn restore_into(
+    backup: &Path,
+    directory: &Path,
+    until: Option<Timestamp>,
+    newer: &[PathBuf],
+) -> std::result::Result<Restored, RestoreError> {
+    let restored = restore_history(backup, directory, until, newer)?;
+    let shared = open_shared(&Options::new(directory), "tables")?;
+    catch_up(&mut Fold::new(shared.clone())?)?;
+    shared.behind.tables.sync()?;
+    Ok(restored)
+}
+
+/// Why a backup was not restored.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// Something is there already.
+    #[error("{} is not empty; name a directory that does not exist, and put it in place of the old one afterwards", .0.display())]
+    NotEmpty(PathBuf),
+    /// The backup.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    /// The restored directory does not open.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The tables could not be made.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The file system.
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// The number of rows of a table and a checksum of what they mean: equal tables have equal ones, however they were flushed.
+pub fn table_digest(tables: &Tables, table: Table) -> Result<(u64, u64)> {
+    let (mut rows, mut sum) = (0, xxhash_rust::xxh3::Xxh3::new());
+    for row in logical(tables, table) {
+        let (key, value) = row?;
+        rows += 1;
+        for part in [key, value] {
+            sum.update(&(part.len() as u64).to_le_bytes());
+            sum.update(&part);
+        }
+    }
+    Ok((rows, sum.digest()))
+}
+
 /// Days are aggregates that outlive an erasure: the history does not have them whole any more.
 fn take_over_days(live: &Tables, fresh: &Tables) -> Result<()> {
     let mut batch = fresh.batch();
@@ -115,10 +198,10 @@ fn compare(live: &Tables, fresh: &Tables, table: Table) -> Result<(u64, Differen
     Ok((rows, difference))
 }
 
-type Row = (Vec<u8>, Vec<u8>);
+pub(crate) type Row = (Vec<u8>, Vec<u8>);
 
 /// Rows as they mean; a timeline is cut into chunks wherever a flush happened to fall, so its chunks are read as positions.
-fn logical(tables: &Tables, table: Table) -> Box<dyn Iterator<Item = Result<Row>>> {
+pub(crate) fn logical(tables: &Tables, table: Table) -> Box<dyn Iterator<Item = Result<Row>>> {
     let rows = tables.scan(table, &[], None);
     if table != Table::Timeline {
         return Box::new(rows);

@@ -15,6 +15,7 @@ use crate::definitions::Definitions;
 use crate::flow::Flow;
 use crate::live::Live;
 use crate::people::People;
+use crate::wall::Wall;
 
 /// How many people there are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -55,6 +56,8 @@ pub struct Shared {
     pub stopped: AtomicBool,
     /// Time moves with the events.
     pub clock_follows_events: bool,
+    /// What time it is outside.
+    pub wall: Wall,
 }
 
 impl Shared {
@@ -65,7 +68,7 @@ impl Shared {
 
     /// The instant that reads are made at: the wall, or the fold's clock where time moves with the events.
     pub fn now(&self) -> Timestamp {
-        if self.clock_follows_events { Timestamp(self.clock.load(Ordering::Acquire)) } else { Timestamp::now() }
+        if self.clock_follows_events { Timestamp(self.clock.load(Ordering::Acquire)) } else { self.wall.now() }
     }
 
     /// Everything before it is folded.

@@ -78,6 +78,13 @@ pub enum Command {
     /// Check a stopped directory: every block read, every checksum compared.
     #[command(after_help = "Example: jumelle doctor --data ./data")]
     Doctor(Directory),
+    /// Back the history up into a directory, while the server runs; what is there already is not copied again.
+    #[command(after_help = "Example: jumelle backup /mnt/backup/jumelle\n\
+                            Example: jumelle backup /mnt/backup/jumelle --verify")]
+    Backup(Backup),
+    /// Make a data directory from a backup, as of its end or of an instant.
+    #[command(after_help = "Example: jumelle restore /mnt/backup/jumelle --data ./restored --until 2026-03-01T08:00:00Z")]
+    Restore(Restore),
     /// Open a simulated shop: live on a server of its own, or as a load for a file or another server.
     #[command(after_help = "Example: jumelle demo\nExample: jumelle demo --people 1000 --to-file events.jsonl --truth truth")]
     Demo(Demo),
@@ -242,6 +249,35 @@ pub struct Erase {
     /// Do not ask.
     #[arg(long)]
     pub yes: bool,
+}
+
+/// `backup`
+#[derive(Args, Debug)]
+pub struct Backup {
+    /// Directory of the backup; made if it is not there.
+    pub directory: PathBuf,
+    /// Back nothing up: read the whole backup and compare every checksum.
+    #[arg(long)]
+    pub verify: bool,
+    /// The data directory of a stopped server, instead of a running one.
+    #[arg(long, conflicts_with = "verify")]
+    pub data: Option<PathBuf>,
+}
+
+/// `restore`
+#[derive(Args, Debug)]
+pub struct Restore {
+    /// Directory of the backup.
+    pub directory: PathBuf,
+    /// The data directory to make; it must not exist, or be empty.
+    #[arg(long)]
+    pub data: PathBuf,
+    /// Only what had arrived by this instant.
+    #[arg(long)]
+    pub until: Option<String>,
+    /// A newer backup of the same history: who was erased by then is left out too. May be given several times.
+    #[arg(long, value_name = "DIRECTORY")]
+    pub erasures: Vec<PathBuf>,
 }
 
 /// `demo`

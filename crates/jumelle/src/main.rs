@@ -27,6 +27,8 @@ fn main() -> ExitCode {
         Command::Erase(erase) => commands::erase::run(&arguments.global, erase),
         Command::Rebuild(rebuild) => commands::rebuild::run(&arguments.global, rebuild),
         Command::Doctor(doctor) => commands::doctor::run(&arguments.global, doctor),
+        Command::Backup(backup) => commands::backup::run(&arguments.global, backup),
+        Command::Restore(restore) => commands::restore::run(&arguments.global, restore),
         Command::Demo(demo) => commands::demo::run(demo),
         Command::Completions(completions) => commands::reference::completions(completions),
         Command::CliReference => commands::reference::cli(),

@@ -4,6 +4,7 @@
 
 mod assets;
 mod auth;
+mod backup;
 mod collect;
 mod consent;
 mod definitions;
@@ -119,6 +120,7 @@ impl App {
             .route("/v1/deliveries/{id}/retry", post(deliveries::retry))
             .route("/v1/destinations/{key}/retry", post(deliveries::retry_destination))
             .route("/v1/destinations/{key}/replay", post(deliveries::replay))
+            .route("/v1/backup", get(backup::backup))
             .route("/v1/export/{what}", get(export::export))
             .route("/v1/imports/{source}", post(imports::rows))
             .route("/v1/imports/{source}/{id}", get(imports::progress))

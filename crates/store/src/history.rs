@@ -21,10 +21,13 @@ pub struct HistorySettings {
 
 /// The history of one workspace.
 pub struct History {
-    database: fjall::Database,
-    blocks: Keyspace,
-    fingerprints: Keyspace,
+    pub(crate) database: fjall::Database,
+    pub(crate) blocks: Keyspace,
+    pub(crate) fingerprints: Keyspace,
+    /// Tombstones: where erased people's events were, for backups made before.
+    pub(crate) erasures: Keyspace,
     meta: Keyspace,
+    settings: HistorySettings,
 }
 
 impl History {
@@ -34,6 +37,7 @@ impl History {
         let blocks = database
             .keyspace("blocks", || KeyspaceCreateOptions::default().with_kv_separation(Some(KvSeparationOptions::default())))?;
         let fingerprints = database.keyspace("fingerprints", KeyspaceCreateOptions::default)?;
+        let erasures = database.keyspace("erasures", KeyspaceCreateOptions::default)?;
         let meta = database.keyspace("meta", KeyspaceCreateOptions::default)?;
         let clock: &[u8] = if settings.clock_follows_events { b"events" } else { b"wall" };
         match meta.get("format")? {
@@ -55,7 +59,10 @@ impl History {
                 }
             }
         }
-        Ok(History { database, blocks, fingerprints, meta })
+        let history = History { database, blocks, fingerprints, erasures, meta, settings };
+        // Made with the directory, so that a copy of it has the same.
+        history.id()?;
+        Ok(history)
     }
 
     /// What an existing directory was made with; `None` if it is new.
@@ -159,16 +166,9 @@ impl History {
         self.database.disk_space().unwrap_or(0)
     }
 
-    /// A random number made with the directory, for what must not be guessable from outside (message ids made here).
-    pub fn salt(&self, make: impl FnOnce() -> [u8; 16]) -> Result<[u8; 16]> {
-        if let Some(salt) = self.meta.get("salt")? {
-            return Ok(salt.as_ref().try_into().unwrap_or_default());
-        }
-        let salt = make();
-        let mut batch = self.database.batch().durability(Some(PersistMode::SyncAll));
-        batch.insert(&self.meta, "salt", salt);
-        batch.commit()?;
-        Ok(salt)
+    /// Time moves with the received events instead of the wall.
+    pub fn clock_follows_events(&self) -> bool {
+        self.settings.clock_follows_events
     }
 
     /// A small value beside the history that is not derived from it (hash of the first admin token).
@@ -184,11 +184,11 @@ impl History {
     }
 }
 
-fn position_of(key: &[u8]) -> Position {
+pub(crate) fn position_of(key: &[u8]) -> Position {
     Position(u64::from_be_bytes(key.try_into().unwrap_or_default()))
 }
 
-fn split_index(first: Position, index: &[u8]) -> Result<(Timestamp, &[u8])> {
+pub(crate) fn split_index(first: Position, index: &[u8]) -> Result<(Timestamp, &[u8])> {
     let damaged = || StoreError::Damaged { place: format!("fingerprints of block {}", first.0), what: "too short".into() };
     let (received, fingerprints) = index.split_at_checked(8).ok_or_else(damaged)?;
     Ok((Timestamp(i64::from_le_bytes(received.try_into().unwrap_or_default())), fingerprints))

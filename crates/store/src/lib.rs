@@ -3,6 +3,7 @@
 //! Architecture invariant: knows nothing of HTTP, people or rules. Two databases, each with its own journal, so that the
 //! acknowledgement of a batch (one synced write of the history) never waits for the bulk of the tables.
 
+pub mod backup;
 mod block;
 mod entry;
 mod history;

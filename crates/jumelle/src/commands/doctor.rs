@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context as _;
+use jumelle_engine::table_digest;
 use jumelle_model::ids::Position;
 use jumelle_store::{Entry, History, HistorySettings, Table, Tables};
 use serde_json::json;
@@ -51,25 +52,23 @@ pub fn run(global: &Global, directory: &Directory) -> anyhow::Result<()> {
     let tables = Tables::open(&directory.data, "tables", 8 << 20).context("opening the tables")?;
     let position = tables.position()?;
     let mut rows: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut digests: BTreeMap<&str, String> = BTreeMap::new();
     for table in Table::ALL {
-        let mut count = 0;
-        for row in tables.scan(table, &[], None) {
-            match row {
-                Ok(_) => count += 1,
-                Err(error) => {
-                    damages.push(format!("table {}: {error}; `jumelle rebuild` makes it anew", table.name()));
-                    break;
-                }
+        match table_digest(&tables, table) {
+            Ok((count, digest)) => {
+                rows.insert(table.name(), count);
+                digests.insert(table.name(), format!("{digest:016x}"));
             }
+            Err(error) => damages.push(format!("table {}: {error}; `jumelle rebuild` makes it anew", table.name())),
         }
-        rows.insert(table.name(), count);
     }
     spinner.finish_and_clear();
     if global.json {
         println!(
             "{:#}",
             json!({
-                "blocks": blocks, "entries": entries, "kinds": kinds, "tables": rows, "tables_position": position.0, "damages": damages,
+                "blocks": blocks, "entries": entries, "kinds": kinds, "tables": rows, "digests": digests,
+                "tables_position": position.0, "damages": damages,
             })
         );
     } else {

@@ -1,6 +1,7 @@
 //! One module per command.
 
 pub mod apply;
+pub mod backup;
 pub mod demo;
 pub mod doctor;
 pub mod erase;
@@ -9,5 +10,6 @@ pub mod import;
 pub mod profile;
 pub mod rebuild;
 pub mod reference;
+pub mod restore;
 pub mod segment;
 pub mod serve;

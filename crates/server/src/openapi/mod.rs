@@ -329,6 +329,20 @@ const PATHS: &[Path] = &[
         Access::Admin,
     ),
     path(
+        "get",
+        "/v1/backup",
+        "Export",
+        "The history for a backup, as frames; `jumelle backup` keeps them",
+        &[
+            ("history", "Which history the backup is of (hexadecimal); with from and received, or none of them"),
+            ("from", "The position that it has come to"),
+            ("received", "Arrival of its last entry, in microseconds since 1970"),
+        ],
+        None,
+        "Frames",
+        Access::Admin,
+    ),
+    path(
         "post",
         "/v1/imports/{source}",
         "Import",
@@ -392,6 +406,7 @@ fn operation(entry: &Path) -> Value {
     }));
     let content = match entry.answer {
         "Gif" => json!({"image/gif": {}}),
+        "Frames" => json!({"application/vnd.jumelle.backup": {}}),
         "Text" => json!({"text/plain": {}}),
         "Lines" => json!({"application/x-ndjson": {}}),
         "Nothing" => Value::Null,

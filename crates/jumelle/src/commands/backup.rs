@@ -1,0 +1,111 @@
+//! `jumelle backup`
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use jumelle_model::time::Timestamp;
+use jumelle_store::backup::{BackupReport, BackupWriter, FrameReader, Mark, verify};
+use jumelle_store::{History, HistorySettings};
+use reqwest::Method;
+use serde_json::json;
+
+use crate::arguments::{Backup, Global};
+use crate::client::{Client, block_on};
+use crate::output::{Failure, bold, spinner};
+
+/// Brings a backup up to date, or checks it.
+pub fn run(global: &Global, backup: &Backup) -> anyhow::Result<()> {
+    refuse_addresses(&backup.directory)?;
+    if backup.verify {
+        return check(global, &backup.directory);
+    }
+    let spinner = spinner(global, "backing up");
+    let writer = BackupWriter::open(&backup.directory, Timestamp::now()).map_err(refused)?;
+    let report = match &backup.data {
+        Some(data) => from_directory(data, writer)?,
+        None => block_on(from_server(global, writer))?,
+    };
+    spinner.finish_and_clear();
+    if global.json {
+        println!("{:#}", serde_json::to_value(&report)?);
+        return Ok(());
+    }
+    let (entries, files, bytes) = (report.new_entries, report.new_files, report.new_bytes);
+    println!("{} entries, {files} files, {bytes} bytes are new; the backup holds {} entries", entries, report.end);
+    if report.rewritten_files > 0 {
+        println!("{} older files were written again without people erased since", report.rewritten_files);
+    }
+    if let Some(received) = report.received {
+        println!("{}", bold(&format!("everything acknowledged up to {received} is in it")));
+    }
+    Ok(())
+}
+
+/// Only directories so far, and said before anything is asked of the server.
+pub fn refuse_addresses(directory: &Path) -> anyhow::Result<()> {
+    let text = directory.to_string_lossy();
+    if text.contains("://") {
+        return Err(Failure::refused(format!(
+            "{text}: only directories so far; back up into one and copy it there (its files never change, new ones come)"
+        )));
+    }
+    Ok(())
+}
+
+/// What cannot be done as asked is refused (3); the rest has failed (1).
+pub fn refused(error: jumelle_store::backup::BackupError) -> anyhow::Error {
+    match error {
+        jumelle_store::backup::BackupError::Refused(_) => Failure::refused(error.to_string()),
+        other => other.into(),
+    }
+}
+
+async fn from_server(global: &Global, mut writer: BackupWriter) -> anyhow::Result<BackupReport> {
+    let client = Client::remote(global)?;
+    let query = writer.mark().map_err(refused)?.map_or_else(String::new, |Mark { history, end, received }| {
+        format!("?history={history:032x}&from={}&received={}", end.0, received.0)
+    });
+    let mut response = client.send(Method::GET, &format!("/v1/backup{query}"), None).await?;
+    let mut reader = FrameReader::default();
+    while let Some(piece) = response.chunk().await.context("the stream broke; the backup is as it was before")? {
+        reader.push(&piece);
+        while let Some(frame) = reader.next()? {
+            writer.take(frame).map_err(refused)?;
+        }
+    }
+    writer.finish().map_err(refused)
+}
+
+fn from_directory(data: &Path, mut writer: BackupWriter) -> anyhow::Result<BackupReport> {
+    if !data.join("history").exists() {
+        let message = format!("{} is no data directory", data.display());
+        return Err(Failure { code: 4, message, details: json!(null) }.into());
+    }
+    let settings = History::settings_of(data)?.unwrap_or(HistorySettings { clock_follows_events: false });
+    let history = History::open(data, settings).context("opening the history")?;
+    for frame in history.backup(writer.mark().map_err(refused)?).map_err(refused)? {
+        writer.take(frame?).map_err(refused)?;
+    }
+    writer.finish().map_err(refused)
+}
+
+fn check(global: &Global, directory: &Path) -> anyhow::Result<()> {
+    let spinner = spinner(global, "reading every block");
+    let verified = verify(directory).map_err(|error| Failure::refused(error.to_string()))?;
+    spinner.finish_and_clear();
+    if global.json {
+        println!("{:#}", serde_json::to_value(&verified)?);
+    } else {
+        println!(
+            "{} blocks, {} entries, {} bytes; the last entry arrived {}",
+            verified.blocks, verified.entries, verified.bytes, verified.received
+        );
+        for stray in &verified.stray {
+            println!("{stray} is of a run that was cut off; the next one removes it");
+        }
+        if verified.damages.is_empty() {
+            println!("{}", bold("nothing is damaged"));
+        }
+    }
+    if verified.damages.is_empty() { Ok(()) } else { Err(Failure::refused(verified.damages.join("\n"))) }
+}
