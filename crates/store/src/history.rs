@@ -7,10 +7,7 @@ use jumelle_model::ids::Position;
 use jumelle_model::time::Timestamp;
 
 use crate::block::Block;
-use crate::{Result, StoreError};
-
-/// Number of the on-disk format of a data directory.
-pub const FORMAT: u32 = 1;
+use crate::{Result, StoreError, directory};
 
 /// What a directory was made with; it does not change afterwards.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,32 +27,62 @@ pub struct History {
 impl History {
     /// Opens or makes the history in `directory`.
     pub fn open(directory: &Path, settings: HistorySettings) -> Result<History> {
-        let database = crate::open_database(&directory.join("history"), 16 << 20, 512 << 20)?;
+        let path = directory.join("history");
+        let (database, repaired) = crate::open_checked(&path, 16 << 20, 512 << 20, true)?;
         let blocks = database
             .keyspace("blocks", || KeyspaceCreateOptions::default().with_kv_separation(Some(KvSeparationOptions::default())))?;
         let fingerprints = database.keyspace("fingerprints", KeyspaceCreateOptions::default)?;
         let meta = database.keyspace("meta", KeyspaceCreateOptions::default)?;
+        directory::sync_below(&path.join("keyspaces"))?;
+        crate::check_sequence(&path, [&blocks, &fingerprints, &meta], repaired)?;
         let clock: &[u8] = if settings.clock_follows_events { b"events" } else { b"wall" };
         match meta.get("format")? {
             None => {
                 let mut batch = database.batch().durability(Some(PersistMode::SyncAll));
-                batch.insert(&meta, "format", FORMAT.to_le_bytes());
+                batch.insert(&meta, "format", crate::FORMAT.to_le_bytes());
                 batch.insert(&meta, "clock", clock);
                 batch.commit()?;
             }
             Some(found) => {
                 let found = u32::from_le_bytes(found.as_ref().try_into().unwrap_or_default());
-                if found > FORMAT {
-                    return Err(StoreError::TooNew { found, known: FORMAT });
+                if found > crate::FORMAT {
+                    return Err(StoreError::TooNew { found, known: crate::FORMAT });
                 }
                 let made_with = meta.get("clock")?.unwrap_or_default();
                 if made_with.as_ref() != clock {
                     let name = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
                     return Err(StoreError::OtherClock { found: name(&made_with), asked: name(clock) });
                 }
+                if found < crate::FORMAT {
+                    // An older Jumelle looks here, and must not write its blocks between ours.
+                    let mut batch = database.batch().durability(Some(PersistMode::SyncAll));
+                    batch.insert(&meta, "format", crate::FORMAT.to_le_bytes());
+                    batch.commit()?;
+                }
             }
         }
-        Ok(History { database, blocks, fingerprints, meta })
+        let history = History { database, blocks, fingerprints, meta };
+        history.check_end()?;
+        Ok(history)
+    }
+
+    /// Blocks and fingerprints are written together: one that ends before the other has lost something.
+    fn check_end(&self) -> Result<()> {
+        let (end, _) = self.end()?;
+        let last = match self.blocks.last_key_value() {
+            None => Position(0),
+            Some(guard) => {
+                let (key, stored) = guard.into_inner()?;
+                Block::decode(position_of(&key), &stored)?.end()
+            }
+        };
+        if last == end {
+            return Ok(());
+        }
+        Err(StoreError::Damaged {
+            place: "the end of the history".into(),
+            what: format!("its blocks end at entry {}, their fingerprints at {}", last.0, end.0),
+        })
     }
 
     /// What an existing directory was made with; `None` if it is new.
@@ -63,7 +90,7 @@ impl History {
         if !directory.join("history").exists() {
             return Ok(None);
         }
-        let database = crate::open_database(&directory.join("history"), 1 << 20, 512 << 20)?;
+        let (database, _) = crate::open_checked(&directory.join("history"), 1 << 20, 512 << 20, true)?;
         let meta = database.keyspace("meta", KeyspaceCreateOptions::default)?;
         Ok(meta.get("clock")?.map(|clock| HistorySettings { clock_follows_events: clock.as_ref() == b"events" }))
     }
@@ -95,8 +122,11 @@ impl History {
 
     /// Makes the storage engine drop what [`History::replace`] has overwritten.
     pub fn compact(&self) -> Result<()> {
+        crate::failpoint::reach("before compaction");
         self.blocks.rotate_memtable_and_wait()?;
-        Ok(self.blocks.major_compact()?)
+        self.blocks.major_compact()?;
+        crate::failpoint::reach("after compaction");
+        Ok(())
     }
 
     /// The position after the last entry, and the arrival of the last block.
@@ -108,13 +138,26 @@ impl History {
         Ok((Position(first.0 + fingerprints.len() as u64 / 8), received))
     }
 
-    /// The blocks from the one that holds `from`, in order.
+    /// The blocks from the one that holds `from`, in order. A block that is missing between two others is an error.
     pub fn blocks(&self, from: Position) -> impl Iterator<Item = Result<Block>> + use<> {
-        let start = self.start_of_block(from).unwrap_or(from);
-        self.blocks.range(start.0.to_be_bytes()..).map(|guard| {
+        let (start, failed) = match self.start_of_block(from) {
+            Ok(start) => (start.unwrap_or(from), None),
+            Err(error) => (from, Some(Err(error))),
+        };
+        let mut expected = None;
+        let blocks = self.blocks.range(start.0.to_be_bytes()..).map(move |guard| {
             let (key, stored) = guard.into_inner()?;
-            Block::decode(position_of(&key), &stored)
-        })
+            let first = position_of(&key);
+            let before = expected.replace(first);
+            let block = Block::decode(first, &stored)?;
+            expected = Some(block.end());
+            match before.unwrap_or(start) {
+                before if before == first => Ok(block),
+                before => Err(missing(before, first)),
+            }
+        });
+        let refused = failed.is_some();
+        failed.into_iter().chain(blocks.take_while(move |_| !refused))
     }
 
     /// The block that holds a position.
@@ -129,9 +172,9 @@ impl History {
         }
     }
 
-    fn start_of_block(&self, position: Position) -> Option<Position> {
-        let guard = self.blocks.range(..=position.0.to_be_bytes()).next_back()?;
-        guard.key().ok().map(|key| position_of(&key))
+    fn start_of_block(&self, position: Position) -> Result<Option<Position>> {
+        let Some(guard) = self.blocks.range(..=position.0.to_be_bytes()).next_back() else { return Ok(None) };
+        Ok(Some(position_of(&guard.key()?)))
     }
 
     /// Fingerprints of the blocks that arrived at or after an instant, with each entry's position, newest block first; stops
@@ -181,6 +224,13 @@ impl History {
         let mut batch = self.database.batch().durability(Some(PersistMode::SyncAll));
         batch.insert(&self.meta, key, value);
         Ok(batch.commit()?)
+    }
+}
+
+fn missing(from: Position, to: Position) -> StoreError {
+    StoreError::Damaged {
+        place: format!("history entries {} to {}", from.0, to.0.saturating_sub(1)),
+        what: "they are missing".into(),
     }
 }
 
