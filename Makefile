@@ -2,7 +2,7 @@
 # and only when it is missing.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench lint docs docs-check release clean
+.PHONY: help run test soak bench lint docs docs-check release clean
 
 # Lists the targets.
 help:
@@ -15,6 +15,12 @@ run:
 # Runs every test and ends with how many passed; this is what CI runs. SUITES="rust sdk" runs only those.
 test:
 	@scripts/test.sh $(SUITES)
+
+# Runs what takes long: thousands of crashes and power cuts, flipped bits. PARTS="crashes" runs only those.
+soak:
+	@scripts/setup.sh test
+	cargo build --locked -p jumelle
+	.venv/bin/python tests/soak.py $(PARTS)
 
 # Measures throughput and latency beside this machine's ceilings; prints one table.
 bench:

@@ -141,6 +141,9 @@ SUITES = [
     ("activation", black_box("activation")),
     ("watching", black_box("watching")),
     ("crash", black_box("crash")),
+    ("power_cut", black_box("power_cut")),
+    ("disk_trouble", black_box("disk_trouble")),
+    ("formats", black_box("formats")),
     ("docs_commands", black_box("docs_commands")),
     ("online_retail", black_box("online_retail")),
 ]
