@@ -22,7 +22,7 @@ fn main() {
             n % 97,
             n * 7 % 1_000,
             n.wrapping_mul(0x5851_f42d_4c95_7f2d),
-            "sneakers, red, size 41; ".repeat(38),
+            (0..54_u64).map(|k| format!("{:016x} ", (n * 54 + k).wrapping_mul(0x9e37_79b9_7f4a_7c15))).collect::<String>(),
         );
         let event = EventEntry { kind: EventKind::Track, source: "site", message_id: "m", time: Timestamp(1), body: &body };
         builder.push(&Record { received: Timestamp(n as i64), entry: Entry::Event(event) });

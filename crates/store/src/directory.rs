@@ -61,17 +61,6 @@ pub(crate) fn sync(directory: &Path) -> Result<()> {
     File::open(directory).and_then(|file| file.sync_all()).map_err(|source| io(directory, source))
 }
 
-/// Makes the names in a directory and in all below it durable: the storage engine does not for the folders of its keyspaces, and
-/// takes one that has vanished for one that never was.
-pub(crate) fn sync_below(directory: &Path) -> Result<()> {
-    for path in children(directory)? {
-        if path.is_dir() {
-            sync_below(&path)?;
-        }
-    }
-    sync(directory)
-}
-
 /// Puts the tables in `fresh` in the place of the live ones. After a crash at any point there is one whole set.
 pub fn replace_tables(directory: &Path, fresh: &str) -> Result<()> {
     let (live, old) = (directory.join("tables"), directory.join(RETIRED));
@@ -248,4 +237,58 @@ fn u128_of(bytes: &[u8]) -> u128 {
 
 fn io(path: &Path, source: std::io::Error) -> StoreError {
     StoreError::Io { path: path.display().to_string(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Table, Tables};
+    use jumelle_model::ids::Position;
+
+    /// Where a crash may come while tables are replaced: after each rename, before the old ones are gone.
+    #[test]
+    fn after_a_crash_while_tables_are_replaced_there_is_one_whole_set() {
+        let room = tempfile::tempdir().unwrap();
+        let at = |name: &str| room.path().join(name);
+        let present = || (std::fs::read(at("tables/which")).unwrap(), at("tables.old").exists());
+        let make = |name: &str| {
+            std::fs::create_dir(at(name)).unwrap();
+            std::fs::write(at(name).join("which"), name).unwrap();
+        };
+        make("tables.old");
+        make("fresh");
+        settle_tables(room.path()).unwrap();
+        assert_eq!(present(), (b"tables.old".to_vec(), false), "undone");
+        replace_tables(room.path(), "fresh").unwrap();
+        assert_eq!(present(), (b"fresh".to_vec(), false));
+        make("tables.old");
+        settle_tables(room.path()).unwrap();
+        assert_eq!(present(), (b"fresh".to_vec(), false), "ended");
+    }
+
+    #[test]
+    fn a_changed_byte_in_a_file_of_the_engine_is_found() {
+        let room = tempfile::tempdir().unwrap();
+        let tables = Tables::open(room.path(), "tables", 1 << 20).unwrap();
+        let mut batch = tables.batch();
+        (0..50_u32).for_each(|n| batch.put(Table::People, &n.to_be_bytes(), &[7; 100]));
+        batch.commit(Position(1)).unwrap();
+        tables.compact().unwrap();
+        drop(tables);
+        let database = room.path().join("tables");
+        assert_eq!(bad_files(&database).unwrap(), []);
+        let keyspace = database.join("keyspaces/1");
+        let files = |folder: &Path| children(folder).unwrap().into_iter().filter(|path| path.is_file()).collect::<Vec<_>>();
+        let looked_at = files(&keyspace.join("tables"));
+        assert!(!looked_at.is_empty(), "there is a table");
+        let manifest = files(&keyspace).into_iter().max_by_key(|path| path.metadata().unwrap().len()).unwrap();
+        for path in looked_at.into_iter().chain([manifest, keyspace.join("current")]) {
+            let whole = std::fs::read(&path).unwrap();
+            let mut changed = whole.clone();
+            changed[whole.len() / 3] ^= 1;
+            std::fs::write(&path, &changed).unwrap();
+            assert_eq!(bad_files(&database).unwrap().len(), 1, "{}", path.display());
+            std::fs::write(&path, &whole).unwrap();
+        }
+    }
 }

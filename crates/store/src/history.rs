@@ -7,7 +7,7 @@ use jumelle_model::ids::Position;
 use jumelle_model::time::Timestamp;
 
 use crate::block::Block;
-use crate::{Result, StoreError, directory};
+use crate::{Result, StoreError};
 
 /// What a directory was made with; it does not change afterwards.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,7 +33,7 @@ impl History {
             .keyspace("blocks", || KeyspaceCreateOptions::default().with_kv_separation(Some(KvSeparationOptions::default())))?;
         let fingerprints = database.keyspace("fingerprints", KeyspaceCreateOptions::default)?;
         let meta = database.keyspace("meta", KeyspaceCreateOptions::default)?;
-        directory::sync_below(&path.join("keyspaces"))?;
+        crate::sync_keyspaces(&path)?;
         crate::check_sequence(&path, [&blocks, &fingerprints, &meta], repaired)?;
         let clock: &[u8] = if settings.clock_follows_events { b"events" } else { b"wall" };
         match meta.get("format")? {
@@ -242,4 +242,57 @@ fn split_index(first: Position, index: &[u8]) -> Result<(Timestamp, &[u8])> {
     let damaged = || StoreError::Damaged { place: format!("fingerprints of block {}", first.0), what: "too short".into() };
     let (received, fingerprints) = index.split_at_checked(8).ok_or_else(damaged)?;
     Ok((Timestamp(i64::from_le_bytes(received.try_into().unwrap_or_default())), fingerprints))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{BlockBuilder, Entry, Record};
+
+    fn history(directory: &Path, blocks: u64) -> History {
+        let history = History::open(directory, HistorySettings { clock_follows_events: false }).unwrap();
+        for n in 0..blocks {
+            let mut builder = BlockBuilder::default();
+            builder.push(&Record { received: Timestamp(n as i64), entry: Entry::Tick });
+            builder.push(&Record { received: Timestamp(n as i64), entry: Entry::Gone });
+            let (stored, block) = builder.finish(Position(n * 2));
+            history.append(block.first, &stored, Timestamp(n as i64), &[0, 0]).unwrap();
+        }
+        history
+    }
+
+    fn read(history: &History, from: u64) -> Vec<std::result::Result<u64, String>> {
+        history.blocks(Position(from)).map(|block| block.map(|block| block.first.0).map_err(|error| error.to_string())).collect()
+    }
+
+    #[test]
+    fn a_block_that_is_missing_is_an_error_and_not_a_step() {
+        let directory = tempfile::tempdir().unwrap();
+        let history = history(directory.path(), 4);
+        assert_eq!(read(&history, 0), [Ok(0), Ok(2), Ok(4), Ok(6)]);
+        assert_eq!(read(&history, 5), [Ok(4), Ok(6)]);
+        history.blocks.remove(2_u64.to_be_bytes()).unwrap();
+        let found = read(&history, 0);
+        assert_eq!((found.len(), &found[0]), (3, &Ok(0)));
+        assert!(found[1].as_ref().is_err_and(|error| error.contains("history entries 2 to 3 is damaged")), "{found:?}");
+    }
+
+    #[test]
+    fn a_block_in_the_place_of_another_is_damaged() {
+        let directory = tempfile::tempdir().unwrap();
+        let history = history(directory.path(), 3);
+        let other = history.blocks.get(2_u64.to_be_bytes()).unwrap().unwrap();
+        history.blocks.insert(4_u64.to_be_bytes(), other).unwrap();
+        assert!(history.block_of(Position(4)).is_err());
+    }
+
+    #[test]
+    fn an_end_that_only_the_fingerprints_know_is_no_start() {
+        let directory = tempfile::tempdir().unwrap();
+        let history = history(directory.path(), 3);
+        history.blocks.remove(4_u64.to_be_bytes()).unwrap();
+        drop(history);
+        let error = History::open(directory.path(), HistorySettings { clock_follows_events: false }).err().unwrap();
+        assert!(error.to_string().contains("its blocks end at entry 4, their fingerprints at 6"), "{error}");
+    }
 }

@@ -104,6 +104,12 @@ pub(crate) fn open_checked(
     Ok((open_database(path, cache_bytes, journal_bytes)?, repaired))
 }
 
+/// Makes the names of the keyspaces' folders durable: the storage engine does not, and drops the journal's rows of a folder that
+/// has vanished as if it never was.
+pub(crate) fn sync_keyspaces(path: &Path) -> Result<()> {
+    directory::sync(&path.join("keyspaces"))
+}
+
 fn lock(path: &Path) -> Result<Option<File>> {
     let lock = path.join("lock");
     if !lock.exists() {

@@ -6,7 +6,7 @@ use fjall::{Keyspace, KeyspaceCreateOptions, PersistMode};
 use jumelle_model::ids::Position;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::{Result, StoreError, directory};
+use crate::{Result, StoreError};
 
 /// Bytes of the checksum at the end of a stored row.
 const CHECKSUM_BYTES: usize = 4;
@@ -111,7 +111,7 @@ impl Tables {
             .iter()
             .map(|table| database.keyspace(table.name(), KeyspaceCreateOptions::default))
             .collect::<std::result::Result<_, _>>()?;
-        directory::sync_below(&path.join("keyspaces"))?;
+        crate::sync_keyspaces(&path)?;
         crate::check_sequence(&path, &keyspaces, repaired)?;
         let tables = Tables { database, keyspaces };
         if tables.get(Table::Meta, FORMAT_ROW)?.is_none() {
@@ -268,5 +268,35 @@ impl TablesBatch<'_> {
     /// Writes all of it, or nothing.
     pub(crate) fn write(self) -> Result<()> {
         Ok(self.batch.commit()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_changed_or_misplaced_row_is_damaged() {
+        let room = tempfile::tempdir().unwrap();
+        let tables = Tables::open(room.path(), "tables", 1 << 20).unwrap();
+        let mut batch = tables.batch();
+        batch.put(Table::Members, b"a", b"since");
+        batch.put(Table::Members, b"b", b"");
+        batch.commit(Position(1)).unwrap();
+        let members = tables.keyspace(Table::Members);
+        let stored = members.get(b"a").unwrap().unwrap().to_vec();
+        assert_eq!(tables.get(Table::Members, b"a").unwrap().as_deref(), Some(&b"since"[..]));
+        assert_eq!(tables.get(Table::Members, b"b").unwrap().as_deref(), Some(&b""[..]));
+        for at in 0..stored.len() {
+            let mut changed = stored.clone();
+            changed[at] ^= 1;
+            members.insert(b"a", changed).unwrap();
+            assert!(tables.get(Table::Members, b"a").is_err(), "byte {at}");
+        }
+        members.insert(b"b", stored.clone()).unwrap();
+        assert!(tables.get(Table::Members, b"b").is_err(), "under another key");
+        tables.keyspace(Table::Timers).insert(b"a", stored).unwrap();
+        assert!(tables.get(Table::Timers, b"a").is_err(), "in another table");
+        assert!(tables.scan(Table::Members, b"", None).any(|row| row.is_err()));
     }
 }
