@@ -16,9 +16,10 @@ run:
 test:
 	@scripts/test.sh $(SUITES)
 
-# Runs what takes long: thousands of simulated seeds, the fuzz targets; PARTS="simulation" runs some of it. MINUTES=10 for more.
+# Runs what takes long: crashes, power cuts, flipped bits, simulated seeds, fuzzing; PARTS="simulation" runs some. MINUTES=10 for more.
 soak:
 	@scripts/setup.sh test
+	cargo build --locked -p jumelle
 	@.venv/bin/python tests/soak.py $(PARTS)
 
 # Measures throughput and latency beside this machine's ceilings; prints one table.

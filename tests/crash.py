@@ -1,150 +1,150 @@
-"""Nothing acknowledged is lost, nothing is counted twice, and a replay gives the same tables: `kill -9` at random under load."""
+"""Nothing acknowledged is lost, nothing is counted twice, no message goes missing, and a replay gives the same tables: the process
+ends at every named place, in the middle of its writes, and at random under load."""
 
-import collections
-import http.client
+import concurrent.futures
 import json
 import random
+import re
+import resource
 import threading
 import time
 import unittest
 
-from jumelle_server import wait_until
+import disk
+from jumelle_server import ROOT, wait_until
+from oracle import ACTIVATED, Load, check_directory, check_messages
 from shop import Inbox, Shop, basic, identified, now, viewed, workspace
 
-KILLS = 12
-SENDERS = 4
-EVENTS_OF_A_BATCH = 20
+CRASHES = 52
+DIRECTORIES = 2
+# How long a start may take to reach its place under load; then it is killed where it is, which is a crash too.
+REACH_S_MAX = 1.5
 # A seed that is printed with a failure, so that the same kills can be tried again (as far as the machine lets them).
 SEED = random.SystemRandom().randrange(1 << 32)
 
-ACTIVATED = """\
-  right_now:
-    rule: {did: Product Viewed, within: 1s}
-destinations:
-  mailer: {connector: webhook, url: "URL", allow_private: true}
-activations:
-  mail: {segment: lookers, destination: mailer, purpose: marketing, channel: email, map: {email: identifiers.email, size: traits.size}}
-  now: {segment: right_now, destination: mailer, purpose: service, channel: email, map: {email: identifiers.email}}
-"""
+PLACES = re.findall(r'^    "(.+)",$', (ROOT / "crates/store/src/failpoint.rs").read_text(), re.MULTILINE)
+# Calls to the disk, before, after, and (a write) in the middle: what the places above do not name, inside the storage engine.
+DISK_CALLS = [("sync", disk.KILL_BEFORE), ("sync", disk.KILL_AFTER), ("write", disk.KILL_BEFORE), ("write", disk.KILL_AFTER)] + [
+    (call, when) for call in ["rename", "unlink", "create", "truncate"] for when in [disk.KILL_BEFORE, disk.KILL_AFTER]
+]
 
 
-class Sender(threading.Thread):
-    """Sends batches until told to stop; a batch without an answer is sent again, as SDKs do."""
+class Crashing(Shop):
+    """A shop that ends where it is told, under load, again and again."""
 
-    def __init__(self, shop, number, stop):
-        super().__init__(daemon=True)
-        self.shop, self.number, self.stop = shop, number, stop
-        self.random = random.Random(SEED + number)
-        self.acknowledged, self.sent, self.repeated, self.failure = set(), set(), 0, None
+    def __init__(self, text):
+        super().__init__(text)
+        self.data.mkdir()
+        # Real syncs are not waited for: the process dies, the machine does not.
+        self.disk = disk.Disk(self.data, keeps_log=False)
+        self.environment.update(self.disk.environment())
+        self.victims, self.reached = [], {}
 
-    def run(self):
+    def __exit__(self, *arguments):
+        super().__exit__(*arguments)
+        self.disk.close()
+
+    def crash(self, plan, chance):
+        """Starts and ends once. `plan`: a place, a call to the disk, or None for any instant."""
+        if isinstance(plan, str):
+            rare = plan in ("before start", "before compaction", "after compaction")
+            self.environment["JUMELLE_CRASH_AT"] = f"{plan}:{1 if rare else chance.randrange(1, 6)}"
+        elif plan:
+            self.disk.fail((*plan, chance.randrange(4) if plan[0] in ("rename", "unlink", "create", "truncate") else chance.randrange(30), "/data/"))
         try:
-            batch, connection = 0, http.client.HTTPConnection("127.0.0.1", self.shop.port, timeout=10)
-            while not self.stop.is_set():
-                events = [self.event(batch, n) for n in range(EVENTS_OF_A_BATCH)]
-                self.sent.update(event["messageId"] for event in events)
-                body, answered = json.dumps({"batch": events}), False
-                while not answered:
-                    try:
-                        connection.request("POST", "/v1/batch", body, {**basic("wk_site"), "content-type": "application/json"})
-                        answer = connection.getresponse()
-                        text = answer.read()
-                        if answer.status == 200:
-                            counts = json.loads(text)
-                            if counts["accepted"] + counts["duplicates"] != EVENTS_OF_A_BATCH:
-                                raise AssertionError(f"a batch of {EVENTS_OF_A_BATCH} was answered with {text}")
-                            self.acknowledged.update(event["messageId"] for event in events)
-                            answered = True
-                        elif answer.status == 503:
-                            time.sleep(0.05)
-                        else:
-                            raise AssertionError(f"{answer.status} {text}")
-                    except (OSError, http.client.HTTPException):
-                        connection.close()
-                        self.repeated += 1
-                        if self.stop.is_set():
-                            return
-                        time.sleep(0.02)
-                batch += 1
-            connection.close()
-        except Exception as error:  # Told by the test, which sees it only here.
-            self.failure = error
+            self.start()
+        except AssertionError:
+            if self.process.poll() is None or not plan:
+                raise
+        deadline = time.monotonic() + (REACH_S_MAX if plan else chance.uniform(0.02, 0.8))
+        if isinstance(plan, str) and "compaction" in plan or (plan and plan[0] in ("rename", "unlink", "create", "truncate")):
+            self.erase_somebody()
+        while self.process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        key = plan if isinstance(plan, str) else " ".join(map(str, plan)) if plan else "any instant"
+        self.reached.setdefault(key, []).append(self.process.poll() is not None or not plan)
+        self.kill()
+        self.environment.pop("JUMELLE_CRASH_AT", None)
+        self.disk.heal()
 
-    def event(self, batch, n):
-        """Visits, orders, and now and then somebody who says who she is, so that people join while the server dies."""
-        message_id = f"s{self.number}-{batch}-{n}"
-        person = self.random.randrange(200)
-        kind = self.random.random()
-        if kind < 0.1:
-            event = identified(f"b{person}", email=f"p{person // 2}@example.org", size=str(n))
-        elif kind < 0.2:
-            event = {
-                "type": "track", "event": "Order Completed", "anonymousId": f"b{person}",
-                "properties": {"order_id": f"o{self.random.randrange(5000)}", "total": n + 0.5, "currency": "EUR"},
-            }  # fmt: skip
-        else:
-            event = viewed(f"b{person}", seconds=self.random.randrange(3))
-        if kind > 0.95:
-            state = self.random.choice(["granted", "denied"])
-            event["context"] = {"consents": [{"purpose": "marketing", "channel": "email", "state": state}]}
-        return {**event, "messageId": message_id}
+    def erase_somebody(self):
+        """An erasure compacts the history."""
+        name = f"victim{len(self.victims)}"
+        self.victims.append(name)
+        try:
+            self.send(viewed(name, f"{name}-view"))
+            self.call("POST", "/v1/privacy/erase", {"identifier": f"anonymous_id:{name}"})
+        except (OSError, AssertionError):
+            pass  # It ended meanwhile; that is what it is for.
+
+
+def plans(crashes, chance):
+    """Every place and every call in turn, and as often any instant."""
+    named = [*PLACES, *DISK_CALLS]
+    chance.shuffle(named)
+    turns = []
+    while len(turns) < crashes:
+        turns.extend(named)
+        turns.extend([None] * (len(named) // 2))
+    turns = turns[:crashes]
+    chance.shuffle(turns)
+    return turns
+
+
+def run(test, turns, seed):
+    """One directory through many crashes; gives how many events were acknowledged and which places were reached."""
+    chance = random.Random(seed)
+    with Inbox() as inbox:
+        shop = Crashing(workspace(ACTIVATED.replace("URL", inbox.url)))
+        with shop, Load(shop, seed, senders=2, events_of_a_batch=10) as load:
+            time.sleep(0.3)
+            for plan in turns:
+                shop.kill()
+                shop.crash(plan, chance)
+            shop.start()
+            time.sleep(0.2)
+            load.stop()
+            told = f"seed {seed}, {len(turns)} crashes"
+            load.check(test, told, besides={f"{name}-view" for name in shop.victims})
+            check_messages(test, shop, inbox, told)
+            check_directory(test, shop, told)
+            return len(load.acknowledged()), shop.reached, load.repeated()
+
+
+def run_all(test, crashes, directories, seed):
+    """Gives how many events were acknowledged, and how often each place was reached of how often it was asked for."""
+    turns = plans(crashes, random.Random(seed))
+    with concurrent.futures.ThreadPoolExecutor(directories) as pool:
+        runs = [pool.submit(run, test, turns[n::directories], seed + 1_000_000 * n) for n in range(directories)]
+        done = [future.result() for future in runs]
+    reached = {}
+    for _, places, _ in done:
+        for place, times in places.items():
+            reached.setdefault(place, []).extend(times)
+    test.assertGreater(sum(repeated for _, _, repeated in done), 0, "crashes were felt")
+    return sum(acknowledged for acknowledged, _, _ in done), reached
 
 
 class Crash(unittest.TestCase):
-    def check_directory(self, shop):
-        """Stops well, replays the same, and is whole."""
-        shop.stop()
-        damages = shop.offline("doctor")["damages"]
-        self.assertEqual([], damages)
-        report = shop.offline("rebuild")
-        self.assertTrue(report["identical"], report["differences"])
-        self.assertGreater(report["rows"]["people"], 0, report)
-        self.assertEqual([], shop.offline("doctor")["damages"], "also after the rebuild")
+    @classmethod
+    def setUpClass(cls):
+        cls.core_limit = resource.getrlimit(resource.RLIMIT_CORE)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, cls.core_limit[1]))
 
-    def test_killed_at_random_under_load(self):
-        chance = random.Random(SEED)
-        with Inbox() as inbox, Shop(workspace(ACTIVATED.replace("URL", inbox.url))) as shop:
-            stop = threading.Event()
-            senders = [Sender(shop, number, stop) for number in range(SENDERS)]
-            for sender in senders:
-                sender.start()
-            for _ in range(KILLS):
-                time.sleep(chance.uniform(0.05, 1.2))
-                shop.kill()
-                shop.start()
-            time.sleep(0.5)
-            stop.set()
-            for sender in senders:
-                sender.join(30)
-                self.assertIsNone(sender.failure)
-            acknowledged = set().union(*(sender.acknowledged for sender in senders))
-            sent = set().union(*(sender.sent for sender in senders))
-            self.assertGreater(len(acknowledged), 1_000, "there was load")
-            self.assertGreater(sum(sender.repeated for sender in senders), 0, "kills were felt")
-            wait_until(shop.folded, "folded", 60)
-            stored = collections.Counter(event["messageId"] for event in shop.exported_events())
-            told = f"seed {SEED}, {len(acknowledged)} acknowledged"
-            self.assertEqual(set(), acknowledged - set(stored), f"acknowledged and lost: {told}")
-            self.assertEqual([], [key for key, times in stored.items() if times > 1], f"stored twice: {told}")
-            self.assertLessEqual(set(stored), sent, told)
+    @classmethod
+    def tearDownClass(cls):
+        resource.setrlimit(resource.RLIMIT_CORE, cls.core_limit)
 
-            # People are what the events say, counted independently of the fold.
-            people = [json.loads(line) for line in shop.request("GET", "/v1/export/profiles").splitlines()]
-            self.assertEqual(len(stored), sum(person["events"] for person in people), told)
-            orders = {}
-            for event in shop.exported_events():
-                if event.get("event") == "Order Completed":
-                    orders.setdefault(event["anonymousId"], set()).add(event["properties"]["order_id"])
-            for person in people:
-                browsers = [i["value"] for i in person["identifiers"] if i["namespace"] == "anonymous_id"]
-                ordered = set().union(*(orders.get(browser, set()) for browser in browsers))
-                self.assertEqual(len(ordered), person["computed"]["orders"] or 0, f"{person['id']}: {told}")
-            by_id = collections.defaultdict(set)
-            for message in inbox.taken():
-                by_id[message["id"]].add((message["type"], message["profile"]))
-            self.assertTrue(all(len(contents) == 1 for contents in by_id.values()), "a repeated message is the same message")
-            print(f" {told}, {len(sent) - len(stored)} never stored, {len(inbox.taken())} messages … ", end="", flush=True)
-            self.check_directory(shop)
+    def test_killed_at_every_place_and_at_random_under_load(self):
+        acknowledged, reached = run_all(self, CRASHES, DIRECTORIES, SEED)
+        crashes = sum(map(len, reached.values()))
+        there = sum(map(sum, reached.values()))
+        elsewhere = sorted(place for place, times in reached.items() if not all(times))
+        print(f" {crashes} crashes, {there} where they were wanted, {acknowledged} acknowledged, seed {SEED}, elsewhere: {elsewhere} … ", end="", flush=True)
+        self.assertGreaterEqual(crashes, 50)
+        self.assertLessEqual(set(PLACES), set(reached), "each named place was tried")
+        self.assertGreater(there, crashes * 2 // 3, {place: times for place, times in reached.items() if not any(times)})
+        self.assertGreater(acknowledged, 300, "there was load")
 
     def test_killed_while_definitions_change(self):
         chance = random.Random(SEED)
@@ -169,7 +169,7 @@ class Crash(unittest.TestCase):
                 self.assertIn("lookers", keys)
             shop.apply(workspace("  keen:\n    rule: {did: Product Viewed, count: {gte: 8}, within: 7d}"))
             wait_until(lambda: shop.get("/v1/segments/keen")["count"] == 50, "all of them, from their past")
-            self.check_directory(shop)
+            check_directory(self, shop)
 
 
 class Rebuild(unittest.TestCase):

@@ -5,10 +5,17 @@ Each part is a function that gives an `Outcome`; PARTS lists them.
 
 import os
 import pathlib
+import random
 import re
+import resource
 import subprocess
 import sys
 import time
+import unittest
+
+import crash
+import disk_trouble
+import power_cut
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FUZZ = ROOT / "fuzz"
@@ -17,6 +24,13 @@ MINUTES = float(os.environ.get("MINUTES", "1"))
 CARGO_FUZZ_VERSION = "0.13.2"
 # An input that takes longer than this is a finding as well.
 INPUT_S_MAX = 10
+CRASHES = 1_000
+POWER_CUTS = 500
+FLIPS = 1_000
+DIRECTORIES = 2
+# Crashes or cuts that one directory goes through: a new one from time to time begins with new people and an empty history.
+TURNS_OF_A_DIRECTORY = 50
+TURNS = TURNS_OF_A_DIRECTORY * DIRECTORIES
 INPUT_BYTES_MAX = 16_384
 MEMORY_MB_MAX = 1_024
 
@@ -85,7 +99,51 @@ def fuzz(target, *seeds):
     return run
 
 
+def rounds(count, once):
+    """Runs `once(seed)` for directories of a few turns each, until there were `count` turns; gives the outcomes."""
+    seeds = random.SystemRandom()
+    return [once(seeds.randrange(1 << 32)) for _ in range(-(-count // TURNS))]
+
+
+def crashes():
+    """The process ends at every place and at random."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    test = unittest.TestCase()
+    outcomes = rounds(CRASHES, lambda seed: crash.run_all(test, TURNS, DIRECTORIES, seed))
+    table = {}
+    for _, reached in outcomes:
+        for place, times in reached.items():
+            table.setdefault(place, []).extend(times)
+    for place, times in sorted(table.items()):
+        print(f"  {place:<28} {len(times):>5} crashes, {sum(times):>5} there")
+    acknowledged = sum(acknowledged for acknowledged, _ in outcomes)
+    return Outcome(True, f"{sum(map(len, table.values()))} crashes, {acknowledged} acknowledged events, none lost")
+
+
+def power_cuts():
+    """Unsynced bytes are lost, torn or out of order."""
+    test = unittest.TestCase()
+    outcomes = rounds(POWER_CUTS, lambda seed: power_cut.run_all(test, TURNS, DIRECTORIES, seed))
+    torn, acknowledged = sum(torn for _, torn in outcomes), sum(count for count, _ in outcomes)
+    cuts = len(outcomes) * TURNS
+    return Outcome(True, f"{cuts} power cuts, {torn} torn ends cut off, {acknowledged} acknowledged events, none lost")
+
+
+def flipped_bits():
+    """Every file of a directory, a bit at a time; always served too."""
+    case = disk_trouble.FlippedBits()
+    case.setUpClass()
+    try:
+        case.flip_all(FLIPS, 1)
+    finally:
+        case.doClassCleanups()
+    return Outcome(True, f"{FLIPS} flipped bits, nothing wrong served")
+
+
 PARTS = [
+    ("crashes", crashes),
+    ("power_cuts", power_cuts),
+    ("flipped_bits", flipped_bits),
     ("simulation", simulation),
     ("fuzz_tracking", fuzz("tracking")),
     ("fuzz_workspace", fuzz("workspace", "examples", "crates/model/tests/data")),

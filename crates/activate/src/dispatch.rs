@@ -376,7 +376,9 @@ async fn attempt(
     };
     waiting.attempts += 1;
     let started = Instant::now();
+    house.reached("before send");
     let outcome = connector.send(cleared).await;
+    house.reached("after send");
     let now = Instant::now();
     metrics::histogram!("jumelle_delivery_seconds", "destination" => lane.destination.key.clone())
         .record((now - started).as_secs_f64());

@@ -82,6 +82,8 @@ pub trait House: Send + Sync + 'static {
     fn clear(&self, queued: &Queued) -> Clearance;
     /// An attempt has failed; the message may be tried again.
     fn failed(&self, _destination: &str) {}
+    /// A place is reached where a test may end the process.
+    fn reached(&self, _place: &'static str) {}
     /// Records a result durably; resolves when the person's state knows of it.
     fn record(&self, result: DeliveryResult) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jumelle_model::ids::Position;
-use jumelle_store::{Table, Tables};
+use jumelle_store::{Table, Tables, failpoint};
 use parking_lot::RwLock;
 
 type Rows = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
@@ -166,7 +166,10 @@ impl Behind {
         for (key, value) in people {
             batch.put(Table::People, key, value);
         }
-        batch.commit(position)
+        failpoint::reach("before flush");
+        batch.commit(position)?;
+        failpoint::reach("after flush");
+        Ok(())
     }
 
     /// They are on disk: reads find them there.

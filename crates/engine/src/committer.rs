@@ -3,15 +3,15 @@
 //! Cost on the back of an envelope: one fdatasync (0.3 to 1.5 ms) per block of up to 1 MiB; LZ4 at ~700 MB/s; the fold's thread
 //! is not waited for, except when it is [`BLOCKS_AHEAD_MAX`] blocks behind.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, OnceLock};
 
 use jumelle_collect::Collected;
 use jumelle_model::ids::{Fingerprint, Position};
 use jumelle_model::time::Timestamp;
 use jumelle_store::{
-    Block, BlockBuilder, Entry, EventEntry, History, ImportProgress, Notice, QuarantineEnd, Record, ResultState,
+    Block, BlockBuilder, Entry, EventEntry, History, ImportProgress, Notice, QuarantineEnd, Record, ResultState, StoreError,
+    failpoint,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
@@ -113,6 +113,9 @@ pub enum SubmitError {
     Stopping,
 }
 
+/// Why nothing more is taken, once something has failed: it is not tried again.
+type Failure = Arc<OnceLock<String>>;
+
 type Reply = oneshot::Sender<Result<Receipt, SubmitError>>;
 
 enum Request {
@@ -154,7 +157,7 @@ impl Waiting {
 pub struct Intake {
     queue: mpsc::Sender<Request>,
     bytes: Arc<Semaphore>,
-    failed: Arc<AtomicBool>,
+    failed: Failure,
 }
 
 impl Intake {
@@ -171,8 +174,8 @@ impl Intake {
         drafts: Vec<Draft>,
         wait_processed: bool,
     ) -> Result<oneshot::Receiver<Result<Receipt, SubmitError>>, SubmitError> {
-        if self.failed.load(Ordering::Acquire) {
-            return Err(SubmitError::Failed("see the log".into()));
+        if let Some(reason) = self.failure() {
+            return Err(SubmitError::Failed(reason.to_owned()));
         }
         let bytes = drafts.iter().map(Draft::bytes).sum::<usize>().clamp(1, SUBMITTED_BYTES_MAX) as u32;
         let permit = self.bytes.clone().try_acquire_many_owned(bytes).map_err(|_| SubmitError::Overloaded)?;
@@ -186,14 +189,14 @@ impl Intake {
         Ok(receiver)
     }
 
-    /// The disk refused a write.
-    pub fn has_failed(&self) -> bool {
-        self.failed.load(Ordering::Acquire)
+    /// Why nothing more is taken until a restart.
+    pub fn failure(&self) -> Option<&str> {
+        self.failed.get().map(String::as_str)
     }
 
-    /// Nothing more is taken: the fold has stopped.
-    pub fn fail(&self) {
-        self.failed.store(true, Ordering::Release);
+    /// Nothing more is taken. The first reason counts.
+    pub fn fail(&self, reason: String) {
+        self.failed.get_or_init(|| reason);
     }
 
     /// Commits what was submitted before, then ends the committer and with it the fold.
@@ -215,7 +218,7 @@ pub struct Committer {
     next: Position,
     last_received: Timestamp,
     queue: mpsc::Receiver<Request>,
-    failed: Arc<AtomicBool>,
+    failed: Failure,
     to_fold: SyncSender<Committed>,
     wall: Wall,
 }
@@ -230,7 +233,7 @@ impl Committer {
         wall: Wall,
     ) -> (Committer, Intake) {
         let (sender, queue) = mpsc::channel(SUBMISSIONS_MAX);
-        let failed = Arc::new(AtomicBool::new(false));
+        let failed = Failure::default();
         let intake = Intake { queue: sender, bytes: Arc::new(Semaphore::new(SUBMITTED_BYTES_MAX)), failed: failed.clone() };
         (Committer { history, window, next, last_received, queue, failed, to_fold, wall }, intake)
     }
@@ -273,9 +276,9 @@ impl Committer {
 
     /// `false`: the fold is gone, nothing more can be done.
     fn commit(&mut self, group: Vec<Submission>) -> bool {
-        if self.failed.load(Ordering::Acquire) {
+        if let Some(reason) = self.failed.get() {
             for submission in group {
-                let _ = submission.reply.send(Err(SubmitError::Failed("see the log".into())));
+                let _ = submission.reply.send(Err(SubmitError::Failed(reason.clone())));
             }
             return true;
         }
@@ -283,6 +286,7 @@ impl Committer {
         let mut fingerprints = Vec::new();
         let mut fresh: std::collections::HashMap<u64, Vec<String>> = std::collections::HashMap::new();
         let mut replies = Vec::with_capacity(group.len());
+        let mut unreadable = None;
         let now = self.wall.now();
         for submission in group {
             let mut receipt = Receipt::default();
@@ -292,7 +296,11 @@ impl Committer {
                     _ => 0,
                 };
                 if let Draft::Event { event, .. } = draft
-                    && self.is_duplicate(fingerprint, &event.message_id, &fresh)
+                    && self.is_duplicate(fingerprint, &event.message_id, &fresh).unwrap_or_else(|error| {
+                        // Taken for new it might count twice, taken for known it might be lost.
+                        unreadable.get_or_insert(error);
+                        true
+                    })
                 {
                     receipt.duplicates += 1;
                     continue;
@@ -308,6 +316,11 @@ impl Committer {
             }
             replies.push((submission.reply, submission.wait_processed, receipt));
         }
+        if let Some(error) = unreadable {
+            tracing::error!(%error, "the history cannot be read; taking no more writes");
+            self.refuse(replies, &error);
+            return true;
+        }
         let end = Position(self.next.0 + builder.len() as u64);
         let block = if builder.is_empty() {
             None
@@ -315,15 +328,14 @@ impl Committer {
             let events = fingerprints.iter().filter(|fingerprint| **fingerprint != 0).count();
             let (stored, block) = builder.finish(self.next);
             let started = std::time::Instant::now();
+            failpoint::reach("before history write");
             if let Err(error) = self.history.append(self.next, &stored, self.last_received, &fingerprints) {
                 // After a failed sync nobody knows what is on disk: stop rather than try again and pretend.
                 tracing::error!(%error, "history append failed; taking no more writes");
-                self.failed.store(true, Ordering::Release);
-                for (reply, _, _) in replies {
-                    let _ = reply.send(Err(SubmitError::Failed(error.to_string())));
-                }
+                self.refuse(replies, &error);
                 return true;
             }
+            failpoint::reach("after history write");
             metrics::histogram!("jumelle_commit_seconds").record(started.elapsed().as_secs_f64());
             metrics::counter!("jumelle_stored_events_total").increment(events as u64);
             metrics::counter!("jumelle_history_bytes_total").increment(stored.len() as u64);
@@ -333,6 +345,7 @@ impl Committer {
             self.next = end;
             Some(block)
         };
+        failpoint::reach("before acknowledgement");
         let mut waiting = Vec::new();
         for (reply, wait_processed, mut receipt) in replies {
             receipt.end = end;
@@ -343,27 +356,39 @@ impl Committer {
                 let _ = reply.send(Ok(receipt));
             }
         }
+        failpoint::reach("after acknowledgement");
         match block {
             Some(block) => self.to_fold.send(Committed { block, waiting }).is_ok(),
             None => true,
         }
     }
 
+    /// Tells everybody of this group, and of every later one, that nothing is taken any more.
+    fn refuse(&self, replies: Vec<(Reply, bool, Receipt)>, error: &StoreError) {
+        let reason = self.failed.get_or_init(|| error.to_string());
+        for (reply, _, _) in replies {
+            let _ = reply.send(Err(SubmitError::Failed(reason.clone())));
+        }
+    }
+
     /// A fingerprint that is known is confirmed against the message id itself: a collision loses no event.
-    fn is_duplicate(&self, fingerprint: u64, message_id: &str, fresh: &std::collections::HashMap<u64, Vec<String>>) -> bool {
+    fn is_duplicate(
+        &self,
+        fingerprint: u64,
+        message_id: &str,
+        fresh: &std::collections::HashMap<u64, Vec<String>>,
+    ) -> Result<bool, StoreError> {
         if let Some(ids) = fresh.get(&fingerprint) {
-            return ids.iter().any(|id| id == message_id);
+            return Ok(ids.iter().any(|id| id == message_id));
         }
-        let Some(position) = self.window.find(fingerprint) else { return false };
-        match self.history.block_of(position) {
-            Ok(Some(block)) => match block.record(position) {
-                Ok(Some(Record { entry: Entry::Event(event), .. })) => event.message_id == message_id,
-                // Erased since: the fingerprint is all that is left of it.
-                Ok(Some(Record { entry: Entry::Gone, .. })) => true,
-                _ => false,
-            },
+        let Some(position) = self.window.find(fingerprint) else { return Ok(false) };
+        let Some(block) = self.history.block_of(position)? else { return Ok(false) };
+        Ok(match block.record(position)? {
+            Some(Record { entry: Entry::Event(event), .. }) => event.message_id == message_id,
+            // Erased since: the fingerprint is all that is left of it.
+            Some(Record { entry: Entry::Gone, .. }) => true,
             _ => false,
-        }
+        })
     }
 }
 

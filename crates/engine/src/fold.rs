@@ -2,6 +2,7 @@
 //!
 //! One thread runs it; a replay runs the same code. Whatever the size of the blocks, the same history gives the same tables.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,7 +19,7 @@ use jumelle_model::time::Timestamp;
 use jumelle_model::workspace::{Activation, Initial, Vocabulary};
 use jumelle_model::{EventKind, Workspace};
 use jumelle_profile::{Held, fields};
-use jumelle_store::{Block, Entry, EventEntry, Record, Result, Table};
+use jumelle_store::{Block, Entry, EventEntry, Record, Result, StoreError, Table};
 
 use crate::days::{Day, Today};
 use crate::definitions::Definitions;
@@ -74,17 +75,30 @@ impl Cause {
     }
 }
 
-struct PeopleGraph<'a>(&'a People);
+/// The graph as `identify` asks for it. It cannot say that a table is not readable, so that is kept here: an identifier whose
+/// owner cannot be read is not nobody's.
+struct PeopleGraph<'a> {
+    people: &'a People,
+    failed: RefCell<Option<StoreError>>,
+}
+
+impl PeopleGraph<'_> {
+    fn read<T>(&self, answer: Result<Option<T>>) -> Option<T> {
+        answer.unwrap_or_else(|error| {
+            self.failed.borrow_mut().get_or_insert(error);
+            None
+        })
+    }
+}
 
 impl Graph for PeopleGraph<'_> {
     fn owner(&self, identifier: &Identifier) -> Option<ProfileId> {
-        // A table that cannot be read stops the fold at the next change, which reads the same table.
-        self.0.owner(identifier).ok().flatten()
+        self.read(self.people.owner(identifier))
     }
 
     fn counts(&self, person: ProfileId) -> BTreeMap<String, u32> {
         let mut counts = BTreeMap::new();
-        if let Ok(Some(person)) = self.0.get(person) {
+        if let Some(person) = self.read(self.people.get(person)) {
             for identifier in person.known.identifiers.keys() {
                 *counts.entry(identifier.namespace.clone()).or_default() += 1;
             }
@@ -365,8 +379,12 @@ impl Fold {
     /// Finds the person, joins and attaches. `None`: nothing in the evidence names anyone.
     fn identify(&mut self, evidence: &Evidence, stamp: Stamp, source: &str, message_id: &str) -> Result<Option<ProfileId>> {
         let definitions = self.definitions.clone();
-        let graph = PeopleGraph(&self.shared.people);
-        let Some(resolution) = resolve(&definitions.workspace, &graph, evidence, stamp.received, message_id) else {
+        let graph = PeopleGraph { people: &self.shared.people, failed: RefCell::default() };
+        let resolution = resolve(&definitions.workspace, &graph, evidence, stamp.received, message_id);
+        if let Some(error) = graph.failed.into_inner() {
+            return Err(error);
+        }
+        let Some(resolution) = resolution else {
             return Ok(None);
         };
         let id = resolution.person;

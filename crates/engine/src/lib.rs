@@ -38,7 +38,7 @@ use jumelle_activate::Dispatcher;
 use jumelle_model::Workspace;
 use jumelle_model::ids::Position;
 use jumelle_model::time::Timestamp;
-use jumelle_store::{History, HistorySettings, StoreError, Table, Tables};
+use jumelle_store::{History, HistorySettings, StoreError, Table, Tables, failpoint};
 use parking_lot::{Mutex, RwLock};
 
 pub use committer::{Draft, Intake, Receipt, SubmitError};
@@ -50,7 +50,7 @@ pub use joins::{JoinKind, JoinStep};
 pub use live::{Effect, Heard, Live};
 pub use preview::{Preview, preview};
 pub use query::{COUNTED_MAX, DeliveriesAsked, EventRow, PAGE_MAX, Page};
-pub use rebuild::{RebuildReport, RestoreError, rebuild, restore, table_digest};
+pub use rebuild::{Loss, RebuildReport, RestoreError, rebuild, restore, table_digest};
 pub use shared::{Shared, Totals};
 pub use wall::Wall;
 pub use window::WindowLimits;
@@ -104,6 +104,14 @@ pub enum OpenError {
     /// The storage.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The tables are damaged, the history is not known to be.
+    #[error("{place} is damaged: {what}; nothing is lost by it: `jumelle rebuild` makes the tables anew from the history")]
+    Tables {
+        /// Which file or row.
+        place: String,
+        /// What does not fit.
+        what: String,
+    },
     /// A thread could not be started, a directory not be removed.
     #[error("{0}")]
     Io(#[from] std::io::Error),
@@ -125,6 +133,7 @@ impl Engine {
         let shared = open_shared(options, "tables")?;
         let mut fold = Fold::new(shared.clone())?;
         catch_up(&mut fold)?;
+        failpoint::reach("before start");
         let end = shared.history.end()?;
         let window = Window::rebuild(&shared.history, options.window, end.1)?;
         let (to_fold, blocks) = sync_channel(BLOCKS_AHEAD_MAX);
@@ -145,7 +154,7 @@ impl Engine {
                 // Nobody understands the tables any more: stop rather than go on with doubtful state.
                 tracing::error!(%error, "the fold has stopped; taking no more events");
                 state.stopped.store(true, Ordering::Release);
-                ticks.fail();
+                ticks.fail(format!("the tables: {error}"));
             }
         })?);
         let directory = options.directory.clone();
@@ -247,16 +256,28 @@ fn run(mut fold: Fold, blocks: &Receiver<Committed>, ticks: &Intake) -> jumelle_
 
 /// Opens history and tables; tables that hold half of an entry are thrown away, to be made anew.
 pub(crate) fn open_shared(options: &Options, tables_name: &str) -> Result<Arc<Shared>, OpenError> {
+    jumelle_store::prepare(&options.directory)?;
     let made_with = History::settings_of(&options.directory)?;
     let clock_follows_events =
         options.clock_follows_events.or(made_with.map(|settings| settings.clock_follows_events)).unwrap_or(false);
     let history = Arc::new(History::open(&options.directory, HistorySettings { clock_follows_events })?);
-    let mut tables = Tables::open(&options.directory, tables_name, options.table_cache_bytes)?;
-    if tables.get(Table::Meta, flush::INCOMPLETE_ROW)?.is_some() || tables.position()? > history.end()?.0 {
+    let mut tables = open_tables(options, tables_name)?;
+    let (end, reflected) = (history.end()?.0, tables.position()?);
+    if reflected > end {
+        // What the tables reflect was synced before: the history has lost acknowledged entries. The tables are the proof of it.
+        return Err(OpenError::Store(StoreError::Damaged {
+            place: "the end of the history".into(),
+            what: format!(
+                "it ends at entry {} and the tables know of entries up to {}: acknowledged ones are lost",
+                end.0, reflected.0
+            ),
+        }));
+    }
+    if tables.get(Table::Meta, flush::INCOMPLETE_ROW)?.is_some() {
         tracing::warn!("the tables are incomplete after a crash; making them anew from the history");
         drop(tables);
         std::fs::remove_dir_all(options.directory.join(tables_name))?;
-        tables = Tables::open(&options.directory, tables_name, options.table_cache_bytes)?;
+        tables = open_tables(options, tables_name)?;
     }
     let tables = Arc::new(tables);
     let position = tables.position()?;
@@ -288,6 +309,16 @@ pub(crate) fn open_shared(options: &Options, tables_name: &str) -> Result<Arc<Sh
         clock_follows_events,
         wall: options.wall.clone(),
     }))
+}
+
+fn open_tables(options: &Options, name: &str) -> Result<Tables, OpenError> {
+    Tables::open(&options.directory, name, options.table_cache_bytes).map_err(|error| match error {
+        StoreError::Damaged { place, what } => OpenError::Tables { place, what },
+        StoreError::Disk(error) => {
+            OpenError::Tables { place: options.directory.join(name).display().to_string(), what: error.to_string() }
+        }
+        other => OpenError::Store(other),
+    })
 }
 
 /// Folds what the history has beyond the tables.

@@ -8,7 +8,7 @@ use jumelle_activate::{Clearance, DeliveryResult, House, QueueKey, Queued};
 use jumelle_consent::{Sent, clear};
 use jumelle_model::ids::{DeliveryId, ProfileId};
 use jumelle_model::message::MessageType;
-use jumelle_store::Table;
+use jumelle_store::{Table, failpoint};
 
 use crate::committer::{Draft, Intake, SubmitError};
 use crate::delivery::{Delivery, DeliveryState, queue_key, queue_prefix, read_place};
@@ -94,13 +94,21 @@ impl House for Outlet {
         self.shared.flow.outcome(destination, |outcomes| outcomes.failed += 1);
     }
 
+    fn reached(&self, place: &'static str) {
+        failpoint::reach(place);
+    }
+
     fn record(&self, result: DeliveryResult) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         let intake = self.intake.clone();
         Box::pin(async move {
+            failpoint::reach("before result");
             loop {
                 match intake.submit(vec![Draft::Result(result.clone())], true).await {
                     Err(SubmitError::Overloaded) => tokio::time::sleep(RECORD_AGAIN).await,
-                    Ok(_) => return,
+                    Ok(_) => {
+                        failpoint::reach("after result");
+                        return;
+                    }
                     Err(error) => {
                         // After a restart the delivery is sent again under the same id: at least once, recognisable.
                         tracing::warn!(%error, destination = %result.destination, "a delivery's result was not recorded");

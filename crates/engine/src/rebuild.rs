@@ -21,6 +21,8 @@ pub struct RebuildReport {
     pub entries: u64,
     /// The live tables had the same bytes.
     pub identical: bool,
+    /// Why the live tables could not be read, and so not compared.
+    pub unreadable: Option<String>,
     /// Rows per table in the fresh tables.
     pub rows: BTreeMap<&'static str, u64>,
     /// Tables that differ: how many rows, and the first key (hexadecimal).
@@ -36,40 +38,75 @@ pub struct Difference {
     pub first_key: String,
 }
 
-/// Rebuilds the tables of a stopped directory; the fresh ones take the place of the live ones.
-pub fn rebuild(options: &Options) -> std::result::Result<RebuildReport, OpenError> {
+/// What a rebuild may do about a damaged history.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Loss {
+    /// Nothing: it is refused.
+    Refuse,
+    /// Go on with what stands before the damage.
+    Accept,
+}
+
+/// Rebuilds the tables of a stopped directory; the fresh ones take the place of the live ones, also of damaged ones.
+pub fn rebuild(options: &Options, loss: Loss) -> std::result::Result<RebuildReport, OpenError> {
+    jumelle_store::prepare(&options.directory)?;
     let fresh_path = options.directory.join(FRESH);
     if fresh_path.exists() {
         std::fs::remove_dir_all(&fresh_path)?;
     }
-    {
-        // The live tables first catch up, so that both reflect the same history.
-        let live = open_shared(options, "tables")?;
-        catch_up(&mut Fold::new(live.clone())?)?;
-        live.behind.tables.sync()?;
+    if loss == Loss::Accept {
+        let bytes = jumelle_store::cut_damage(&options.directory.join("history"))?;
+        tracing::warn!(bytes, "going on without what the history has lost");
     }
+    let caught_up = open_shared(options, "tables").and_then(|live| {
+        // The live tables first catch up, so that both reflect the same history.
+        catch_up(&mut Fold::new(live.clone())?)?;
+        Ok(live.behind.tables.sync()?)
+    });
+    let unreadable = match caught_up {
+        Ok(()) => None,
+        Err(OpenError::Tables { place, what }) => Some(format!("{place}: {what}")),
+        Err(error) if loss == Loss::Accept => Some(error.to_string()),
+        Err(error) => return Err(error),
+    };
     let shared = open_shared(options, FRESH)?;
     let entries = catch_up(&mut Fold::new(shared.clone())?)?;
     let fresh = shared.behind.tables.clone();
     fresh.sync()?;
+    let mut report = RebuildReport {
+        entries,
+        identical: unreadable.is_none(),
+        unreadable,
+        rows: BTreeMap::new(),
+        differences: BTreeMap::new(),
+    };
+    if report.unreadable.is_none() {
+        compare_all(options, &fresh, &mut report)?;
+    } else {
+        for table in Table::ALL {
+            let rows = fresh.scan(table, &[], None).try_fold(0, |rows, row| row.map(|_| rows + 1))?;
+            report.rows.insert(table.name(), rows);
+        }
+    }
+    drop((fresh, shared));
+    jumelle_store::replace_tables(&options.directory, FRESH)?;
+    Ok(report)
+}
+
+fn compare_all(options: &Options, fresh: &Tables, report: &mut RebuildReport) -> std::result::Result<(), OpenError> {
     let live = Tables::open(&options.directory, "tables", options.table_cache_bytes)?;
     if live.get(Table::Meta, ERASURES_ROW)?.is_some() {
-        take_over_days(&live, &fresh)?;
+        take_over_days(&live, fresh)?;
     }
-    let mut report = RebuildReport { entries, identical: true, rows: BTreeMap::new(), differences: BTreeMap::new() };
     for table in Table::ALL {
-        let (rows, difference) = compare(&live, &fresh, table)?;
+        let (rows, difference) = compare(&live, fresh, table)?;
         report.rows.insert(table.name(), rows);
         if difference.rows > 0 {
             report.identical = false;
             report.differences.insert(table.name(), difference);
         }
     }
-    drop((live, fresh, shared));
-    let live_path = options.directory.join("tables");
-    std::fs::remove_dir_all(&live_path)?;
-    std::fs::rename(&fresh_path, &live_path)?;
-    Ok(report)
+    Ok(())
 }
 
 /// Restores a backup to a directory that must not exist or be empty, and makes its tables from the restored history.

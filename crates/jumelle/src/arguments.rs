@@ -74,8 +74,8 @@ pub enum Command {
     Erase(Erase),
     /// Replay the history of a stopped directory into fresh tables, and say whether they are the same byte for byte.
     #[command(after_help = "Example: jumelle rebuild --data ./data")]
-    Rebuild(Directory),
-    /// Check a stopped directory: every block read, every checksum compared.
+    Rebuild(Rebuild),
+    /// Check a stopped directory: every file, block and row read, every checksum compared.
     #[command(after_help = "Example: jumelle doctor --data ./data")]
     Doctor(Directory),
     /// Back the history up into a directory, while the server runs; what is there already is not copied again.
@@ -165,6 +165,16 @@ pub struct Directory {
     /// The data directory of a stopped server.
     #[arg(long, env = "JUMELLE_DATA", default_value = "./data")]
     pub data: PathBuf,
+}
+
+/// `rebuild`
+#[derive(Args, Debug)]
+pub struct Rebuild {
+    #[command(flatten)]
+    pub directory: Directory,
+    /// Where the history is damaged, go on with what stands before it: what comes after is lost for good.
+    #[arg(long)]
+    pub accept_loss: bool,
 }
 
 /// `import`

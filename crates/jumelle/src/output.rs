@@ -5,6 +5,8 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use jumelle_engine::OpenError;
+use jumelle_store::StoreError;
 use serde_json::Value;
 
 use crate::arguments::{Color, Global};
@@ -45,6 +47,9 @@ pub fn yellow(text: &str) -> String {
     paint("33", text)
 }
 
+/// Exit code of damaged data.
+pub const DAMAGED: u8 = 7;
+
 /// A failure with the exit code that belongs to it.
 #[derive(Debug)]
 pub struct Failure {
@@ -75,7 +80,7 @@ impl std::error::Error for Failure {}
 pub fn finish(global: &Global, outcome: anyhow::Result<()>) -> ExitCode {
     let Err(error) = outcome else { return ExitCode::SUCCESS };
     let failure = error.downcast_ref::<Failure>();
-    let code = failure.map_or(1, |failure| failure.code);
+    let code = failure.map_or_else(|| storage_code(&error), |failure| failure.code);
     if global.json {
         let details = failure.map_or(Value::Null, |failure| failure.details.clone());
         eprintln!("{}", serde_json::json!({"error": format!("{error:#}"), "details": details}));
@@ -83,6 +88,20 @@ pub fn finish(global: &Global, outcome: anyhow::Result<()>) -> ExitCode {
         eprintln!("{} {error:#}", paint("1;31", "error:"));
     }
     ExitCode::from(code)
+}
+
+/// Exit code of an error that is none of the command's own: 6 for a directory of a newer format, 7 for damaged data, else 1.
+fn storage_code(error: &anyhow::Error) -> u8 {
+    let store = match error.downcast_ref::<OpenError>() {
+        Some(OpenError::Tables { .. }) => return DAMAGED,
+        Some(OpenError::Store(store)) => Some(store),
+        _ => error.downcast_ref::<StoreError>(),
+    };
+    match store {
+        Some(StoreError::TooNew { .. }) => 6,
+        Some(StoreError::Damaged { .. }) => DAMAGED,
+        _ => 1,
+    }
 }
 
 /// Something turns while a command takes its time; nothing for machines, or where nobody looks.

@@ -66,15 +66,14 @@ pub(crate) async fn healthz() -> Json<Value> {
 /// It takes events and folds them.
 pub(crate) async fn readyz(State(app): State<App>) -> Response {
     let shared = app.engine.shared();
-    if shared.stopped.load(Ordering::Acquire) || app.engine.intake().has_failed() {
-        return Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "not ready",
-            "the engine has stopped on a storage error; see the log",
-        )
-        .into_response();
+    let not_ready = |detail: String| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not ready", detail).into_response();
+    if let Some(reason) = app.engine.intake().failure() {
+        return not_ready(format!("no more writes are taken until the process is restarted: {reason}"));
     }
-    let (end, _) = shared.history.end().unwrap_or_default();
+    let end = match shared.history.end() {
+        Ok((end, _)) => end,
+        Err(error) => return not_ready(format!("the history cannot be read: {error}")),
+    };
     let computing = shared.computing.load(Ordering::Acquire);
     Json(json!({"status": "ready", "lag_entries": end.0.saturating_sub(shared.position().0), "computing": computing}))
         .into_response()

@@ -48,7 +48,7 @@ fn read(app: &App) -> Result<Json<Value>, Problem> {
         "sources": sources,
         "blocked": blocked(app, days[recent..].iter().map(|(_, day)| day)),
         "health": {
-            "ready": !shared.stopped.load(Ordering::Acquire) && !app.engine.intake().has_failed(),
+            "ready": app.engine.intake().failure().is_none(),
             "computing": shared.computing.load(Ordering::Acquire),
             "lag_entries": end.0.saturating_sub(shared.position().0),
             "intake_waiting": app.engine.intake().waiting(),

@@ -9,9 +9,6 @@ use jumelle_model::time::Timestamp;
 use crate::block::Block;
 use crate::{Result, StoreError};
 
-/// Number of the on-disk format of a data directory.
-pub const FORMAT: u32 = 1;
-
 /// What a directory was made with; it does not change afterwards.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct HistorySettings {
@@ -33,36 +30,65 @@ pub struct History {
 impl History {
     /// Opens or makes the history in `directory`.
     pub fn open(directory: &Path, settings: HistorySettings) -> Result<History> {
-        let database = crate::open_database(&directory.join("history"), 16 << 20, 512 << 20)?;
+        let path = directory.join("history");
+        let (database, repaired) = crate::open_checked(&path, 16 << 20, 512 << 20, true)?;
         let blocks = database
             .keyspace("blocks", || KeyspaceCreateOptions::default().with_kv_separation(Some(KvSeparationOptions::default())))?;
         let fingerprints = database.keyspace("fingerprints", KeyspaceCreateOptions::default)?;
         let erasures = database.keyspace("erasures", KeyspaceCreateOptions::default)?;
         let meta = database.keyspace("meta", KeyspaceCreateOptions::default)?;
+        crate::sync_keyspaces(&path)?;
+        crate::check_sequence(&path, [&blocks, &fingerprints, &erasures, &meta], repaired)?;
         let clock: &[u8] = if settings.clock_follows_events { b"events" } else { b"wall" };
         match meta.get("format")? {
             None => {
                 let mut batch = database.batch().durability(Some(PersistMode::SyncAll));
-                batch.insert(&meta, "format", FORMAT.to_le_bytes());
+                batch.insert(&meta, "format", crate::FORMAT.to_le_bytes());
                 batch.insert(&meta, "clock", clock);
                 batch.commit()?;
             }
             Some(found) => {
                 let found = u32::from_le_bytes(found.as_ref().try_into().unwrap_or_default());
-                if found > FORMAT {
-                    return Err(StoreError::TooNew { found, known: FORMAT });
+                if found > crate::FORMAT {
+                    return Err(StoreError::TooNew { found, known: crate::FORMAT });
                 }
                 let made_with = meta.get("clock")?.unwrap_or_default();
                 if made_with.as_ref() != clock {
                     let name = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
                     return Err(StoreError::OtherClock { found: name(&made_with), asked: name(clock) });
                 }
+                if found < crate::FORMAT {
+                    // An older Jumelle looks here, and must not write its blocks between ours.
+                    let mut batch = database.batch().durability(Some(PersistMode::SyncAll));
+                    batch.insert(&meta, "format", crate::FORMAT.to_le_bytes());
+                    batch.commit()?;
+                }
             }
         }
         let history = History { database, blocks, fingerprints, erasures, meta, settings };
         // Made with the directory, so that a copy of it has the same.
         history.id()?;
+        history.check_end()?;
         Ok(history)
+    }
+
+    /// Blocks and fingerprints are written together: one that ends before the other has lost something.
+    fn check_end(&self) -> Result<()> {
+        let (end, _) = self.end()?;
+        let last = match self.blocks.last_key_value() {
+            None => Position(0),
+            Some(guard) => {
+                let (key, stored) = guard.into_inner()?;
+                Block::decode(position_of(&key), &stored)?.end()
+            }
+        };
+        if last == end {
+            return Ok(());
+        }
+        Err(StoreError::Damaged {
+            place: "the end of the history".into(),
+            what: format!("its blocks end at entry {}, their fingerprints at {}", last.0, end.0),
+        })
     }
 
     /// What an existing directory was made with; `None` if it is new.
@@ -70,7 +96,7 @@ impl History {
         if !directory.join("history").exists() {
             return Ok(None);
         }
-        let database = crate::open_database(&directory.join("history"), 1 << 20, 512 << 20)?;
+        let (database, _) = crate::open_checked(&directory.join("history"), 1 << 20, 512 << 20, true)?;
         let meta = database.keyspace("meta", KeyspaceCreateOptions::default)?;
         Ok(meta.get("clock")?.map(|clock| HistorySettings { clock_follows_events: clock.as_ref() == b"events" }))
     }
@@ -102,8 +128,11 @@ impl History {
 
     /// Makes the storage engine drop what [`History::replace`] has overwritten.
     pub fn compact(&self) -> Result<()> {
+        crate::failpoint::reach("before compaction");
         self.blocks.rotate_memtable_and_wait()?;
-        Ok(self.blocks.major_compact()?)
+        self.blocks.major_compact()?;
+        crate::failpoint::reach("after compaction");
+        Ok(())
     }
 
     /// The position after the last entry, and the arrival of the last block.
@@ -115,13 +144,26 @@ impl History {
         Ok((Position(first.0 + fingerprints.len() as u64 / 8), received))
     }
 
-    /// The blocks from the one that holds `from`, in order.
+    /// The blocks from the one that holds `from`, in order. A block that is missing between two others is an error.
     pub fn blocks(&self, from: Position) -> impl Iterator<Item = Result<Block>> + use<> {
-        let start = self.start_of_block(from).unwrap_or(from);
-        self.blocks.range(start.0.to_be_bytes()..).map(|guard| {
+        let (start, failed) = match self.start_of_block(from) {
+            Ok(start) => (start.unwrap_or(from), None),
+            Err(error) => (from, Some(Err(error))),
+        };
+        let mut expected = None;
+        let blocks = self.blocks.range(start.0.to_be_bytes()..).map(move |guard| {
             let (key, stored) = guard.into_inner()?;
-            Block::decode(position_of(&key), &stored)
-        })
+            let first = position_of(&key);
+            let before = expected.replace(first);
+            let block = Block::decode(first, &stored)?;
+            expected = Some(block.end());
+            match before.unwrap_or(start) {
+                before if before == first => Ok(block),
+                before => Err(missing(before, first)),
+            }
+        });
+        let refused = failed.is_some();
+        failed.into_iter().chain(blocks.take_while(move |_| !refused))
     }
 
     /// The block that holds a position.
@@ -136,9 +178,9 @@ impl History {
         }
     }
 
-    fn start_of_block(&self, position: Position) -> Option<Position> {
-        let guard = self.blocks.range(..=position.0.to_be_bytes()).next_back()?;
-        guard.key().ok().map(|key| position_of(&key))
+    fn start_of_block(&self, position: Position) -> Result<Option<Position>> {
+        let Some(guard) = self.blocks.range(..=position.0.to_be_bytes()).next_back() else { return Ok(None) };
+        Ok(Some(position_of(&guard.key()?)))
     }
 
     /// Fingerprints of the blocks that arrived at or after an instant, with each entry's position, newest block first; stops
@@ -184,6 +226,13 @@ impl History {
     }
 }
 
+fn missing(from: Position, to: Position) -> StoreError {
+    StoreError::Damaged {
+        place: format!("history entries {} to {}", from.0, to.0.saturating_sub(1)),
+        what: "they are missing".into(),
+    }
+}
+
 pub(crate) fn position_of(key: &[u8]) -> Position {
     Position(u64::from_be_bytes(key.try_into().unwrap_or_default()))
 }
@@ -192,4 +241,57 @@ pub(crate) fn split_index(first: Position, index: &[u8]) -> Result<(Timestamp, &
     let damaged = || StoreError::Damaged { place: format!("fingerprints of block {}", first.0), what: "too short".into() };
     let (received, fingerprints) = index.split_at_checked(8).ok_or_else(damaged)?;
     Ok((Timestamp(i64::from_le_bytes(received.try_into().unwrap_or_default())), fingerprints))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{BlockBuilder, Entry, Record};
+
+    fn history(directory: &Path, blocks: u64) -> History {
+        let history = History::open(directory, HistorySettings { clock_follows_events: false }).unwrap();
+        for n in 0..blocks {
+            let mut builder = BlockBuilder::default();
+            builder.push(&Record { received: Timestamp(n as i64), entry: Entry::Tick });
+            builder.push(&Record { received: Timestamp(n as i64), entry: Entry::Gone });
+            let (stored, block) = builder.finish(Position(n * 2));
+            history.append(block.first, &stored, Timestamp(n as i64), &[0, 0]).unwrap();
+        }
+        history
+    }
+
+    fn read(history: &History, from: u64) -> Vec<std::result::Result<u64, String>> {
+        history.blocks(Position(from)).map(|block| block.map(|block| block.first.0).map_err(|error| error.to_string())).collect()
+    }
+
+    #[test]
+    fn a_block_that_is_missing_is_an_error_and_not_a_step() {
+        let directory = tempfile::tempdir().unwrap();
+        let history = history(directory.path(), 4);
+        assert_eq!(read(&history, 0), [Ok(0), Ok(2), Ok(4), Ok(6)]);
+        assert_eq!(read(&history, 5), [Ok(4), Ok(6)]);
+        history.blocks.remove(2_u64.to_be_bytes()).unwrap();
+        let found = read(&history, 0);
+        assert_eq!((found.len(), &found[0]), (3, &Ok(0)));
+        assert!(found[1].as_ref().is_err_and(|error| error.contains("history entries 2 to 3 is damaged")), "{found:?}");
+    }
+
+    #[test]
+    fn a_block_in_the_place_of_another_is_damaged() {
+        let directory = tempfile::tempdir().unwrap();
+        let history = history(directory.path(), 3);
+        let other = history.blocks.get(2_u64.to_be_bytes()).unwrap().unwrap();
+        history.blocks.insert(4_u64.to_be_bytes(), other).unwrap();
+        assert!(history.block_of(Position(4)).is_err());
+    }
+
+    #[test]
+    fn an_end_that_only_the_fingerprints_know_is_no_start() {
+        let directory = tempfile::tempdir().unwrap();
+        let history = history(directory.path(), 3);
+        history.blocks.remove(4_u64.to_be_bytes()).unwrap();
+        drop(history);
+        let error = History::open(directory.path(), HistorySettings { clock_follows_events: false }).err().unwrap();
+        assert!(error.to_string().contains("its blocks end at entry 4, their fingerprints at 6"), "{error}");
+    }
 }

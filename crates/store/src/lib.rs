@@ -5,14 +5,27 @@
 
 pub mod backup;
 mod block;
+mod directory;
 mod entry;
+pub mod failpoint;
 mod history;
+mod journal;
+mod migrate;
 mod tables;
 
 pub use block::{Block, BlockBuilder};
+pub use directory::{BadFile, FORMAT, bad_files, bad_manifests, format, replace_tables};
 pub use entry::{Entry, EventEntry, ImportProgress, Notice, QuarantineEnd, Record, ResultState};
 pub use history::{History, HistorySettings};
+pub use journal::{JournalScan, cut_damage, journals, scan as scan_journal};
+pub use migrate::prepare;
 pub use tables::{Table, Tables, TablesBatch, after_prefix};
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::Path;
+use std::time::Duration;
+
+use fjall::AbstractTree as _;
 
 /// What can go wrong on disk. After `Disk`, stop rather than continue on doubtful state.
 #[derive(Debug, thiserror::Error)]
@@ -60,12 +73,76 @@ pub enum StoreError {
 /// Shorthand.
 pub type Result<T> = std::result::Result<T, StoreError>;
 
-pub(crate) fn open_database(path: &std::path::Path, cache_bytes: u64, journal_bytes: u64) -> Result<fjall::Database> {
-    std::fs::create_dir_all(path).map_err(|source| StoreError::Io { path: path.display().to_string(), source })?;
+/// How often a lock is tried, and how long is waited in between.
+const LOCK_TRIES: u32 = 3;
+const LOCK_AGAIN: Duration = Duration::from_millis(100);
+
+pub(crate) fn open_database(path: &Path, cache_bytes: u64, journal_bytes: u64) -> Result<fjall::Database> {
+    directory::create(path)?;
     fjall::Database::builder(path).cache_size(cache_bytes).max_journaling_size(journal_bytes).worker_threads(1).open().map_err(
         |error| match error {
             fjall::Error::Locked => StoreError::Locked(path.display().to_string()),
             other => StoreError::Disk(other),
         },
     )
+}
+
+/// Opens a database after its journals and manifests have been looked at. `synced`: every batch was synced before the next.
+pub(crate) fn open_checked(
+    path: &Path,
+    cache_bytes: u64,
+    journal_bytes: u64,
+    synced: bool,
+) -> Result<(fjall::Database, journal::Repaired)> {
+    let repaired = {
+        // Whoever has the database open is writing its journal: look at it only when nobody does.
+        let _lock = lock(path)?;
+        if let Some(bad) = bad_manifests(path)?.into_iter().next() {
+            return Err(StoreError::Damaged { place: bad.path.display().to_string(), what: bad.what });
+        }
+        journal::repair(path, synced)?
+    };
+    Ok((open_database(path, cache_bytes, journal_bytes)?, repaired))
+}
+
+/// Makes the names of the keyspaces' folders durable: the storage engine does not, and drops the journal's rows of a folder that
+/// has vanished as if it never was.
+pub(crate) fn sync_keyspaces(path: &Path) -> Result<()> {
+    directory::sync(&path.join("keyspaces"))
+}
+
+fn lock(path: &Path) -> Result<Option<File>> {
+    let lock = path.join("lock");
+    if !lock.exists() {
+        return Ok(None);
+    }
+    let io = |source| StoreError::Io { path: lock.display().to_string(), source };
+    let file = OpenOptions::new().write(true).open(&lock).map_err(io)?;
+    for tries in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(Some(file)),
+            // Whoever has just closed it may need a moment.
+            Err(TryLockError::WouldBlock) if tries + 1 < LOCK_TRIES => std::thread::sleep(LOCK_AGAIN),
+            Err(TryLockError::WouldBlock) => break,
+            Err(TryLockError::Error(source)) => return Err(io(source)),
+        }
+    }
+    Err(StoreError::Locked(path.display().to_string()))
+}
+
+/// After an end was cut off: no keyspace may hold on disk what the journals have lost, or it would be ahead of the others.
+pub(crate) fn check_sequence<'a>(
+    path: &Path,
+    keyspaces: impl IntoIterator<Item = &'a fjall::Keyspace>,
+    repaired: journal::Repaired,
+) -> Result<()> {
+    let Some(last) = repaired.last_sequence.filter(|_| repaired.cut_bytes > 0) else { return Ok(()) };
+    let ahead = keyspaces.into_iter().filter_map(|keyspace| keyspace.tree.get_highest_persisted_seqno()).max();
+    if ahead.is_none_or(|ahead| ahead <= last) {
+        return Ok(());
+    }
+    Err(StoreError::Damaged {
+        place: path.display().to_string(),
+        what: "its journal has lost batches that some of its tables hold".into(),
+    })
 }

@@ -4,8 +4,14 @@ use std::path::Path;
 
 use fjall::{Keyspace, KeyspaceCreateOptions, PersistMode};
 use jumelle_model::ids::Position;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::Result;
+use crate::{Result, StoreError};
+
+/// Bytes of the checksum at the end of a stored row.
+const CHECKSUM_BYTES: usize = 4;
+/// Row of `Meta` that says how rows are stored; in format 1 there was none.
+pub(crate) const FORMAT_ROW: &[u8] = b"format";
 
 /// The tables. Keys are byte strings that sort as the comment says.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -99,12 +105,26 @@ pub struct TablesBatch<'a> {
 impl Tables {
     /// Opens or makes the tables in `directory/name` (`tables`, or another name while they are rebuilt).
     pub fn open(directory: &Path, name: &str, cache_bytes: u64) -> Result<Tables> {
-        let database = crate::open_database(&directory.join(name), cache_bytes, 512 << 20)?;
-        let keyspaces = Table::ALL
+        let path = directory.join(name);
+        let (database, repaired) = crate::open_checked(&path, cache_bytes, 512 << 20, false)?;
+        let keyspaces: Vec<Keyspace> = Table::ALL
             .iter()
             .map(|table| database.keyspace(table.name(), KeyspaceCreateOptions::default))
             .collect::<std::result::Result<_, _>>()?;
-        Ok(Tables { database, keyspaces })
+        crate::sync_keyspaces(&path)?;
+        crate::check_sequence(&path, &keyspaces, repaired)?;
+        let tables = Tables { database, keyspaces };
+        if tables.get(Table::Meta, FORMAT_ROW)?.is_none() {
+            if tables.keyspace(Table::Meta).get("position")?.is_some() {
+                // Of an older format: they are migrated before they are opened here.
+                let what = "its rows have no checksums; start the server once, it brings them to today's format".to_owned();
+                return Err(StoreError::Damaged { place: path.display().to_string(), what });
+            }
+            let mut batch = tables.batch();
+            batch.put(Table::Meta, FORMAT_ROW, &crate::FORMAT.to_le_bytes());
+            batch.write()?;
+        }
+        Ok(tables)
     }
 
     fn keyspace(&self, table: Table) -> &Keyspace {
@@ -114,7 +134,7 @@ impl Tables {
 
     /// One row.
     pub fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        Ok(self.keyspace(table).get(key)?.map(|value| value.to_vec()))
+        self.keyspace(table).get(key)?.map(|stored| read_row(table, key, &stored)).transpose()
     }
 
     /// The rows whose keys begin with `prefix`, from `after` on (exclusive), in order.
@@ -128,9 +148,9 @@ impl Tables {
             Some(after) => std::ops::Bound::Excluded(after.to_vec()),
             None => std::ops::Bound::Included(prefix.to_vec()),
         };
-        self.keyspace(table).range((start, after_prefix(prefix))).map(|guard| {
-            let (key, value) = guard.into_inner()?;
-            Ok((key.to_vec(), value.to_vec()))
+        self.keyspace(table).range((start, after_prefix(prefix))).map(move |guard| {
+            let (key, stored) = guard.into_inner()?;
+            Ok((key.to_vec(), read_row(table, &key, &stored)?))
         })
     }
 
@@ -145,9 +165,9 @@ impl Tables {
             Some(before) => std::ops::Bound::Excluded(before.to_vec()),
             None => after_prefix(prefix),
         };
-        self.keyspace(table).range((std::ops::Bound::Included(prefix.to_vec()), end)).rev().map(|guard| {
-            let (key, value) = guard.into_inner()?;
-            Ok((key.to_vec(), value.to_vec()))
+        self.keyspace(table).range((std::ops::Bound::Included(prefix.to_vec()), end)).rev().map(move |guard| {
+            let (key, stored) = guard.into_inner()?;
+            Ok((key.to_vec(), read_row(table, &key, &stored)?))
         })
     }
 
@@ -187,6 +207,24 @@ impl Tables {
     }
 }
 
+/// The first bytes of the xxh3 of the value, seeded with that of table and key: a row under another key, or in another table, is
+/// damaged too.
+fn checksum(table: Table, key: &[u8], value: &[u8]) -> [u8; CHECKSUM_BYTES] {
+    let sum = xxh3_64_with_seed(value, xxh3_64_with_seed(key, table as u64));
+    (sum as u32).to_le_bytes()
+}
+
+fn read_row(table: Table, key: &[u8], stored: &[u8]) -> Result<Vec<u8>> {
+    let row = stored.len().checked_sub(CHECKSUM_BYTES).map(|len| stored.split_at(len));
+    match row {
+        Some((value, sum)) if sum == checksum(table, key, value) => Ok(value.to_vec()),
+        _ => Err(StoreError::Damaged {
+            place: format!("a row of table {}", table.name()),
+            what: "its checksum does not match".into(),
+        }),
+    }
+}
+
 /// The end of the keys that begin with a prefix.
 pub fn after_prefix(prefix: &[u8]) -> std::ops::Bound<Vec<u8>> {
     let mut end = prefix.to_vec();
@@ -205,7 +243,10 @@ pub fn after_prefix(prefix: &[u8]) -> std::ops::Bound<Vec<u8>> {
 impl TablesBatch<'_> {
     /// Writes a row.
     pub fn put(&mut self, table: Table, key: &[u8], value: &[u8]) {
-        self.batch.insert(self.tables.keyspace(table), key, value);
+        let mut stored = Vec::with_capacity(value.len() + CHECKSUM_BYTES);
+        stored.extend_from_slice(value);
+        stored.extend_from_slice(&checksum(table, key, value));
+        self.batch.insert(self.tables.keyspace(table), key, stored);
     }
 
     /// Removes a row.
@@ -213,9 +254,49 @@ impl TablesBatch<'_> {
         self.batch.remove(self.tables.keyspace(table), key);
     }
 
+    /// How many changes.
+    pub(crate) fn len(&self) -> usize {
+        self.batch.len()
+    }
+
     /// Writes all of it, or nothing, with the position that it reflects.
     pub fn commit(mut self, position: Position) -> Result<()> {
         self.put(Table::Meta, b"position", &position.0.to_be_bytes());
+        self.write()
+    }
+
+    /// Writes all of it, or nothing.
+    pub(crate) fn write(self) -> Result<()> {
         Ok(self.batch.commit()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_changed_or_misplaced_row_is_damaged() {
+        let room = tempfile::tempdir().unwrap();
+        let tables = Tables::open(room.path(), "tables", 1 << 20).unwrap();
+        let mut batch = tables.batch();
+        batch.put(Table::Members, b"a", b"since");
+        batch.put(Table::Members, b"b", b"");
+        batch.commit(Position(1)).unwrap();
+        let members = tables.keyspace(Table::Members);
+        let stored = members.get(b"a").unwrap().unwrap().to_vec();
+        assert_eq!(tables.get(Table::Members, b"a").unwrap().as_deref(), Some(&b"since"[..]));
+        assert_eq!(tables.get(Table::Members, b"b").unwrap().as_deref(), Some(&b""[..]));
+        for at in 0..stored.len() {
+            let mut changed = stored.clone();
+            changed[at] ^= 1;
+            members.insert(b"a", changed).unwrap();
+            assert!(tables.get(Table::Members, b"a").is_err(), "byte {at}");
+        }
+        members.insert(b"b", stored.clone()).unwrap();
+        assert!(tables.get(Table::Members, b"b").is_err(), "under another key");
+        tables.keyspace(Table::Timers).insert(b"a", stored).unwrap();
+        assert!(tables.get(Table::Timers, b"a").is_err(), "in another table");
+        assert!(tables.scan(Table::Members, b"", None).any(|row| row.is_err()));
     }
 }

@@ -1,86 +1,207 @@
 //! `jumelle doctor`
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
-use anyhow::Context as _;
 use jumelle_engine::table_digest;
 use jumelle_model::ids::Position;
-use jumelle_store::{Entry, History, HistorySettings, Table, Tables};
+use jumelle_store::{BadFile, Entry, FORMAT, History, HistorySettings, StoreError, Table, Tables};
+use serde::Serialize;
 use serde_json::json;
 
 use crate::arguments::{Directory, Global};
-use crate::output::{Failure, bold, spinner, table};
+use crate::output::{DAMAGED, Failure, bold, spinner, table};
 
-/// Reads every block of a stopped directory and says what there is and what is damaged.
-pub fn run(global: &Global, directory: &Directory) -> anyhow::Result<()> {
-    if !directory.data.join("history").exists() {
-        return Err(Failure {
-            code: 4,
-            message: format!("{} is no data directory", directory.data.display()),
-            details: json!(null),
+/// Damages listed at most; a disk that fails everywhere need not be told row by row.
+const DAMAGES_MAX: usize = 200;
+const RESTORE: &str = "restore a backup; or `jumelle rebuild --accept-loss` goes on with what stands before it";
+const REBUILD: &str = "nothing is lost: `jumelle rebuild` makes the tables anew from the history";
+
+/// Something that is not as it was written.
+#[derive(Serialize)]
+struct Damage {
+    /// Which file, block or row.
+    place: String,
+    /// What does not fit.
+    what: String,
+    /// What is lost, and what brings it back.
+    remedy: &'static str,
+}
+
+/// What was found so far.
+#[derive(Default)]
+struct Findings {
+    damages: Vec<Damage>,
+    notes: Vec<String>,
+    blocks: u64,
+    entries: u64,
+    kinds: BTreeMap<&'static str, u64>,
+    /// A digest of each table's rows: equal tables have equal ones.
+    digests: BTreeMap<&'static str, String>,
+    rows: BTreeMap<&'static str, u64>,
+    position: u64,
+}
+
+impl Findings {
+    fn add(&mut self, place: impl Into<String>, what: impl Into<String>, remedy: &'static str) {
+        if self.damages.len() < DAMAGES_MAX {
+            self.damages.push(Damage { place: place.into(), what: what.into(), remedy });
         }
-        .into());
     }
-    let spinner = spinner(global, "reading every block and row");
-    let settings = History::settings_of(&directory.data)?.unwrap_or(HistorySettings { clock_follows_events: false });
-    let history = History::open(&directory.data, settings).context("opening the history")?;
-    let (mut blocks, mut entries) = (0u64, 0u64);
-    let mut kinds: BTreeMap<&str, u64> = BTreeMap::new();
-    let mut damages: Vec<String> = Vec::new();
-    let mut expected = Position(0);
+
+    fn add_error(&mut self, place: &Path, error: StoreError, remedy: &'static str) {
+        match error {
+            StoreError::Damaged { place, what } => self.add(place, what, remedy),
+            other => self.add(place.display().to_string(), other.to_string(), remedy),
+        }
+    }
+}
+
+/// Reads every file, block and row of a stopped directory and says what there is, what is damaged and what can be restored.
+pub fn run(global: &Global, directory: &Directory) -> anyhow::Result<()> {
+    let path = &directory.data;
+    let Some(format) = jumelle_store::format(path)?.filter(|_| path.join("history").exists()) else {
+        return Err(Failure { code: 4, message: format!("{} is no data directory", path.display()), details: json!(null) }.into());
+    };
+    let spinner = spinner(global, "reading every file, block and row");
+    let mut found = Findings::default();
+    if format < FORMAT {
+        found.notes.push(format!("the directory has format {format}; `jumelle serve` brings it to {FORMAT}"));
+    } else {
+        jumelle_store::prepare(path)?;
+    }
+    if check_files(&mut found, &path.join("history"), RESTORE, true)? {
+        check_history(&mut found, path)?;
+    }
+    if check_files(&mut found, &path.join("tables"), REBUILD, false)? && format == FORMAT {
+        check_tables(&mut found, path);
+    }
+    spinner.finish_and_clear();
+    print(global, &found);
+    match found.damages.is_empty() {
+        true => Ok(()),
+        false => {
+            let lines: Vec<String> = found
+                .damages
+                .iter()
+                .map(|damage| format!("{} is damaged: {}; {}", damage.place, damage.what, damage.remedy))
+                .collect();
+            Err(Failure { code: DAMAGED, message: lines.join("\n"), details: json!(null) }.into())
+        }
+    }
+}
+
+/// Holds the files of a database against the sums beside them, before anything opens (and cuts) them. `true`: it can be opened.
+fn check_files(found: &mut Findings, database: &Path, remedy: &'static str, synced: bool) -> anyhow::Result<bool> {
+    let mut usable = true;
+    for BadFile { path, what } in jumelle_store::bad_files(database)? {
+        // A blob holds values only, each with its own checksum: the others can still be read, and the lost ones be named.
+        usable &= path.parent().is_some_and(|parent| parent.ends_with("blobs"));
+        found.add(path.display().to_string(), what, remedy);
+    }
+    let journals = jumelle_store::journals(database)?;
+    let mut last_sequence = None;
+    for (n, path) in journals.iter().enumerate() {
+        let scan = jumelle_store::scan_journal(path, last_sequence)?;
+        last_sequence = scan.last_sequence;
+        if scan.is_whole() {
+            continue;
+        }
+        let at = format!("{} at byte {}", path.display(), scan.valid_bytes);
+        if n + 1 == journals.len() && (scan.whole_again_at.is_none() || !synced) {
+            found
+                .notes
+                .push(format!("{at}: the end is torn ({} bytes), as a power cut leaves it; it is cut off", scan.torn_bytes));
+        } else {
+            found.add(at, format!("{} bytes from here on do not match their checksums", scan.torn_bytes), remedy);
+            usable = false;
+        }
+    }
+    Ok(usable)
+}
+
+fn check_history(found: &mut Findings, directory: &Path) -> anyhow::Result<()> {
+    let opened = History::settings_of(directory)
+        .map(|settings| settings.unwrap_or(HistorySettings { clock_follows_events: false }))
+        .and_then(|settings| History::open(directory, settings));
+    let history = match opened {
+        Ok(history) => history,
+        Err(error @ (StoreError::Locked(_) | StoreError::TooNew { .. })) => return Err(error.into()),
+        Err(error) => {
+            found.add_error(&directory.join("history"), error, RESTORE);
+            return Ok(());
+        }
+    };
     for block in history.blocks(Position(0)) {
-        blocks += 1;
+        found.blocks += 1;
         let block = match block {
             Ok(block) => block,
             Err(error) => {
-                damages.push(error.to_string());
+                found.add_error(&directory.join("history"), error, RESTORE);
+                if found.damages.len() >= DAMAGES_MAX {
+                    break;
+                }
                 continue;
             }
         };
-        if block.first != expected && damages.is_empty() {
-            damages.push(format!("history entries {} to {} are missing", expected.0, block.first.0));
-        }
-        expected = block.end();
         for record in block.records() {
-            entries += 1;
+            found.entries += 1;
             match record {
-                Ok((_, record)) => *kinds.entry(kind(&record.entry)).or_default() += 1,
-                Err(error) => damages.push(error.to_string()),
+                Ok((_, record)) => *found.kinds.entry(kind(&record.entry)).or_default() += 1,
+                Err(error) => found.add_error(&directory.join("history"), error, RESTORE),
             }
         }
     }
-    let tables = Tables::open(&directory.data, "tables", 8 << 20).context("opening the tables")?;
-    let position = tables.position()?;
-    let mut rows: BTreeMap<&str, u64> = BTreeMap::new();
-    let mut digests: BTreeMap<&str, String> = BTreeMap::new();
+    found.position = history.end()?.0.0;
+    Ok(())
+}
+
+fn check_tables(found: &mut Findings, directory: &Path) {
+    let place = directory.join("tables");
+    let opened = Tables::open(directory, "tables", 8 << 20).and_then(|tables| Ok((tables.position()?, tables)));
+    let (reflected, tables) = match opened {
+        Ok(opened) => opened,
+        Err(error) => return found.add_error(&place, error, REBUILD),
+    };
+    let end = std::mem::replace(&mut found.position, reflected.0);
+    if reflected.0 > end && found.damages.is_empty() {
+        let what =
+            format!("it ends at entry {end} and the tables know of entries up to {}: acknowledged ones are lost", reflected.0);
+        found.add("the end of the history", what, RESTORE);
+    }
     for table in Table::ALL {
         match table_digest(&tables, table) {
             Ok((count, digest)) => {
-                rows.insert(table.name(), count);
-                digests.insert(table.name(), format!("{digest:016x}"));
+                found.rows.insert(table.name(), count);
+                found.digests.insert(table.name(), format!("{digest:016x}"));
             }
-            Err(error) => damages.push(format!("table {}: {error}; `jumelle rebuild` makes it anew", table.name())),
+            Err(error) => found.add_error(&place, error, REBUILD),
         }
     }
-    spinner.finish_and_clear();
+}
+
+fn print(global: &Global, found: &Findings) {
+    let Findings { damages, notes, blocks, entries, kinds, rows, digests, position } = found;
     if global.json {
         println!(
             "{:#}",
             json!({
                 "blocks": blocks, "entries": entries, "kinds": kinds, "tables": rows, "digests": digests,
-                "tables_position": position.0, "damages": damages,
+                "tables_position": position, "damages": damages, "notes": notes,
             })
         );
-    } else {
-        println!("history: {blocks} blocks, {entries} entries; the tables reflect {}", position.0);
-        let cells =
-            |map: &BTreeMap<&str, u64>| map.iter().map(|(name, n)| vec![(*name).to_owned(), n.to_string()]).collect::<Vec<_>>();
-        println!("\n{}\n\n{}", table(&["entry", "number"], &cells(&kinds)), table(&["table", "rows"], &cells(&rows)));
-        if damages.is_empty() {
-            println!("\n{}", bold("nothing is damaged"));
-        }
+        return;
     }
-    if damages.is_empty() { Ok(()) } else { Err(Failure::refused(damages.join("\n"))) }
+    println!("history: {blocks} blocks, {entries} entries; the tables reflect {position}");
+    let cells =
+        |map: &BTreeMap<&str, u64>| map.iter().map(|(name, n)| vec![(*name).to_owned(), n.to_string()]).collect::<Vec<_>>();
+    println!("\n{}\n\n{}", table(&["entry", "number"], &cells(kinds)), table(&["table", "rows"], &cells(rows)));
+    for note in notes {
+        println!("\n{note}");
+    }
+    if damages.is_empty() {
+        println!("\n{}", bold("nothing is damaged"));
+    }
 }
 
 fn kind(entry: &Entry<'_>) -> &'static str {

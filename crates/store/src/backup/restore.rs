@@ -10,8 +10,9 @@ use super::manifest::{MANIFEST, Manifest};
 use super::tombstone::{Erasing, Tombstone};
 use super::verify::no_backup;
 use super::{BackupError, Result, StoredBlock, damaged};
+use crate::FORMAT;
 use crate::block::{Block, BlockBuilder};
-use crate::history::{FORMAT, History, HistorySettings};
+use crate::history::{History, HistorySettings};
 
 /// What was restored.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -47,6 +48,7 @@ pub fn restore_history(backup: &Path, data: &Path, until: Option<Timestamp>, new
         tombstones.extend(theirs.tombstones(other)?);
     }
     let erasing = Erasing::new(&tombstones);
+    crate::prepare(data)?;
     let history = History::open(data, HistorySettings { clock_follows_events: manifest.clock_follows_events })?;
     let mut restored = Restored { entries: 0, left_out: 0, received: None, erasures: 0 };
     let mut end = Position(0);

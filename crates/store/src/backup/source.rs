@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::frame::{Frame, Head, StoredBlock};
 use super::tombstone::Tombstone;
 use super::{BackupError, Result};
+use crate::FORMAT;
 use crate::StoreError;
 use crate::entry::Entry;
-use crate::history::{FORMAT, History, position_of, split_index};
+use crate::history::{History, position_of, split_index};
 
 /// Version of the frames.
 pub(crate) const FRAMES_VERSION: u32 = 1;
