@@ -30,7 +30,7 @@ test("a person is found from the keyboard alone, and the way goes on by keyboard
   await expect(first).toBeFocused();
 });
 
-test("the arrows choose among several people", async ({ visit }) => {
+test("who finds nobody asks again from the keyboard", async ({ visit }) => {
   const page = await visit("/people?query=sneakers-nobody");
   await expect(page.getByText("Nobody is known by “sneakers-nobody”")).toBeVisible();
   await page.keyboard.press("/");

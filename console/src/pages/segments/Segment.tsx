@@ -68,7 +68,7 @@ export default function Segment({ segment: key }: { segment: string }) {
           <Activations segment={key} />
           <Panel title={t("segments.rule_json")}>
             <div className="body">
-              <JsonView value={definition.rule ?? definition} label={t("segments.rule_json")} />
+              <JsonView value={definition.rule ?? definition} label={key} />
             </div>
           </Panel>
         </div>
