@@ -25,12 +25,14 @@ fn main() -> ExitCode {
         Command::Profile(profile) => commands::profile::run(&arguments.global, profile),
         Command::Segment(segment) => commands::segment::run(&arguments.global, segment),
         Command::Erase(erase) => commands::erase::run(&arguments.global, erase),
+        Command::Token(token) => commands::token::run(&arguments.global, token),
         Command::Rebuild(rebuild) => commands::rebuild::run(&arguments.global, rebuild),
         Command::Doctor(doctor) => commands::doctor::run(&arguments.global, doctor),
         Command::Demo(demo) => commands::demo::run(demo),
         Command::Completions(completions) => commands::reference::completions(completions),
         Command::CliReference => commands::reference::cli(),
         Command::Openapi => commands::reference::openapi(),
+        Command::RolesReference => commands::reference::roles(),
     };
     output::finish(&arguments.global, outcome)
 }

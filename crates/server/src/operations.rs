@@ -15,12 +15,16 @@ use serde_json::{Value, json};
 use crate::{App, Problem};
 
 /// Names of the metrics and what they say.
-pub const METRICS: [(&str, &str); 20] = [
+pub const METRICS: [(&str, &str); 24] = [
     ("jumelle_stored_events_total", "Events durably in the history"),
     ("jumelle_processed_events_total", "Events identified, folded, evaluated and gated"),
     ("jumelle_duplicate_events_total", "Events whose message id was known"),
     ("jumelle_rejected_events_total", "Events put in quarantine, by rule"),
-    ("jumelle_unauthorized_total", "Calls without a valid key or token"),
+    ("jumelle_unauthorized_total", "Calls without a valid key or token, or outside of its role, by what was missing"),
+    ("jumelle_limited_total", "Requests answered with 429, by whose limit it was: address, write_key, token, sign_in"),
+    ("jumelle_connections", "Connections that are open"),
+    ("jumelle_connections_refused_total", "Connections not taken because there are too many"),
+    ("jumelle_connections_cut_total", "Connections ended by a limit, by why"),
     ("jumelle_unidentified_events_total", "Stored events that name nobody"),
     ("jumelle_ignored_identifiers_total", "Values not taken as identifiers, by namespace"),
     ("jumelle_people_created_total", "People seen for the first time"),
@@ -115,7 +119,6 @@ pub(crate) async fn log_requests(request: Request, next: Next) -> Response {
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert("x-request-id", value);
     }
-    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     metrics::histogram!("jumelle_request_seconds", "route" => route.clone(), "status" => status.as_str().to_owned())
         .record(seconds);
     let milliseconds = seconds * 1_000.0;

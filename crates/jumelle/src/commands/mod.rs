@@ -11,3 +11,4 @@ pub mod rebuild;
 pub mod reference;
 pub mod segment;
 pub mod serve;
+pub mod token;
