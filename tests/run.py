@@ -140,6 +140,8 @@ SUITES = [
     ("api", black_box("api")),
     ("activation", black_box("activation")),
     ("watching", black_box("watching")),
+    ("security", black_box("security")),
+    ("limits", black_box("limits")),
     ("crash", black_box("crash")),
     ("docs_commands", black_box("docs_commands")),
     ("online_retail", black_box("online_retail")),
