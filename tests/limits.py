@@ -76,11 +76,25 @@ class Slow(unittest.TestCase):
         self.cut("head_too_slow", until_closed)
 
     def test_an_idle_connection(self):
-        def idle(connection):
-            connection.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
-            return until_closed(connection)
+        # The second is answered from another thread, after hyper has looked whether the client is still there.
+        for path in ("/healthz", "/v1/overview"):
+            request = f"GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {TOKEN}\r\n\r\n".encode()
 
-        self.assertTrue(self.cut("idle", idle).startswith(b"HTTP/1.1 200"))
+            def idle(connection):
+                connection.sendall(request)
+                return until_closed(connection)
+
+            def idle_at_once(connection):
+                # The request is there before the connection is accepted: no look at it has to wait.
+                self.shop.process.send_signal(signal.SIGSTOP)
+                with connect(self.shop) as early:
+                    early.sendall(request)
+                    self.shop.process.send_signal(signal.SIGCONT)
+                    return until_closed(early)
+
+            for converse in (idle, idle_at_once):
+                with self.subTest(f"{path} {converse.__name__}"):
+                    self.assertTrue(self.cut("idle", converse).startswith(b"HTTP/1.1 200"))
 
     def test_a_body_that_never_ends(self):
         def drip(connection):

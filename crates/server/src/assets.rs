@@ -21,8 +21,9 @@ struct Console;
 struct Tag;
 
 /// No script but ours, no request to anyone else. Styles may be inline: the component library sets them on elements.
-const CONTENT_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'; \
-                              base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+                              font-src 'self'; connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; \
+                              frame-ancestors 'none'";
 
 /// Files with their hash in their name never change.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";

@@ -256,17 +256,23 @@ impl<S> Guarded<S> {
 
     /// Errs when the deadline has passed, else wakes this task at it.
     fn wait(&mut self, context: &mut Context<'_>, deadline: Instant, why: &'static str) -> io::Result<()> {
+        if Instant::now() >= deadline {
+            cut(why);
+            return Err(ErrorKind::TimedOut.into());
+        }
+        self.wake(context, deadline);
+        Ok(())
+    }
+
+    /// Wakes this task at an instant, or earlier.
+    fn wake(&mut self, context: &mut Context<'_>, deadline: Instant) {
         loop {
-            if Instant::now() >= deadline {
-                cut(why);
-                return Err(ErrorKind::TimedOut.into());
-            }
             // A timer that is set for earlier is left alone: when it fires, this is asked again. So a busy connection sets it rarely.
             if self.timer.is_elapsed() || self.timer.deadline() > deadline {
                 self.timer.as_mut().reset(deadline);
             }
             if self.timer.as_mut().poll(context).is_pending() {
-                return Ok(());
+                return;
             }
         }
     }
@@ -298,7 +304,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
             }
             return read;
         }
-        if !answering && this.blocked_since.is_none() {
+        if answering || this.blocked_since.is_some() {
+            // hyper looks for a client that has gone while it answers, and does not look again when it has answered: it knows that
+            // there was nothing. So this look has to bring the next one about.
+            this.wake(context, Instant::now() + this.idle_time);
+        } else {
             match this.head_since {
                 Some(since) => this.wait(context, since + this.header_time, "head_too_slow")?,
                 None => this.wait(context, this.active + this.idle_time, "idle")?,
