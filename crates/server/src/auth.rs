@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use axum::RequestExt as _;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
@@ -184,7 +185,8 @@ fn caller(app: &App, request: &Request) -> Result<Identity, Problem> {
     }
 }
 
-/// Collection, per address: before the body is read.
+/// Collection, per address: before the body is read. What is decompressed is bounded here as well as what comes of it: a body may be
+/// endless and yet come to nothing.
 pub(crate) async fn limit_address(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let counted = counted(&app, &request);
     request.extensions_mut().insert(Counted(counted));
@@ -194,5 +196,6 @@ pub(crate) async fn limit_address(State(app): State<App>, mut request: Request, 
     {
         return too_many("address", wait).with_code().into_response();
     }
-    next.run(request).await
+    let is_compressed = request.headers().contains_key(header::CONTENT_ENCODING);
+    next.run(if is_compressed { request.with_limited_body() } else { request }).await
 }

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{MatchedPath, Path, Query, Request, State};
+use axum::extract::{MatchedPath, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use axum::{Extension, Json, RequestExt as _};
+use axum::{Extension, Json};
 use base64::Engine as _;
 use jumelle_collect::{Decoded, Limits, Rejected, decode_batch, decode_single};
 use jumelle_engine::Draft;
@@ -122,12 +121,6 @@ pub async fn settings(State(app): State<App>, Path(write_key): Path<String>) -> 
         "edgeFunction": {}, "analyticsNextEnabled": true, "middlewareSettings": {}, "enabledMiddleware": {}, "metrics": {"sampleRate": 0}, "legacyVideoPluginsEnabled": false, "remotePlugins": []
     }));
     Ok(([(header::CACHE_CONTROL, SETTINGS_CACHE)], settings).into_response())
-}
-
-/// Bounds what is decompressed as well as what comes of it: a body may be endless and yet come to nothing.
-pub(crate) async fn bound_compressed(request: Request, next: Next) -> Response {
-    let is_compressed = request.headers().contains_key(header::CONTENT_ENCODING);
-    next.run(if is_compressed { request.with_limited_body() } else { request }).await
 }
 
 async fn read(app: &App, body: Body) -> Result<String, Problem> {

@@ -164,7 +164,6 @@ impl App {
             .route("/v1/pixel/{kind}", get(collect::pixel))
             .route("/v1/projects/{write_key}/settings", get(collect::settings))
             .layer(RequestDecompressionLayer::new())
-            .layer(middleware::from_fn(collect::bound_compressed))
             // Compressed bytes have the same bound as those that they become.
             .layer(DefaultBodyLimit::max(self.limits.batch_bytes))
             .layer(middleware::from_fn_with_state(self.clone(), auth::limit_address))
@@ -221,9 +220,8 @@ impl App {
             .merge(administration)
             .merge(operations)
             .fallback_service(any(assets::console).layer(CompressionLayer::new()))
-            .layer(middleware::from_fn(operations::log_requests))
             .layer(tower_http::catch_panic::CatchPanicLayer::custom(operations::panicked))
-            .layer(middleware::from_fn_with_state(self.clone(), headers::protect))
+            .layer(middleware::from_fn_with_state(self.clone(), operations::log_requests))
             .with_state(self)
     }
 

@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde_json::{Value, json};
 
+use crate::headers::Protection;
 use crate::{App, Problem};
 
 /// Names of the metrics and what they say.
@@ -107,15 +108,17 @@ pub(crate) fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
         .into_response()
 }
 
-/// One line per request with an id, no query and no path values: they may hold personal data.
-pub(crate) async fn log_requests(request: Request, next: Next) -> Response {
+/// Headers of every answer, and one line per request with an id, no query and no path values: they may hold personal data.
+pub(crate) async fn log_requests(State(app): State<App>, request: Request, next: Next) -> Response {
     let started = Instant::now();
+    let protection = Protection::of(request.uri().path(), app.is_tls());
     let id = format!("{:016x}", rand::random::<u64>());
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched".to_owned(), |path| path.as_str().to_owned());
     let mut response = next.run(request).await;
     let status = response.status();
     let seconds = started.elapsed().as_secs_f64();
+    protection.add_to(response.headers_mut());
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert("x-request-id", value);
     }
