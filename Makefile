@@ -41,11 +41,12 @@ docs:
 docs-check:
 	@scripts/docs.sh --check
 
-# Builds the optimised binary, target/release/jumelle.
+# Builds the optimised binary, target/release/jumelle, and its bill of materials, jumelle.cdx.json (CycloneDX), beside it.
 release:
 	@scripts/setup.sh run
 	@scripts/web.sh
 	cargo build --release --locked -p jumelle
+	@scripts/sbom.sh
 
 # Removes what was built and installed inside the clone. Data directories stay.
 clean:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# `make docs`: generates docs/reference/{cli.md,openapi.json} from the binary and builds the book.
+# `make docs`: generates docs/reference/{cli.md,openapi.json,roles.md} from the binary and builds the book.
 # `--check` writes nothing: it fails where a generated page is stale or a link leads nowhere.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -12,10 +12,11 @@ fresh=$(mktemp -d)
 trap 'rm -rf "$fresh"' EXIT
 "$binary" cli-reference > "$fresh/cli.md"
 "$binary" openapi > "$fresh/openapi.json"
+"$binary" roles-reference > "$fresh/roles.md"
 
 if [ "${1:-}" = --check ]; then
   stale=0
-  for page in cli.md openapi.json; do
+  for page in cli.md openapi.json roles.md; do
     if ! diff -u --label "docs/reference/$page (committed)" --label "docs/reference/$page (generated now)" \
       "docs/reference/$page" "$fresh/$page" | head -40; then
       stale=1
@@ -25,7 +26,7 @@ if [ "${1:-}" = --check ]; then
   exec python3 tests/docs_links.py
 fi
 
-cp "$fresh/cli.md" "$fresh/openapi.json" docs/reference/
+cp "$fresh/cli.md" "$fresh/openapi.json" "$fresh/roles.md" docs/reference/
 command -v mdbook >/dev/null 2>&1 || cargo install mdbook --locked --version "$MDBOOK_VERSION" --no-default-features --features search
 mdbook build docs
 echo "docs/book/index.html"

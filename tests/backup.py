@@ -9,8 +9,8 @@ import subprocess
 import threading
 import unittest
 
-from crash import Sender
 from jumelle_server import BINARY, wait_until
+from oracle import Sender
 from shop import Inbox, Shop, identified, viewed, workspace
 
 SEED = random.SystemRandom().randrange(1 << 32)
@@ -75,7 +75,7 @@ class Backups(unittest.TestCase):
 class UnderLoad(Backups):
     def test_all_that_was_acknowledged_before_is_in_it_and_the_tables_are_the_same(self):
         stop = threading.Event()
-        senders = [Sender(self.shop, number, stop) for number in range(3)]
+        senders = [Sender(self.shop, number, SEED, stop) for number in range(3)]
         for sender in senders:
             sender.start()
         reports, acknowledged, copies = [], [], []

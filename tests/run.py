@@ -153,6 +153,8 @@ SUITES = [
     ("activation", black_box("activation")),
     ("watching", black_box("watching")),
     ("browser", browser),
+    ("security", black_box("security")),
+    ("limits", black_box("limits")),
     ("crash", black_box("crash")),
     ("backup", black_box("backup")),
     ("power_cut", black_box("power_cut")),

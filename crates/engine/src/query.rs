@@ -97,11 +97,21 @@ impl Shared {
         }
         if found.is_empty() {
             const SCANNED_MAX: usize = 20_000;
-            let wanted = Value::from(query).to_string().to_lowercase();
+            // `city:Lille`, or a value alone.
+            let (named, value) = match query.split_once(':') {
+                Some((key, value)) => (Some(key.trim()), value.trim()),
+                None => (None, query),
+            };
+            let wanted = Value::from(value).to_string().to_lowercase();
             for (key, bytes) in self.behind.scan(Table::People, &[], None, SCANNED_MAX)? {
                 let id = ProfileId(u128::from_be_bytes(key.try_into().unwrap_or_default()));
                 let person = crate::people::decode(id, &bytes)?;
-                if person.known.traits.values().any(|value| value.json.to_lowercase() == wanted) {
+                let is_wanted = |json: &str| json.to_lowercase() == wanted || json == value;
+                let found_here = match named {
+                    Some(named) => person.known.traits.get(named).is_some_and(|known| is_wanted(&known.json)),
+                    None => person.known.traits.values().any(|known| is_wanted(&known.json)),
+                };
+                if found_here {
                     found.push(Arc::new(person));
                     if found.len() >= limit {
                         break;

@@ -1,9 +1,13 @@
 //! The command line. Its help is the CLI reference: `docs/reference/cli.md` is generated from here.
 
+mod http;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use http::{Http, HttpFile};
 
 /// An open-source customer data platform: collect, identify, profile, segment, consent, activate, measure.
 #[derive(Parser, Debug)]
@@ -72,6 +76,9 @@ pub enum Command {
     /// Erase a person from history and tables, and tell the tools that had received her.
     #[command(after_help = "Example: jumelle erase email:ana@example.org --yes")]
     Erase(Erase),
+    /// Tokens of the API: who may call it, with which role, until when.
+    #[command(subcommand, after_help = "Example: jumelle token create \"call centre\" --role agent")]
+    Token(Token),
     /// Replay the history of a stopped directory into fresh tables, and say whether they are the same byte for byte.
     #[command(after_help = "Example: jumelle rebuild --data ./data")]
     Rebuild(Rebuild),
@@ -97,6 +104,9 @@ pub enum Command {
     /// Print the OpenAPI description (JSON).
     #[command(hide = true)]
     Openapi,
+    /// Print the table of roles (Markdown).
+    #[command(hide = true)]
+    RolesReference,
 }
 
 /// `serve`
@@ -138,6 +148,9 @@ pub struct Serve {
     /// Logs as JSON lines.
     #[arg(long, env = "JUMELLE_LOG_JSON")]
     pub log_json: bool,
+    /// Limits of HTTP, and TLS.
+    #[command(flatten)]
+    pub http: Http,
 }
 
 /// What moves time.
@@ -249,6 +262,60 @@ pub enum Segment {
     /// List the segments with their counts.
     #[command(after_help = "Example: jumelle segment list")]
     List,
+}
+
+/// `token`
+#[derive(Subcommand, Debug)]
+pub enum Token {
+    /// Make a token; it is shown once.
+    #[command(after_help = "Example: jumelle token create \"call centre\" --role agent --expires 2027-01-01T00:00:00Z")]
+    Create {
+        /// What people call it, for instance who has it.
+        name: String,
+        /// What it may do; see docs/reference/roles.md.
+        #[arg(long)]
+        role: TokenRole,
+        /// Instant at which it ends; never without it.
+        #[arg(long)]
+        expires: Option<String>,
+    },
+    /// List the tokens, without their secrets.
+    #[command(after_help = "Example: jumelle token list")]
+    List,
+    /// End a token, and its sessions in the console, at once.
+    #[command(after_help = "Example: jumelle token revoke tok_0123456789abcdef")]
+    Revoke {
+        /// Its id, from `jumelle token list`.
+        id: String,
+    },
+}
+
+/// What a token may do.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenRole {
+    /// Everything.
+    Admin,
+    /// Segments, previews, members, activations, deliveries.
+    Marketer,
+    /// The whole of one person, consents, erasure.
+    Privacy,
+    /// Find one person and see her profile.
+    Agent,
+    /// Numbers and definitions; nothing about a person.
+    Read,
+}
+
+impl TokenRole {
+    /// As the API writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            TokenRole::Admin => "admin",
+            TokenRole::Marketer => "marketer",
+            TokenRole::Privacy => "privacy",
+            TokenRole::Agent => "agent",
+            TokenRole::Read => "read",
+        }
+    }
 }
 
 /// `erase`

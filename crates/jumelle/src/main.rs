@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         Command::Profile(profile) => commands::profile::run(&arguments.global, profile),
         Command::Segment(segment) => commands::segment::run(&arguments.global, segment),
         Command::Erase(erase) => commands::erase::run(&arguments.global, erase),
+        Command::Token(token) => commands::token::run(&arguments.global, token),
         Command::Rebuild(rebuild) => commands::rebuild::run(&arguments.global, rebuild),
         Command::Doctor(doctor) => commands::doctor::run(&arguments.global, doctor),
         Command::Backup(backup) => commands::backup::run(&arguments.global, backup),
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         Command::Completions(completions) => commands::reference::completions(completions),
         Command::CliReference => commands::reference::cli(),
         Command::Openapi => commands::reference::openapi(),
+        Command::RolesReference => commands::reference::roles(),
     };
     output::finish(&arguments.global, outcome)
 }

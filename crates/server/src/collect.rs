@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use base64::Engine as _;
 use jumelle_collect::{Decoded, Limits, Rejected, decode_batch, decode_single};
 use jumelle_engine::Draft;
@@ -15,7 +15,8 @@ use jumelle_model::time::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::auth::basic_user;
+use crate::auth::{Counted, basic_user, too_many};
+use crate::listen::TooSlow;
 use crate::{App, Problem};
 
 /// Bytes of a rejected body that quarantine keeps.
@@ -30,21 +31,32 @@ const SETTINGS_CACHE: &str = "public, max-age=300, stale-while-revalidate=86400"
 const PIXEL: &[u8] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\x00\x00\x00!\xf9\x04\x01\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;";
 
 /// `POST /v1/batch`, `/v1/b`, `/v1/import`.
-pub async fn batch(State(app): State<App>, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
+pub async fn batch(
+    State(app): State<App>,
+    Extension(counted): Extension<Counted>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
     let body = read(&app, body).await.map_err(Problem::with_code)?;
     let limits = app.collect_limits();
     let decoded = decode_batch(&body, &limits, Timestamp::now(), &mut make_message_id);
-    store(&app, &headers, decoded, None).await.map_err(Problem::with_code)
+    store(&app, counted, &headers, decoded, None).await.map_err(Problem::with_code)
 }
 
 /// `POST /v1/track` … and their short forms.
-pub async fn single(State(app): State<App>, path: MatchedPath, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
+pub async fn single(
+    State(app): State<App>,
+    path: MatchedPath,
+    Extension(counted): Extension<Counted>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
     let call = path.as_str().rsplit('/').next().unwrap_or_default();
     let kind = kind_of(call).ok_or_else(|| Problem::not_found(format!("{call} is no call of the tracking API")))?;
     let body = read(&app, body).await.map_err(Problem::with_code)?;
     let limits = app.collect_limits();
     let decoded = decode_single(&body, Some(kind), &limits, Timestamp::now(), &mut make_message_id);
-    store(&app, &headers, decoded, None).await.map_err(Problem::with_code)
+    store(&app, counted, &headers, decoded, None).await.map_err(Problem::with_code)
 }
 
 fn kind_of(call: &str) -> Option<EventKind> {
@@ -72,6 +84,7 @@ pub async fn pixel(
     State(app): State<App>,
     Path(kind): Path<String>,
     Query(query): Query<PixelQuery>,
+    Extension(counted): Extension<Counted>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let kind = kind_of(&kind).ok_or_else(|| Problem::not_found(format!("{kind} is no call of the tracking API")))?;
@@ -89,7 +102,7 @@ pub async fn pixel(
             body: query.data.clone(),
         }),
     };
-    match store(&app, &headers, decoded, query.write_key).await {
+    match store(&app, counted, &headers, decoded, query.write_key).await {
         Err(problem) if problem.is_final() => {}
         Err(problem) => return Err(problem),
         Ok(_) => {}
@@ -118,6 +131,10 @@ async fn read(app: &App, body: Body) -> Result<String, Problem> {
         let error: axum::BoxError = error.into();
         let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error.as_ref());
         while let Some(inner) = source {
+            if inner.is::<TooSlow>() {
+                return Problem::new(StatusCode::REQUEST_TIMEOUT, "the body came too slowly", inner.to_string())
+                    .with("rule", "body_too_slow");
+            }
             if inner.to_string().contains("length limit") {
                 metrics::counter!("jumelle_rejected_events_total", "rule" => "body_too_large").increment(1);
                 return Problem::new(
@@ -141,6 +158,7 @@ async fn read(app: &App, body: Body) -> Result<String, Problem> {
 
 async fn store(
     app: &App,
+    counted: Counted,
     headers: &HeaderMap,
     decoded: Result<Decoded, Rejected>,
     query_key: Option<String>,
@@ -161,6 +179,11 @@ async fn store(
         metrics::counter!("jumelle_unauthorized_total", "what" => "write_key").increment(1);
         return Err(Problem::unauthorized("no source of this workspace has this write key").with("rule", "wrong_write_key"));
     };
+    if let Some(limiter) = &app.rates.write_key
+        && counted.is_limited()
+    {
+        limiter.take(&source.key).map_err(|wait| too_many("write_key", wait))?;
+    }
     let source: Arc<str> = source.key.as_str().into();
     let (decoded, whole) = match decoded {
         Ok(decoded) => (decoded, None),

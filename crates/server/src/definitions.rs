@@ -2,9 +2,9 @@
 
 use std::sync::atomic::Ordering;
 
-use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use jiff::civil::Date;
 use jumelle_engine::{Day, Minute};
 use jumelle_model::Workspace;
@@ -13,6 +13,8 @@ use jumelle_segment::{Language, explain};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::roles::Role;
+use crate::tokens::Identity;
 use crate::{App, Problem, deliveries};
 
 /// `?dry_run=true`
@@ -25,17 +27,23 @@ pub struct ApplyQuery {
 /// Days of which segments tell.
 pub(crate) const DAYS: usize = 30;
 
-const COLLECTIONS: [&str; 7] = ["sources", "identifiers", "purposes", "traits", "segments", "destinations", "activations"];
+/// Kinds of definitions.
+pub(crate) const COLLECTIONS: [&str; 7] =
+    ["sources", "identifiers", "purposes", "traits", "segments", "destinations", "activations"];
 
 /// `GET /v1/workspace`: secrets are not shown.
-pub async fn whole(State(app): State<App>) -> Json<Value> {
+pub async fn whole(State(app): State<App>, Extension(identity): Extension<Identity>) -> Json<Value> {
     let definitions = app.engine.shared().definitions();
     let mut whole = serde_json::Map::new();
     whole.insert("workspace".into(), json!(definitions.workspace.settings));
     for collection in COLLECTIONS {
         let items: serde_json::Map<String, Value> = keys(&definitions.workspace, collection)
             .into_iter()
-            .filter_map(|key| definitions.workspace.definition_json(collection, &key).map(|json| (key, json)))
+            .filter_map(|key| {
+                let mut definition = definitions.workspace.definition_json(collection, &key)?;
+                veil(identity.role, collection, &mut definition);
+                Some((key, definition))
+            })
             .collect();
         whole.insert(collection.into(), Value::Object(items));
     }
@@ -67,23 +75,31 @@ async fn take(app: &App, workspace: Workspace, dry_run: bool) -> Result<Json<Val
 }
 
 /// `GET /v1/{collection}`
-pub async fn list(State(app): State<App>, Path(collection): Path<String>) -> Result<Json<Value>, Problem> {
+pub async fn list(
+    State(app): State<App>,
+    Extension(identity): Extension<Identity>,
+    Path(collection): Path<String>,
+) -> Result<Json<Value>, Problem> {
     check(&collection)?;
     let shared = app.engine.shared();
     let definitions = shared.definitions();
     let (days, hour) = (shared.days(DAYS)?, shared.flow.hour());
-    let known = Known { days: &days, hour: &hour };
+    let known = Known { days: &days, hour: &hour, role: identity.role };
     let items: Vec<Value> =
         keys(&definitions.workspace, &collection).iter().filter_map(|key| item(&app, &collection, key, &known)).collect();
     Ok(Json(json!({"items": items, "next": null})))
 }
 
 /// `GET /v1/{collection}/{key}`
-pub async fn one(State(app): State<App>, Path((collection, key)): Path<(String, String)>) -> Result<Json<Value>, Problem> {
+pub async fn one(
+    State(app): State<App>,
+    Extension(identity): Extension<Identity>,
+    Path((collection, key)): Path<(String, String)>,
+) -> Result<Json<Value>, Problem> {
     check(&collection)?;
     let shared = app.engine.shared();
     let (days, hour) = (shared.days(DAYS)?, shared.flow.hour());
-    let known = Known { days: &days, hour: &hour };
+    let known = Known { days: &days, hour: &hour, role: identity.role };
     item(&app, &collection, &key, &known).map(Json).ok_or_else(|| Problem::not_found(format!("{collection} has no {key:?}")))
 }
 
@@ -139,6 +155,34 @@ fn keys(workspace: &Workspace, collection: &str) -> Vec<String> {
 struct Known<'a> {
     days: &'a [(Date, Day)],
     hour: &'a [Minute],
+    role: Role,
+}
+
+/// Takes out of a definition what is the administrator's alone: write keys, with which one speaks as a source, and of a tool's
+/// address everything behind its host, where some tools have their secret.
+pub(crate) fn veil(role: Role, collection: &str, definition: &mut Value) {
+    let Some(definition) = definition.as_object_mut().filter(|_| role != Role::Admin) else { return };
+    match collection {
+        "sources" => {
+            definition.remove("write_key");
+        }
+        "destinations" => {
+            if let Some(url) = definition.get_mut("url") {
+                *url = origin(url.as_str().unwrap_or_default()).into();
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Scheme, host and port of an address.
+pub(crate) fn origin(url: &str) -> String {
+    let Ok(uri) = url.parse::<axum::http::Uri>() else { return String::new() };
+    match (uri.scheme_str(), uri.host(), uri.port()) {
+        (Some(scheme), Some(host), Some(port)) => format!("{scheme}://{host}:{port}"),
+        (Some(scheme), Some(host), None) => format!("{scheme}://{host}"),
+        _ => String::new(),
+    }
 }
 
 /// A definition with what the engine knows of it: a segment's count and status, a destination's circuit and queue.
@@ -146,6 +190,7 @@ fn item(app: &App, collection: &str, key: &str, known: &Known<'_>) -> Option<Val
     let shared = app.engine.shared();
     let definitions = shared.definitions();
     let mut item = json!({"key": key, "definition": definitions.workspace.definition_json(collection, key)?});
+    veil(known.role, collection, &mut item["definition"]);
     match collection {
         "segments" => {
             item["count"] = shared.counts.read().get(key).copied().unwrap_or(0).into();
@@ -159,8 +204,25 @@ fn item(app: &App, collection: &str, key: &str, known: &Known<'_>) -> Option<Val
             });
             item["days"] = crate::segments::days_json(key, known.days);
         }
-        "destinations" => return deliveries::destination_json(app, key, known.hour),
+        "destinations" => return deliveries::destination_json(app, key, known.hour, known.role),
         _ => {}
     }
     Some(item)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_has_nothing_behind_the_host() {
+        for (url, shown) in [
+            ("https://hooks.example.org/services/T0/B0/secret", "https://hooks.example.org"),
+            ("http://user:secret@127.0.0.1:9000/x?token=secret", "http://127.0.0.1:9000"),
+            ("http://[::1]:80/x", "http://[::1]:80"),
+            ("secret", ""),
+        ] {
+            assert_eq!(origin(url), shown);
+        }
+    }
 }

@@ -7,6 +7,8 @@ use jumelle_model::ids::DeliveryId;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::definitions::veil;
+use crate::roles::Role;
 use crate::{App, Problem};
 
 /// `?destination=&state=&limit=&cursor=`
@@ -149,11 +151,18 @@ pub async fn replay(
 }
 
 /// A destination with what goes through it; `minutes`: the last hour.
-pub(crate) fn destination_json(app: &App, key: &str, hour: &[jumelle_engine::Minute]) -> Option<Value> {
+pub(crate) fn destination_json(app: &App, key: &str, hour: &[jumelle_engine::Minute], role: Role) -> Option<Value> {
     let shared = app.engine.shared();
     let definitions = shared.definitions();
-    let definition = definitions.workspace.definition_json("destinations", key)?;
-    let status = app.engine.dispatcher().status().into_iter().find(|status| status.key == key);
+    let mut definition = definitions.workspace.definition_json("destinations", key)?;
+    veil(role, "destinations", &mut definition);
+    let mut status = app.engine.dispatcher().status().into_iter().find(|status| status.key == key);
+    // What a tool said may repeat what it was sent.
+    let sees_errors = matches!(role, Role::Admin | Role::Marketer);
+    if let Some(status) = status.as_mut().filter(|_| !sees_errors) {
+        status.last_error = None;
+    }
+    let last_error = status.as_ref().and_then(|status| status.last_error.clone());
     let outcomes = |minute: &jumelle_engine::Minute| minute.deliveries.get(key).copied().unwrap_or_default();
     let sum = |of: fn(&jumelle_engine::Outcomes) -> u64| hour.iter().map(|minute| of(&outcomes(minute))).sum::<u64>();
     let minutes: Vec<Value> = hour
@@ -176,7 +185,7 @@ pub(crate) fn destination_json(app: &App, key: &str, hour: &[jumelle_engine::Min
         "key": key, "connector": definition["connector"], "url": definition["url"],
         "circuit": status.as_ref().map_or("closed", |status| status.circuit),
         "retry_at": status.as_ref().and_then(|status| status.open_until),
-        "last_error": status.as_ref().and_then(|status| status.last_error.clone()),
+        "last_error": last_error,
         "queued": count(DeliveryState::Queued), "dead": count(DeliveryState::Dead),
         "oldest_queued_at": shared.oldest_queued(key).unwrap_or_default(),
         "sent_hour": sum(|outcomes| outcomes.sent), "failed_hour": sum(|outcomes| outcomes.failed),

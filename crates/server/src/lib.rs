@@ -10,7 +10,9 @@ mod consent;
 mod definitions;
 mod deliveries;
 mod export;
+mod headers;
 mod imports;
+mod listen;
 mod live;
 mod openapi;
 mod operations;
@@ -18,11 +20,16 @@ mod overview;
 mod problem;
 mod profiles;
 mod quarantine;
+mod rate;
+mod roles;
 mod segments;
 mod session;
 mod tag;
+mod tls;
+mod tokens;
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -30,7 +37,6 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware;
 use axum::routing::{any, get, post};
-use axum::serve::ListenerExt;
 use jumelle_collect::Limits;
 use jumelle_engine::Engine;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -42,6 +48,12 @@ pub use auth::{AdminToken, token_hash};
 pub use openapi::openapi;
 pub use operations::{METRICS, install_metrics};
 pub use problem::Problem;
+pub use roles::{Role, roles_page};
+pub use tls::{Tls, TlsError};
+pub use tokens::{TOKENS_MAX, TokenError};
+
+use rate::Rates;
+use tokens::Tokens;
 
 /// The calls of the tracking API and their short forms.
 const CALLS: [&str; 12] = ["track", "identify", "page", "screen", "group", "alias", "t", "i", "p", "s", "g", "a"];
@@ -55,11 +67,51 @@ pub struct HttpLimits {
     pub event_bytes: usize,
     /// Bytes of an administrative body. Default 4 MiB.
     pub admin_bytes: usize,
+    /// Connections at once. Default 10,000.
+    pub connections: usize,
+    /// Bytes of a request's line and headers. Default 32 KiB.
+    pub header_bytes: usize,
+    /// From the first byte of a request to the end of its headers, and for a TLS handshake. Default 10 s.
+    pub header_time: Duration,
+    /// From the end of the headers to the end of the body. Default 30 s.
+    pub body_time: Duration,
+    /// How long a client may take nothing of its answer. Default 60 s.
+    pub write_time: Duration,
+    /// How long a connection may stay without a request. Default 75 s.
+    pub idle_time: Duration,
+    /// Collection requests per second and address; five seconds' worth may come at once. 0: no limit. Default 1,000.
+    pub rate_address: u32,
+    /// Collection requests per second and write key, likewise. Default 20,000.
+    pub rate_write_key: u32,
+    /// Other calls per second and token, likewise. Default 1,000.
+    pub rate_token: u32,
+    /// Wrong tokens per minute and address. 0: no limit. Default 30.
+    pub failed_sign_ins: u32,
+    /// Whether these rates hold for this machine itself, too. Default: no.
+    pub limit_loopback: bool,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpAddr>,
 }
 
 impl Default for HttpLimits {
     fn default() -> HttpLimits {
-        HttpLimits { batch_bytes: 500 * 1024, event_bytes: Limits::default().event_bytes, admin_bytes: 4 << 20 }
+        HttpLimits {
+            batch_bytes: 500 * 1024,
+            event_bytes: Limits::default().event_bytes,
+            admin_bytes: 4 << 20,
+            connections: 10_000,
+            header_bytes: 32 * 1024,
+            header_time: Duration::from_secs(10),
+            body_time: Duration::from_secs(30),
+            write_time: Duration::from_secs(60),
+            idle_time: Duration::from_secs(75),
+            rate_address: 1_000,
+            rate_write_key: 20_000,
+            rate_token: 1_000,
+            failed_sign_ins: 30,
+            limit_loopback: false,
+            trusted_proxies: Vec::new(),
+        }
     }
 }
 
@@ -67,7 +119,9 @@ impl Default for HttpLimits {
 #[derive(Clone)]
 pub struct App {
     engine: Arc<Engine>,
-    admin: AdminToken,
+    tokens: Arc<Tokens>,
+    rates: Arc<Rates>,
+    tls: Option<Tls>,
     started: Instant,
     limits: Arc<HttpLimits>,
     metrics: PrometheusHandle,
@@ -76,7 +130,30 @@ pub struct App {
 impl App {
     /// An application over an engine.
     pub fn new(engine: Arc<Engine>, admin: AdminToken, limits: HttpLimits, metrics: PrometheusHandle) -> App {
-        App { engine, admin, started: Instant::now(), limits: Arc::new(limits), metrics }
+        App {
+            engine,
+            tokens: Arc::new(Tokens::new(admin)),
+            rates: Arc::new(Rates::new(&limits)),
+            tls: None,
+            started: Instant::now(),
+            limits: Arc::new(limits),
+            metrics,
+        }
+    }
+
+    /// Reads the tokens of a data directory, and keeps those made from now on there.
+    pub fn keep_tokens(self, directory: &Path) -> Result<App, TokenError> {
+        self.tokens.keep_in(directory)?;
+        Ok(self)
+    }
+
+    /// Speaks TLS.
+    pub fn with_tls(self, tls: Tls) -> App {
+        App { tls: Some(tls), ..self }
+    }
+
+    pub(crate) fn is_tls(&self) -> bool {
+        self.tls.is_some()
     }
 
     /// All routes.
@@ -89,6 +166,9 @@ impl App {
             .route("/v1/pixel/{kind}", get(collect::pixel))
             .route("/v1/projects/{write_key}/settings", get(collect::settings))
             .layer(RequestDecompressionLayer::new())
+            // Compressed bytes have the same bound as those that they become.
+            .layer(DefaultBodyLimit::max(self.limits.batch_bytes))
+            .layer(middleware::from_fn_with_state(self.clone(), auth::limit_address))
             .layer(
                 CorsLayer::permissive()
                     // `*` does not stand for `Authorization`, which the browser SDK sends: only its name does.
@@ -127,8 +207,10 @@ impl App {
             .route("/v1/{collection}", get(definitions::list))
             .route("/v1/{collection}/{key}", get(definitions::one).put(definitions::put).delete(definitions::delete))
             .route("/v1/session", get(session::who).post(session::sign_in).delete(session::sign_out))
+            .route("/v1/tokens", get(tokens::api::list).post(tokens::api::create))
+            .route("/v1/tokens/{id}", axum::routing::delete(tokens::api::revoke))
             .layer(DefaultBodyLimit::max(self.limits.admin_bytes))
-            .route_layer(middleware::from_fn_with_state(self.clone(), auth::require_admin));
+            .route_layer(middleware::from_fn_with_state(self.clone(), auth::require_role));
         let operations = Router::new()
             .route("/healthz", get(operations::healthz))
             .route("/readyz", get(operations::readyz))
@@ -141,8 +223,8 @@ impl App {
             .merge(administration)
             .merge(operations)
             .fallback_service(any(assets::console).layer(CompressionLayer::new()))
-            .layer(middleware::from_fn(operations::log_requests))
             .layer(tower_http::catch_panic::CatchPanicLayer::custom(operations::panicked))
+            .layer(middleware::from_fn_with_state(self.clone(), operations::log_requests))
             .with_state(self)
     }
 
@@ -152,24 +234,8 @@ impl App {
         listener: tokio::net::TcpListener,
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> std::io::Result<()> {
-        let listener = listener.tap_io(|stream| {
-            // Without it a small answer may wait for the client's acknowledgement of the last one.
-            if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(%error, "no TCP_NODELAY on a connection");
-            }
-        });
-        let app = self.router().into_make_service_with_connect_info::<SocketAddr>();
-        let (stopping, stopped) = tokio::sync::oneshot::channel();
-        let server = axum::serve(listener, app).with_graceful_shutdown(async move {
-            stop.await;
-            // The receiver is held by this very function.
-            let _ = stopping.send(());
-        });
-        tokio::select! {
-            served = server.into_future() => served,
-            () = async { let _ = stopped.await; tokio::time::sleep(Duration::from_secs(10)).await } => Ok(()),
-        }
+        let (limits, tls) = (self.limits.clone(), self.tls.clone());
+        listen::serve(listener, self.router(), limits, tls, stop).await;
+        Ok(())
     }
 }
-
-use std::future::IntoFuture;

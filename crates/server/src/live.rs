@@ -3,9 +3,9 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::{Extension, Json};
 use futures_util::stream::{self, Stream, StreamExt as _};
 use jumelle_engine::Heard;
 use jumelle_model::ids::Position;
@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::broadcast::error::RecvError;
 
+use crate::tokens::Identity;
 use crate::{App, Problem};
 
 /// Effects of the past that a watcher may ask for.
@@ -29,6 +30,7 @@ pub struct LiveQuery {
 /// `GET /v1/live`: `effect` for each entry; `skipped` where there were too many, or this watcher was too slow.
 pub async fn stream(
     State(app): State<App>,
+    Extension(identity): Extension<Identity>,
     Query(query): Query<LiveQuery>,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let (recent, watcher) = app.engine.shared().live.watch(query.recent.unwrap_or(100).min(RECENT_MAX));
@@ -41,7 +43,9 @@ pub async fn stream(
         };
         Some((event, watcher))
     });
-    Sse::new(past.chain(to_come).map(Ok)).keep_alive(KeepAlive::new().interval(HEARTBEAT))
+    // Whoever watches stops seeing at the instant at which the token ends.
+    let shown = past.chain(to_come).map(Ok).take_until(app.tokens.ended(&identity));
+    Sse::new(shown).keep_alive(KeepAlive::new().interval(HEARTBEAT))
 }
 
 fn named(name: &str, data: &Value) -> Event {

@@ -12,15 +12,20 @@ use axum::response::{IntoResponse, Response};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde_json::{Value, json};
 
+use crate::headers::Protection;
 use crate::{App, Problem};
 
 /// Names of the metrics and what they say.
-pub const METRICS: [(&str, &str); 20] = [
+pub const METRICS: [(&str, &str); 24] = [
     ("jumelle_stored_events_total", "Events durably in the history"),
     ("jumelle_processed_events_total", "Events identified, folded, evaluated and gated"),
     ("jumelle_duplicate_events_total", "Events whose message id was known"),
     ("jumelle_rejected_events_total", "Events put in quarantine, by rule"),
-    ("jumelle_unauthorized_total", "Calls without a valid key or token"),
+    ("jumelle_unauthorized_total", "Calls without a valid key or token, or outside of its role, by what was missing"),
+    ("jumelle_limited_total", "Requests answered with 429, by whose limit it was: address, write_key, token, sign_in"),
+    ("jumelle_connections", "Connections that are open"),
+    ("jumelle_connections_refused_total", "Connections not taken because there are too many"),
+    ("jumelle_connections_cut_total", "Connections ended by a limit, by why"),
     ("jumelle_unidentified_events_total", "Stored events that name nobody"),
     ("jumelle_ignored_identifiers_total", "Values not taken as identifiers, by namespace"),
     ("jumelle_people_created_total", "People seen for the first time"),
@@ -102,19 +107,20 @@ pub(crate) fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
         .into_response()
 }
 
-/// One line per request with an id, no query and no path values: they may hold personal data.
-pub(crate) async fn log_requests(request: Request, next: Next) -> Response {
+/// Headers of every answer, and one line per request with an id, no query and no path values: they may hold personal data.
+pub(crate) async fn log_requests(State(app): State<App>, request: Request, next: Next) -> Response {
     let started = Instant::now();
+    let protection = Protection::of(request.uri().path(), app.is_tls());
     let id = format!("{:016x}", rand::random::<u64>());
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched".to_owned(), |path| path.as_str().to_owned());
     let mut response = next.run(request).await;
     let status = response.status();
     let seconds = started.elapsed().as_secs_f64();
+    protection.add_to(response.headers_mut());
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert("x-request-id", value);
     }
-    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     metrics::histogram!("jumelle_request_seconds", "route" => route.clone(), "status" => status.as_str().to_owned())
         .record(seconds);
     let milliseconds = seconds * 1_000.0;

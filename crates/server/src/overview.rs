@@ -2,21 +2,25 @@
 
 use std::sync::atomic::Ordering;
 
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 use jumelle_engine::{Day, Minute, Outcomes};
 use serde_json::{Value, json};
 
 use crate::definitions::DAYS;
 use crate::deliveries::destination_json;
+use crate::roles::Role;
+use crate::tokens::Identity;
 use crate::{App, Problem};
 
 /// `GET /v1/overview`
-pub async fn overview(State(app): State<App>) -> Result<Json<Value>, Problem> {
-    tokio::task::spawn_blocking(move || read(&app)).await.map_err(|_| Problem::bad_request("the overview could not be read"))?
+pub async fn overview(State(app): State<App>, Extension(identity): Extension<Identity>) -> Result<Json<Value>, Problem> {
+    tokio::task::spawn_blocking(move || read(&app, identity.role))
+        .await
+        .map_err(|_| Problem::bad_request("the overview could not be read"))?
 }
 
-fn read(app: &App) -> Result<Json<Value>, Problem> {
+fn read(app: &App, role: Role) -> Result<Json<Value>, Problem> {
     let shared = app.engine.shared();
     let definitions = shared.definitions();
     let workspace = &definitions.workspace;
@@ -25,7 +29,7 @@ fn read(app: &App) -> Result<Json<Value>, Problem> {
     let hour = shared.flow.hour();
     let last_events = shared.flow.last_events();
     let destinations: Vec<Value> =
-        workspace.destinations.iter().filter_map(|destination| destination_json(app, &destination.key, &hour)).collect();
+        workspace.destinations.iter().filter_map(|destination| destination_json(app, &destination.key, &hour, role)).collect();
     let sources: Vec<Value> = workspace
         .sources
         .iter()

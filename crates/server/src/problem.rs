@@ -38,6 +38,25 @@ impl Problem {
         Problem::new(StatusCode::UNAUTHORIZED, "who are you?", detail)
     }
 
+    /// 403.
+    pub fn forbidden(detail: impl Into<String>) -> Problem {
+        Problem::new(StatusCode::FORBIDDEN, "not with this token", detail)
+    }
+
+    /// 429, with when to come again (whole seconds, 1 at least).
+    pub fn too_many(what: &str, wait: std::time::Duration) -> Problem {
+        let seconds = (wait.as_secs_f64().ceil() as u32).max(1);
+        let detail = match what {
+            "sign_in" => "too many wrong tokens came from this address",
+            "token" => "this token makes more calls than it may",
+            "write_key" => "this write key sends more requests than it may",
+            _ => "this address sends more requests than it may",
+        };
+        Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many requests", format!("{detail}; try again in {seconds} s"))
+            .with("rule", "too_many_requests")
+            .after(seconds)
+    }
+
     /// Adds a member (`field`, `rule`, `errors` …).
     pub fn with(mut self, key: &str, value: impl Into<Value>) -> Problem {
         self.more.insert(key.to_owned(), value.into());

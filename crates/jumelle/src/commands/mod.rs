@@ -13,3 +13,4 @@ pub mod reference;
 pub mod restore;
 pub mod segment;
 pub mod serve;
+pub mod token;

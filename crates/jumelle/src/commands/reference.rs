@@ -21,3 +21,9 @@ pub fn openapi() -> anyhow::Result<()> {
     println!("{:#}", jumelle_server::openapi());
     Ok(())
 }
+
+/// `docs/reference/roles.md`
+pub fn roles() -> anyhow::Result<()> {
+    print!("{}", jumelle_server::roles_page());
+    Ok(())
+}

@@ -9,7 +9,7 @@ use jumelle_engine::{Engine, Options, WindowLimits};
 use jumelle_model::Workspace;
 use jumelle_model::time::Span;
 use jumelle_model::workspace::Difference;
-use jumelle_server::{AdminToken, App, HttpLimits, token_hash};
+use jumelle_server::{AdminToken, App, HttpLimits, Tls, token_hash};
 
 use crate::arguments::{Clock, Serve};
 use crate::client::block_on;
@@ -30,13 +30,19 @@ pub fn run(serve: &Serve) -> anyhow::Result<()> {
         }
         let (admin, made) = admin_token(&engine, serve.admin_token.as_deref())?;
         let metrics = jumelle_server::install_metrics().map_err(anyhow::Error::msg)?;
-        let limits = HttpLimits { batch_bytes: serve.batch_bytes, event_bytes: serve.event_bytes, ..HttpLimits::default() };
-        let app = App::new(engine.clone(), admin, limits, metrics);
+        let mut limits = HttpLimits { batch_bytes: serve.batch_bytes, event_bytes: serve.event_bytes, ..serve.http.limits() };
+        limits.connections = within_open_files(limits.connections);
+        let tls = tls(&serve)?;
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let mut app = App::new(engine.clone(), admin, limits, metrics).keep_tokens(&serve.data)?;
+        if let Some(tls) = tls {
+            app = app.with_tls(tls);
+        }
         let listener =
             tokio::net::TcpListener::bind(serve.listen).await.with_context(|| format!("listening on {}", serve.listen))?;
         let address = listener.local_addr()?;
         tracing::info!(%address, data = %serve.data.display(), milliseconds = started.elapsed().as_millis() as u64, "jumelle is ready");
-        println!("Jumelle listens on http://{address}");
+        println!("Jumelle listens on {scheme}://{address}");
         if let Some(token) = made {
             println!("Admin token (shown once; keep it): {token}");
         }
@@ -45,6 +51,42 @@ pub fn run(serve: &Serve) -> anyhow::Result<()> {
         tracing::info!("stopped");
         Ok(())
     })
+}
+
+/// File descriptors that the tables, the history and deliveries need beside connections.
+const OWN_FILES: usize = 256;
+
+/// No more connections than this process may have files open; otherwise it would fail at the disk instead of at the door.
+fn within_open_files(connections: usize) -> usize {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let line = limits.lines().find(|line| line.starts_with("Max open files"));
+    let Some(files) = line.and_then(|line| line.split_whitespace().nth(3)?.parse::<usize>().ok()) else { return connections };
+    let possible = files.saturating_sub(OWN_FILES).max(files / 4).max(1);
+    if possible < connections {
+        tracing::warn!(connections = possible, files, "fewer connections than set: raise the limit of open files (ulimit -n)");
+    }
+    connections.min(possible)
+}
+
+/// TLS as the arguments say, read again at each SIGHUP.
+fn tls(serve: &Serve) -> anyhow::Result<Option<Tls>> {
+    let (certificate, key) = match (&serve.http.tls_cert, &serve.http.tls_key) {
+        (Some(certificate), Some(key)) => (certificate, key),
+        (None, None) => return Ok(None),
+        _ => return Err(Failure::refused("TLS needs both a certificate (tls_cert) and its key (tls_key)")),
+    };
+    let tls = Tls::read(certificate.clone(), key.clone()).map_err(|error| Failure::refused(error.to_string()))?;
+    let mut hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?;
+    let reloaded = tls.clone();
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            match reloaded.reload() {
+                Ok(()) => tracing::info!("the certificate was read again"),
+                Err(error) => tracing::error!(%error, "the new certificate cannot be used; the one before stays"),
+            }
+        }
+    });
+    Ok(Some(tls))
 }
 
 /// Opens the engine as the arguments say.
@@ -91,7 +133,7 @@ fn admin_token(engine: &Engine, given: Option<&str>) -> anyhow::Result<(AdminTok
         if token.len() < 8 {
             return Err(Failure::refused("the admin token has 8 characters at least"));
         }
-        return Ok((AdminToken::from_hash(token_hash(token)), None));
+        return Ok((AdminToken::chosen(token), None));
     }
     if let Some(hash) = history.get_meta(TOKEN_ROW)? {
         let hash: [u8; 32] =
@@ -142,6 +184,7 @@ fn with_config(serve: &Serve) -> anyhow::Result<Serve> {
         dedup_hours: Option<u32>,
         dedup_ids: Option<usize>,
         log_json: Option<bool>,
+        http: crate::arguments::HttpFile,
     }
     let mut serve = serve.clone();
     let Some(path) = serve.config.clone() else { return Ok(serve) };
@@ -156,6 +199,7 @@ fn with_config(serve: &Serve) -> anyhow::Result<Serve> {
         )*};
     }
     take!(data, listen, cached_people, event_bytes, batch_bytes, dedup_hours, dedup_ids, log_json);
+    serve.http.fill(file.http, &defaults.http);
     serve.workspace = serve.workspace.or(file.workspace);
     serve.clock = match (serve.clock, file.clock.as_deref()) {
         (None, Some("wall")) => Some(Clock::Wall),

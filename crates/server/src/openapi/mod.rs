@@ -2,6 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::definitions::COLLECTIONS;
+use crate::roles::GRANTS;
+
 struct Path {
     method: &'static str,
     path: &'static str,
@@ -163,6 +166,27 @@ const PATHS: &[Path] = &[
     ),
     path("get", "/v1/session", "Session", "Who is signed in", &[], None, "Session", Access::Admin),
     path("delete", "/v1/session", "Session", "Sign out", &[], None, "Nothing", Access::Open),
+    path("get", "/v1/tokens", "Tokens", "Who may call, without their secrets", &[], None, "[]Token", Access::Admin),
+    path(
+        "post",
+        "/v1/tokens",
+        "Tokens",
+        "Make a token; its secret is in this answer and nowhere else",
+        &[],
+        Some("TokenRequest"),
+        "MadeToken",
+        Access::Admin,
+    ),
+    path(
+        "delete",
+        "/v1/tokens/{id}",
+        "Tokens",
+        "End a token, its sessions and its streams, at once",
+        &[],
+        None,
+        "Any",
+        Access::Admin,
+    ),
     path("get", "/v1/segments", "Segments", "Segments with their counts", &[], None, "[]Segment", Access::Admin),
     path("get", "/v1/segments/{key}", "Segments", "One segment", &[], None, "Segment", Access::Admin),
     path(
@@ -377,7 +401,7 @@ pub fn openapi() -> Value {
         },
         "paths": paths,
         "components": {"schemas": schemas(), "securitySchemes": {
-            "token": {"type": "http", "scheme": "bearer", "description": "The administrator's token"},
+            "token": {"type": "http", "scheme": "bearer", "description": "A token of `jumelle token create`, or the administrator's first one; `x-roles` of a call says which roles may make it"},
             "write_key": {"type": "http", "scheme": "basic", "description": "The source's write key as user name, no password; or `writeKey` in the body"},
         }},
     })
@@ -417,11 +441,13 @@ fn operation(entry: &Path) -> Value {
     let problem = |description: &str| json!({"description": description, "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}});
     let done = match entry.answer {
         "Nothing" => ("204", json!({"description": "Done"})),
+        "MadeToken" => ("201", json!({"description": "Made", "content": content})),
         _ => ("200", json!({"description": "Done", "content": content})),
     };
     let mut responses = json!({done.0: done.1, "400": problem("Not understood: field, rule, and what would be right")});
     if entry.access != Access::Open {
         responses["401"] = problem("No valid key or token");
+        responses["429"] = problem("Too many requests of this key, token or address; try again after Retry-After");
         responses["503"] = problem("Overloaded or stopping; try again after Retry-After");
     }
     if entry.path.contains('{') {
@@ -436,7 +462,11 @@ fn operation(entry: &Path) -> Value {
     let mut operation = json!({"summary": entry.summary, "tags": [entry.tag], "parameters": parameters, "responses": responses});
     match entry.access {
         Access::WriteKey => operation["security"] = json!([{"write_key": []}, {}]),
-        Access::Admin => operation["security"] = json!([{"token": []}]),
+        Access::Admin => {
+            operation["security"] = json!([{"token": []}]);
+            operation["responses"]["403"] = problem("Not with this token's role");
+            operation["x-roles"] = roles_of(entry);
+        }
         Access::Open => {}
     }
     if let Some(body) = entry.body {
@@ -448,6 +478,21 @@ fn operation(entry: &Path) -> Value {
     operation
 }
 
+/// Roles that may make a call, from the table that decides; of a templated collection, by collection.
+fn roles_of(entry: &Path) -> Value {
+    let granted = |path: &str| GRANTS.iter().find(|grant| grant.method == entry.method && grant.path == path);
+    match entry.path.strip_prefix("/v1/{collection}") {
+        None => granted(entry.path).map_or(json!([]), |grant| json!(grant.roles())),
+        Some(rest) => COLLECTIONS
+            .iter()
+            .filter_map(|collection| {
+                Some(((*collection).to_owned(), json!(granted(&format!("/v1/{collection}{rest}"))?.roles())))
+            })
+            .collect::<serde_json::Map<String, Value>>()
+            .into(),
+    }
+}
+
 /// The shapes, as data beside this file.
 fn schemas() -> Value {
     // A unit test reads them; an error here would be one of this very build.
@@ -457,6 +502,22 @@ fn schemas() -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The two tables speak of the same calls: none is described and denied to everybody, none is granted and not described.
+    #[test]
+    fn every_call_is_in_the_table_of_roles() {
+        let expand = |path: &str| match path.strip_prefix("/v1/{collection}") {
+            None => vec![path.to_owned()],
+            Some(rest) => COLLECTIONS.iter().map(|collection| format!("/v1/{collection}{rest}")).collect(),
+        };
+        let described: std::collections::BTreeSet<(&str, String)> = PATHS
+            .iter()
+            .filter(|entry| entry.access == Access::Admin)
+            .flat_map(|entry| expand(entry.path).into_iter().map(|path| (entry.method, path)))
+            .collect();
+        let granted = GRANTS.iter().map(|grant| (grant.method, grant.path.to_owned())).collect();
+        assert_eq!(described, granted);
+    }
 
     /// Every `$ref` of the description names a shape that is there.
     #[test]
