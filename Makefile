@@ -2,7 +2,7 @@
 # and only when it is missing.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak bench lint docs docs-check release clean
+.PHONY: help run test screenshots soak bench lint docs docs-check release clean
 
 # Lists the targets.
 help:
@@ -21,6 +21,13 @@ soak:
 	@scripts/setup.sh test
 	cargo build --locked -p jumelle
 	@.venv/bin/python tests/soak.py $(PARTS)
+
+# Takes the README's two screenshots anew (docs/images), from the demo's shop in a real browser; some minutes.
+screenshots:
+	@scripts/setup.sh test
+	@scripts/web.sh
+	cargo build --locked -p jumelle
+	cd tests/browser && SCREENSHOTS=docs/images npx playwright test demo.spec.ts --grep screenshots
 
 # Measures throughput and latency beside this machine's ceilings; prints one table.
 bench:

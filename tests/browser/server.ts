@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 
 const ROOT = resolve(import.meta.dirname, "../..");
-const BINARY = process.env.JUMELLE_BINARY ?? resolve(ROOT, process.env.CARGO_TARGET_DIR ?? "target", "debug/jumelle");
+/** The binary under test. */
+export const BINARY = process.env.JUMELLE_BINARY ?? resolve(ROOT, process.env.CARGO_TARGET_DIR ?? "target", "debug/jumelle");
 const TOKEN = "test-admin-token-0123456789";
 const START_MS_MAX = 60_000;
 

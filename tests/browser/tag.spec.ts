@@ -80,12 +80,12 @@ async function gate(id: string, namespace = "anonymous_id"): Promise<Record<stri
   return Object.fromEntries(items.map((one: any) => [one.purpose + (one.channel ? `/${one.channel}` : ""), one.state]));
 }
 
-/** Leaves the page, which makes the tag send what it would send, and waits for a later request of the browser to arrive. */
+/** Leaves the page, which makes the tag send what it would send, and waits for a later request of the browser to arrive (its answer is not for other sites to read). */
 async function leave(page: Page): Promise<void> {
   shop.head = "";
   shop.attributes = "";
   await page.goto(`${shop.url}/elsewhere`);
-  await page.evaluate((cdp) => fetch(`${cdp}/healthz`, { mode: "no-cors" }).then(() => undefined), shop.cdp);
+  await page.evaluate((cdp) => fetch(`${cdp}/healthz`, { mode: "no-cors" }).catch(() => undefined), shop.cdp);
 }
 
 /** Requests that reached Jumelle's address and are neither the tag nor its settings. */

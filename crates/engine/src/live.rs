@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use jumelle_model::ids::{Position, ProfileId};
 use jumelle_model::time::Timestamp;
@@ -18,6 +18,8 @@ use tokio::sync::broadcast;
 pub const RECENT_MAX: usize = 5_000;
 /// Entries recorded per second; the rest is counted.
 pub const RECORDED_PER_S: u32 = 500;
+const ENTRY: u64 = 1_000_000;
+const FULL: u64 = RECORDED_PER_S as u64 * ENTRY;
 /// Entries that a slow watcher may be behind before he skips some.
 const BEHIND_MAX: usize = 1_024;
 /// Traits and bytes of a body shown.
@@ -101,10 +103,11 @@ pub struct Live {
     watchers: broadcast::Sender<Heard>,
 }
 
-/// The fold's side: how much may still be recorded in this second.
+/// The fold's side: how much may still be recorded. It fills up evenly, so that after a burst what comes next is seen again.
 pub(crate) struct Recorder {
-    second: Instant,
-    left: u32,
+    filled: Instant,
+    /// In millionths of an entry.
+    left: u64,
     skipped: u64,
 }
 
@@ -116,7 +119,7 @@ impl Default for Live {
 
 impl Default for Recorder {
     fn default() -> Recorder {
-        Recorder { second: Instant::now(), left: RECORDED_PER_S, skipped: 0 }
+        Recorder { filled: Instant::now(), left: FULL, skipped: 0 }
     }
 }
 
@@ -153,23 +156,20 @@ impl Effect {
 impl Recorder {
     /// Whether the next entry may be recorded.
     pub(crate) fn allows(&mut self, live: &Live) -> bool {
-        if self.left == 0 && self.second.elapsed() >= Duration::from_secs(1) {
-            (self.second, self.left) = (Instant::now(), RECORDED_PER_S);
-            if self.skipped > 0 {
-                // Nobody watches: nobody to tell.
-                let _ = live.watchers.send(Heard::Skipped(std::mem::take(&mut self.skipped)));
-            }
+        let now = Instant::now();
+        let elapsed_us = u64::try_from((now - self.filled).as_micros()).unwrap_or(u64::MAX);
+        self.filled = now;
+        self.left = self.left.saturating_add(elapsed_us.saturating_mul(u64::from(RECORDED_PER_S))).min(FULL);
+        let Some(left) = self.left.checked_sub(ENTRY) else {
+            self.skipped += 1;
+            return false;
+        };
+        self.left = left;
+        if self.skipped > 0 {
+            // Nobody watches: nobody to tell.
+            let _ = live.watchers.send(Heard::Skipped(std::mem::take(&mut self.skipped)));
         }
-        match self.left.checked_sub(1) {
-            Some(left) => {
-                self.left = left;
-                true
-            }
-            None => {
-                self.skipped += 1;
-                false
-            }
-        }
+        true
     }
 }
 
@@ -224,11 +224,17 @@ mod tests {
     }
 
     #[test]
-    fn past_the_rate_entries_are_counted_instead() {
+    fn past_the_rate_entries_are_counted_and_watchers_are_told() {
         let live = Live::default();
+        let (_, mut stream) = live.watch(0);
         let mut recorder = Recorder::default();
-        let recorded = (0..RECORDED_PER_S * 3).filter(|_| recorder.allows(&live)).count();
-        assert!(recorded >= RECORDED_PER_S as usize);
-        assert_eq!(recorded as u64 + recorder.skipped, u64::from(RECORDED_PER_S) * 3);
+        let asked = u64::from(RECORDED_PER_S) * 3;
+        let recorded = (0..asked).filter(|_| recorder.allows(&live)).count() as u64;
+        let mut told = 0;
+        while let Ok(Heard::Skipped(count)) = stream.try_recv() {
+            told += count;
+        }
+        assert!(recorded >= u64::from(RECORDED_PER_S));
+        assert_eq!(recorded + recorder.skipped + told, asked);
     }
 }
