@@ -50,9 +50,11 @@ pub(crate) fn set_format(directory: &Path) -> Result<()> {
 /// Makes a directory and its name durable.
 pub(crate) fn create(directory: &Path) -> Result<()> {
     std::fs::create_dir_all(directory).map_err(|source| io(directory, source))?;
-    match directory.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        Some(parent) => sync(parent),
-        None => Ok(()),
+    let parent = directory.parent().map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent });
+    match parent.map_or(Ok(()), sync) {
+        // The folder around a data directory may be one that only root reads; whoever made the directory there has to see to it.
+        Err(StoreError::Io { source, .. }) if source.kind() == std::io::ErrorKind::PermissionDenied => Ok(()),
+        synced => synced,
     }
 }
 
