@@ -146,18 +146,42 @@ class Watching(unittest.TestCase):
         people = [self.shop.profile(f"anonymous_id:p{n}")["id"] for n in range(7)]
         whole = self.shop.get("/v1/deliveries?destination=mailer&state=blocked")["items"]
         self.assertEqual(people[::-1], [item["profile"] for item in whole])
-        for path, key in (("/v1/deliveries?activation=mail", "id"), ("/v1/quarantine?", "id")):
+        for path, key in (("/v1/deliveries?activation=mail&", "id"), ("/v1/quarantine?", "id")):
             with self.subTest(path):
-                pages, cursor = [], ""
-                while cursor is not None:
-                    page = self.shop.get(f"{path}&limit=3{cursor and '&cursor=' + cursor}")
-                    pages += page["items"]
-                    cursor = page["next"]
+                pages = self.pages(path)
                 self.assertEqual(7, len({item[key] for item in pages}))
                 self.assertEqual(sorted(pages, key=lambda item: item["at"], reverse=True), pages)
         self.assertEqual([], self.shop.get("/v1/deliveries?activation=other")["items"])
         members = self.shop.get("/v1/segments/lookers/members")["items"]
         self.assertEqual({None}, {member["label"] for member in members})
+
+    def pages(self, path):
+        """All items of a list, three at a time."""
+        items, cursor = [], ""
+        while cursor is not None:
+            page = self.shop.get(f"{path}limit=3{cursor and '&cursor=' + cursor}")
+            items += page["items"]
+            cursor = page["next"]
+        return items
+
+    def test_a_search_by_trait_and_a_persons_deliveries_page_too(self):
+        self.start()
+        self.shop.send(*[identified(f"p{n}", city="Lille" if n % 2 else "Lyon", size=n) for n in range(9)])
+        self.shop.send(viewed("p1"), viewed("p1"))
+        for turn in range(4):
+            choice = {"for": {"email": "p1@example.org"}, "channel": "email"}
+            self.shop.consent({"anonymous_id": "p1", "email": "p1@example.org"}, "granted", **choice)
+            wait_until(lambda n=2 * turn + 1: len(self.inbox.taken()) == n, "entered")
+            self.shop.consent({"anonymous_id": "p1", "email": "p1@example.org"}, "denied", **choice)
+            wait_until(lambda n=2 * turn + 2: len(self.inbox.taken()) == n, "withdrawn")
+        lille = {self.shop.profile(f"anonymous_id:p{n}")["id"] for n in (1, 3, 5, 7)}
+        wait_until(lambda: {person["id"] for person in self.pages("/v1/profiles?query=city:lille&")} == lille, "four in Lille")
+        self.assertEqual(4, len(self.pages("/v1/profiles?query=Lille&")))
+        self.assertEqual(1, len(self.pages("/v1/profiles?query=size:7&")), "a number is found as it is written")
+        self.assertEqual([], self.pages("/v1/profiles?query=city:Paris&"))
+        told = self.pages("/v1/profiles/anonymous_id:p1/deliveries?")
+        self.assertEqual(9, len({delivery["id"] for delivery in told}))
+        self.assertEqual(sorted(told, key=lambda one: one["caused_at"], reverse=True), told)
 
     def test_the_dead_are_replayed_in_order(self):
         down = True

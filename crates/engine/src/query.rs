@@ -18,6 +18,8 @@ pub const PAGE_MAX: usize = 1_000;
 
 /// What is counted one by one is counted up to here.
 pub const COUNTED_MAX: usize = 10_000;
+/// People looked at for one page of a search by trait.
+pub const SEARCHED_MAX: usize = 20_000;
 /// Deliveries looked at for one page at most.
 pub const DELIVERIES_SCANNED_MAX: usize = 20_000;
 const DELIVERY_ID_BYTES: usize = 16;
@@ -74,8 +76,19 @@ impl Shared {
         Ok(None)
     }
 
-    /// People whose identifier of any namespace equals `query`, or one of whose traits does (the traits by a scan, bounded).
-    pub fn search(&self, query: &str, limit: usize) -> Result<Vec<Arc<Person>>> {
+    /// People whose identifier of any namespace equals `query`; if there are none, those with such a trait (`city:Lille`, or a
+    /// value alone). Traits have no index: one page looks at [`SEARCHED_MAX`] people at most, and may be short and have a next one.
+    pub fn search(&self, query: &str, cursor: Option<&str>, limit: usize) -> Result<Page<Arc<Person>>> {
+        if cursor.is_none() {
+            let items = self.search_identifiers(query)?;
+            if !items.is_empty() {
+                return Ok(Page { items, next: None });
+            }
+        }
+        self.search_traits(query, cursor.and_then(unhex), limit)
+    }
+
+    fn search_identifiers(&self, query: &str) -> Result<Vec<Arc<Person>>> {
         let definitions = self.definitions();
         let mut found: Vec<Arc<Person>> = Vec::new();
         let (namespaces, raw): (Vec<&str>, &str) = match query.split_once(':') {
@@ -95,32 +108,41 @@ impl Shared {
         {
             found.push(person);
         }
-        if found.is_empty() {
-            const SCANNED_MAX: usize = 20_000;
-            // `city:Lille`, or a value alone.
-            let (named, value) = match query.split_once(':') {
-                Some((key, value)) => (Some(key.trim()), value.trim()),
-                None => (None, query),
-            };
-            let wanted = Value::from(value).to_string().to_lowercase();
-            for (key, bytes) in self.behind.scan(Table::People, &[], None, SCANNED_MAX)? {
-                let id = ProfileId(u128::from_be_bytes(key.try_into().unwrap_or_default()));
+        Ok(found)
+    }
+
+    fn search_traits(&self, query: &str, mut after: Option<Vec<u8>>, limit: usize) -> Result<Page<Arc<Person>>> {
+        let (named, value) = match query.split_once(':') {
+            Some((key, value)) => (Some(key.trim()), value.trim()),
+            None => (None, query),
+        };
+        let wanted = Value::from(value).to_string().to_lowercase();
+        let is_wanted = |json: &str| json == value || json.to_lowercase() == wanted;
+        let mut items = Vec::new();
+        let mut searched = 0;
+        while searched < SEARCHED_MAX {
+            let rows = self.behind.scan(Table::People, &[], after.as_deref(), PAGE_MAX)?;
+            if rows.is_empty() {
+                return Ok(Page { items, next: None });
+            }
+            searched += rows.len();
+            for (key, bytes) in rows {
+                let id = ProfileId(u128::from_be_bytes(key.as_slice().try_into().unwrap_or_default()));
                 let person = crate::people::decode(id, &bytes)?;
-                let is_wanted = |json: &str| json.to_lowercase() == wanted || json == value;
-                let found_here = match named {
+                after = Some(key);
+                let found = match named {
                     Some(named) => person.known.traits.get(named).is_some_and(|known| is_wanted(&known.json)),
                     None => person.known.traits.values().any(|known| is_wanted(&known.json)),
                 };
-                if found_here {
-                    found.push(Arc::new(person));
-                    if found.len() >= limit {
-                        break;
+                if found {
+                    items.push(Arc::new(person));
+                    if items.len() == limit {
+                        return Ok(Page { items, next: after.map(|key| hex(&key)) });
                     }
                 }
             }
         }
-        found.truncate(limit);
-        Ok(found)
+        Ok(Page { items, next: after.map(|key| hex(&key)) })
     }
 
     /// Events of a person, the newest first.
@@ -188,16 +210,19 @@ impl Shared {
         Ok(self.behind.get(Table::Deliveries, &id.0.to_be_bytes())?.and_then(|bytes| Delivery::decode(&bytes)))
     }
 
-    /// Deliveries of a person, the newest first.
-    pub fn deliveries_of(&self, id: ProfileId, limit: usize) -> Result<Vec<Delivery>> {
-        let rows = self.behind.scan(Table::DeliveriesOfPerson, &id.0.to_be_bytes(), None, usize::MAX)?;
-        let mut deliveries = Vec::new();
-        for (_, id) in rows.into_iter().rev().take(limit) {
+    /// Deliveries of a person, the newest cause first.
+    pub fn deliveries_of(&self, id: ProfileId, cursor: Option<&str>, limit: usize) -> Result<Page<Delivery>> {
+        let prefix = id.0.to_be_bytes();
+        let before = cursor.and_then(unhex).map(|place| [prefix.as_slice(), &place].concat());
+        let rows = self.behind.scan_back(Table::DeliveriesOfPerson, &prefix, before.as_deref(), limit + 1)?;
+        let next = (rows.len() > limit).then(|| hex(&rows[limit - 1].0[prefix.len()..]));
+        let mut items = Vec::new();
+        for (_, id) in rows.into_iter().take(limit) {
             if let Some(bytes) = self.behind.get(Table::Deliveries, &id)? {
-                deliveries.extend(Delivery::decode(&bytes));
+                items.extend(Delivery::decode(&bytes));
             }
         }
-        Ok(deliveries)
+        Ok(Page { items, next })
     }
 
     /// Deliveries of these destinations in these states, the newest cause first. With an activation, at most

@@ -71,10 +71,10 @@ pub async fn search(State(app): State<App>, Query(list): Query<ListQuery>) -> Re
     };
     let definitions = app.engine.shared().definitions();
     let now = app.engine.shared().now();
-    let found = app.engine.shared().search(query, list.limit())?;
+    let page = app.engine.shared().search(query, list.cursor.as_deref(), list.limit())?;
     let items: Vec<Value> =
-        found.iter().map(|person| profile_json(&definitions.workspace, &definitions.plan, person, now)).collect();
-    Ok(Json(json!({"items": items, "next": null})))
+        page.items.iter().map(|person| profile_json(&definitions.workspace, &definitions.plan, person, now)).collect();
+    Ok(Json(json!({"items": items, "next": page.next})))
 }
 
 /// `GET /v1/profiles/{…}/events`: the newest first.
@@ -124,9 +124,9 @@ pub async fn deliveries(
     Query(list): Query<ListQuery>,
 ) -> Result<Json<Value>, Problem> {
     let person = find(&app, &id)?;
-    let found = app.engine.shared().deliveries_of(person.id, list.limit())?;
-    let items: Vec<Value> = found.iter().map(|delivery| delivery_json(&app, delivery)).collect();
-    Ok(Json(json!({"items": items, "next": null})))
+    let page = app.engine.shared().deliveries_of(person.id, list.cursor.as_deref(), list.limit())?;
+    let items: Vec<Value> = page.items.iter().map(|delivery| delivery_json(&app, delivery)).collect();
+    Ok(Json(json!({"items": items, "next": page.next})))
 }
 
 /// `GET /v1/profiles/{…}/explain`: why each segment and each gate decision stands.

@@ -1,9 +1,11 @@
 import { useState } from "react";
 import { Link } from "wouter";
 import type { Schemas } from "../../api/client";
+import { useCursor } from "../../api/paging";
 import { DeliveryReason, useDeliveryKind } from "../../components/DeliveryReason";
 import { DeliveryState } from "../../components/DeliveryState";
 import { Instant } from "../../components/Instant";
+import { Pager } from "../../components/Pager";
 import { Panel } from "../../components/PageTitle";
 import { Loaded } from "../../components/states";
 import { useI18n } from "../../i18n";
@@ -16,11 +18,13 @@ const SHOWN = 6;
 /** What was sent to tools about the person, or held back, and why. */
 export function Deliveries({ id }: { id: string }) {
   const { t, tn } = useI18n();
-  const [all, showAll] = useState(false);
+  const paging = useCursor("deliveries");
+  const [asked, showAll] = useState(false);
+  const all = asked || paging.cursor !== undefined;
   return (
     <Panel title={t("person.deliveries")}>
-      <Loaded query={useDeliveries(id)}>
-        {({ items }) => (
+      <Loaded query={useDeliveries(id, paging.cursor)}>
+        {({ items, next }) => (
           <>
             {items.length === 0 && <p className={css.nothing}>{t("person.no_deliveries")}</p>}
             <ul className={css.verdicts}>
@@ -35,6 +39,7 @@ export function Deliveries({ id }: { id: string }) {
                 {tn("person.show_deliveries", items.length)}
               </button>
             )}
+            {(all || items.length <= SHOWN) && <Pager paging={paging} next={next} label={t("person.deliveries")} />}
           </>
         )}
       </Loaded>

@@ -2,7 +2,9 @@ import { useQuery } from "@tanstack/react-query";
 import { useEffect, useRef, type KeyboardEvent } from "react";
 import { Link, useSearchParams } from "wouter";
 import { api, unwrap, type Schemas } from "../../api/client";
+import { PAGE_ROWS, useCursor } from "../../api/paging";
 import { Instant } from "../../components/Instant";
+import { Pager } from "../../components/Pager";
 import { PageTitle } from "../../components/PageTitle";
 import { SegmentName } from "../../components/SegmentName";
 import { Empty, Failure, Loading } from "../../components/states";
@@ -13,8 +15,6 @@ import { nameOf, speaking } from "./name";
 import css from "./Person.module.css";
 import { SearchBox } from "./SearchBox";
 
-/** People that a search shows at most; who has more hits asks more closely. */
-const FOUND_MAX = 50;
 const SEGMENTS_SHOWN = 3;
 
 /** Finds people by any identifier, or by a trait. */
@@ -33,9 +33,11 @@ export default function People() {
 
 function Found({ query }: { query: string }) {
   const { t, tn } = useI18n();
+  const paging = useCursor();
+  const { cursor } = paging;
   const found = useQuery({
-    queryKey: ["people", query],
-    queryFn: ({ signal }) => unwrap(api.GET("/v1/profiles", { params: { query: { query, limit: String(FOUND_MAX) } }, signal })),
+    queryKey: ["people", query, cursor],
+    queryFn: ({ signal }) => unwrap(api.GET("/v1/profiles", { params: { query: { query, limit: String(PAGE_ROWS), ...(cursor ? { cursor } : {}) } }, signal })),
   });
   const list = useRef<HTMLTableSectionElement>(null);
   const arrived = found.data !== undefined;
@@ -46,12 +48,12 @@ function Found({ query }: { query: string }) {
   }, [arrived, query]);
   if (found.error) return <Failure error={found.error} retry={() => void found.refetch()} />;
   if (!found.data) return <Loading />;
-  const { items } = found.data;
-  if (items.length === 0) return <Empty title={t("person.search_none", { query })} hint={<Hints />} />;
+  const { items, next } = found.data;
+  if (items.length === 0 && !next && !cursor) return <Empty title={t("person.search_none", { query })} hint={<Hints />} />;
   return (
     <section className="panel" aria-label={t("person.found")}>
       <p className={css.count} role="status">
-        {items.length < FOUND_MAX ? tn("person.found_n", items.length) : t("person.found_many", { n: FOUND_MAX })}
+        {next || cursor ? tn("person.found_here", items.length) : tn("person.found_n", items.length)}
       </p>
       <div className="scroll-x">
         <table className={`rows ${css.found}`}>
@@ -73,6 +75,7 @@ function Found({ query }: { query: string }) {
           </tbody>
         </table>
       </div>
+      <Pager paging={paging} next={next} label={t("person.found")} />
     </section>
   );
 }

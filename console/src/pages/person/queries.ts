@@ -8,7 +8,7 @@ const EVERY_MS = 10_000;
 export const EVENTS_STEP = 50;
 /** Steps that a page keeps: 1,000 events. Who needs more exports them. */
 export const STEPS_MAX = 20;
-/** Deliveries that a page asks for. */
+/** Deliveries of one page of their list. */
 const DELIVERIES_MAX = 200;
 
 const path = (id: string) => ({ path: { id } });
@@ -39,10 +39,10 @@ export const useTransitions = (id: string) =>
   useQuery({ queryKey: ["person", id, "segments"], queryFn: ({ signal }) => unwrap(api.GET("/v1/profiles/{id}/segments", { params: path(id), signal })), refetchInterval: EVERY_MS });
 
 /** What was sent to tools about a person, or held back. */
-export const useDeliveries = (id: string) =>
+export const useDeliveries = (id: string, cursor?: string) =>
   useQuery({
-    queryKey: ["person", id, "deliveries"],
-    queryFn: ({ signal }) => unwrap(api.GET("/v1/profiles/{id}/deliveries", { params: { ...path(id), query: { limit: String(DELIVERIES_MAX) } }, signal })),
+    queryKey: ["person", id, "deliveries", cursor],
+    queryFn: ({ signal }) => unwrap(api.GET("/v1/profiles/{id}/deliveries", { params: { ...path(id), query: { limit: String(DELIVERIES_MAX), ...(cursor ? { cursor } : {}) } }, signal })),
     refetchInterval: EVERY_MS,
   });
 

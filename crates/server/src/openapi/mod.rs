@@ -76,7 +76,11 @@ const PATHS: &[Path] = &[
         "/v1/profiles",
         "People",
         "Search by identifier or trait",
-        &[("query", "NAMESPACE:VALUE, a value, or a profile id"), ("limit", "People at most")],
+        &[
+            ("query", "NAMESPACE:VALUE, a value, or a profile id; TRAIT:VALUE where no identifier fits"),
+            ("limit", "Items of a page, 1 to 1000"),
+            ("cursor", "Where the last page ended; a page of a search by trait may be short and have a next one"),
+        ],
         None,
         "[]Profile",
         Access::Admin,
