@@ -23,9 +23,10 @@ use jumelle_store::{Block, Entry, EventEntry, Record, Result, StoreError, Table}
 
 use crate::days::{Day, Today};
 use crate::definitions::Definitions;
+use crate::effects::note_identity;
 use crate::flush::Flusher;
 use crate::keep::{Step, keep};
-use crate::live::{Effect, Named, Recorder};
+use crate::live::{Effect, Recorder};
 use crate::people::People;
 use crate::shared::{Shared, member_key, read_timer_key, timer_key};
 
@@ -47,7 +48,7 @@ pub struct Fold {
     pub(crate) folding: Option<u64>,
     pub(crate) flusher: Option<Flusher>,
     pub(crate) today: Today,
-    recorder: Recorder,
+    pub(crate) recorder: Recorder,
     /// What the entry being folded does, if somebody may want to see it.
     pub(crate) effect: Option<Box<Effect>>,
     /// Where newly queued deliveries are announced; none while catching up.
@@ -240,75 +241,6 @@ impl Fold {
         if let Some(at) = item["at"].as_str().and_then(Timestamp::parse) {
             self.shared.behind.remove(Table::QuarantineOrder, quarantine_place(at, id));
         }
-        Ok(())
-    }
-
-    // ── what people watch ────────────────────────────────────────────────────────────────────────────────────────────
-
-    fn begin_effect(&mut self, position: Position, record: &Record<'_>) -> Option<Box<Effect>> {
-        let kind = match &record.entry {
-            Entry::Event(_) => "event",
-            Entry::Quarantined { .. } => "quarantined",
-            Entry::Result { .. } => "result",
-            Entry::Erased { .. } => "erased",
-            Entry::Apply { .. } => "apply",
-            _ => return None,
-        };
-        if !self.is_live() || !self.recorder.allows(&self.shared.live) {
-            return None;
-        }
-        let mut effect = Effect::new(kind, position, record.received);
-        match &record.entry {
-            Entry::Event(event) => {
-                effect.time = event.time;
-                effect.source = Some(event.source.to_owned());
-                effect.call = Some(event.kind.as_str());
-                effect.message_id = Some(event.message_id.to_owned());
-                effect.keep_body(event.body);
-            }
-            Entry::Quarantined { id, source, field, rule, message, body } => {
-                effect.source = Some((*source).to_owned());
-                effect.problem =
-                    Some(serde_json::json!({"id": format!("q_{id:016x}"), "field": field, "rule": rule, "message": message}));
-                effect.keep_body(body);
-            }
-            Entry::Result { delivery, profile, destination, state, status, reason, .. } => {
-                effect.profile = Some(*profile);
-                effect.result = Some(serde_json::json!({
-                    "delivery": delivery, "destination": destination, "state": state, "status": status, "reason": reason,
-                }));
-            }
-            _ => {}
-        }
-        Some(Box::new(effect))
-    }
-
-    fn begin_timer_effect(&mut self, id: ProfileId) -> Option<Box<Effect>> {
-        if !self.is_live() || !self.recorder.allows(&self.shared.live) {
-            return None;
-        }
-        let mut effect = Effect::new("timer", self.cause.position, self.clock);
-        effect.profile = Some(id);
-        Some(Box::new(effect))
-    }
-
-    /// Completes the effect with what is known of the person now, and shows it.
-    fn publish_effect(&mut self) -> Result<()> {
-        let Some(mut effect) = self.effect.take() else { return Ok(()) };
-        if let Some(profile) = effect.profile {
-            let id = self.shared.people.surviving(profile)?;
-            effect.profile = Some(id);
-            if let Some(person) = self.shared.people.get(id)? {
-                effect.label = jumelle_profile::label(&self.definitions.workspace, &person).map(str::to_owned);
-                // The traits that this very entry set: no other has its instant of arrival.
-                for (key, value) in &person.known.traits {
-                    if effect.kind == "event" && value.stamp.received == effect.received {
-                        effect.set_trait(key, &value.json);
-                    }
-                }
-            }
-        }
-        self.shared.live.publish(*effect);
         Ok(())
     }
 
@@ -684,20 +616,6 @@ impl Fold {
 /// Arrival and id: items sort by it.
 fn quarantine_place(at: Timestamp, id: u64) -> Vec<u8> {
     [at.0.to_be_bytes(), id.to_be_bytes()].concat()
-}
-
-/// What the identification of an event came to.
-fn note_identity(effect: &mut Effect, resolution: Resolution) {
-    effect.created |= resolution.created;
-    effect.joined.extend(resolution.absorbed);
-    for identifier in resolution.seen {
-        let new = resolution.attached.contains(&identifier);
-        let named = Named { namespace: identifier.namespace, value: identifier.value, new };
-        if !effect.identifiers.contains(&named) {
-            effect.identifiers.push(named);
-        }
-    }
-    effect.refused.extend(resolution.refusals.iter().map(ToString::to_string));
 }
 
 /// Reads a stored event with its source's vocabulary under these definitions.

@@ -9,6 +9,7 @@ mod committer;
 mod days;
 mod definitions;
 mod delivery;
+mod effects;
 mod erase;
 mod flow;
 mod flush;
