@@ -211,6 +211,10 @@ class Tokens(OneShop):
             file.write_bytes(whole[: len(whole) // 2])
             with self.assertRaisesRegex(AssertionError, "damaged"):
                 shop.start()
+            # A later end, as a flipped bit may make it: it reads well, and its sum says that it is not what was written.
+            file.write_bytes(whole.replace(b'"name": "', b'"name": "x', 1))
+            with self.assertRaisesRegex(AssertionError, "sum does not match"):
+                shop.start()
             file.write_bytes(whole)
             shop.start()
 

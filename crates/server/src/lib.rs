@@ -50,7 +50,7 @@ pub use operations::{METRICS, install_metrics};
 pub use problem::Problem;
 pub use roles::{Role, roles_page};
 pub use tls::{Tls, TlsError};
-pub use tokens::{TOKENS_MAX, TokenError};
+pub use tokens::{TOKENS_MAX, TokenError, check_tokens};
 
 use rate::Rates;
 use tokens::Tokens;

@@ -15,6 +15,7 @@ use crate::output::{DAMAGED, Failure, bold, spinner, table};
 /// Damages listed at most; a disk that fails everywhere need not be told row by row.
 const DAMAGES_MAX: usize = 200;
 const RESTORE: &str = "restore a backup; or `jumelle rebuild --accept-loss` goes on with what stands before it";
+const TOKENS: &str = "put a copy in its place, or move it away and make the tokens anew: it holds no data about people";
 const REBUILD: &str = "nothing is lost: `jumelle rebuild` makes the tables anew from the history";
 
 /// Something that is not as it was written.
@@ -75,6 +76,9 @@ pub fn run(global: &Global, directory: &Directory) -> anyhow::Result<()> {
     }
     if check_files(&mut found, &path.join("tables"), REBUILD, false)? && format == FORMAT {
         check_tables(&mut found, path);
+    }
+    if let Err(error) = jumelle_server::check_tokens(path) {
+        found.add(path.join("tokens.json").display().to_string(), error.to_string(), TOKENS);
     }
     spinner.finish_and_clear();
     print(global, &found);

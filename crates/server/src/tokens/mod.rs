@@ -15,6 +15,7 @@ use jumelle_model::time::Timestamp;
 use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
 use crate::auth::{AdminToken, token_hash};
@@ -106,6 +107,38 @@ struct File {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     first_revoked: Option<String>,
     tokens: Vec<Line>,
+    /// SHA-256 of all of the above: a bit that flips on the disk must not prolong a token.
+    sum: String,
+}
+
+impl File {
+    fn sum(&self) -> String {
+        // Every part can be written as JSON.
+        let content = serde_json::to_vec(&(self.version, &self.first_revoked, &self.tokens)).unwrap_or_default();
+        hex(&<[u8; 32]>::from(Sha256::digest(content)))
+    }
+
+    /// The file of a directory; none is there before the first token is made.
+    fn read(path: &Path) -> Result<Option<File>, TokenError> {
+        let damaged = |detail: String| TokenError::Damaged { path: path.to_owned(), detail };
+        let file = match std::fs::read(path) {
+            Ok(bytes) => serde_json::from_slice::<File>(&bytes).map_err(|error| damaged(error.to_string()))?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(TokenError::Io { path: path.to_owned(), source }),
+        };
+        if file.version != FILE_VERSION {
+            return Err(damaged(format!("version {}", file.version)));
+        }
+        if file.sum != file.sum() {
+            return Err(damaged("its sum does not match".into()));
+        }
+        Ok(Some(file))
+    }
+}
+
+/// Whether the tokens of a data directory can be read; `Ok` as well if there are none.
+pub fn check_tokens(directory: &Path) -> Result<(), TokenError> {
+    File::read(&directory.join(FILE)).map(|_| ())
 }
 
 #[derive(Default)]
@@ -168,14 +201,7 @@ impl Tokens {
     pub(crate) fn keep_in(&self, directory: &Path) -> Result<(), TokenError> {
         let path = directory.join(FILE);
         let damaged = |detail: String| TokenError::Damaged { path: path.clone(), detail };
-        let file = match std::fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice::<File>(&bytes).map_err(|error| damaged(error.to_string()))?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => File { version: FILE_VERSION, ..File::default() },
-            Err(source) => return Err(TokenError::Io { path, source }),
-        };
-        if file.version != FILE_VERSION {
-            return Err(damaged(format!("version {}", file.version)));
-        }
+        let file = File::read(&path)?.unwrap_or_default();
         let mut held = self.held.write();
         for line in file.tokens {
             let hash = from_hex(&line.sha256).ok_or_else(|| damaged(format!("the hash of {}", line.id)))?;
@@ -336,7 +362,10 @@ impl Tokens {
                     used_day: token.used_day.load(Ordering::Relaxed),
                 })
             });
-            File { version: FILE_VERSION, first_revoked: held.first_revoked.map(|hash| hex(&hash)), tokens: kept.collect() }
+            let first_revoked = held.first_revoked.map(|hash| hex(&hash));
+            let mut file = File { version: FILE_VERSION, first_revoked, tokens: kept.collect(), sum: String::new() };
+            file.sum = file.sum();
+            file
         };
         replace(path, &serde_json::to_vec_pretty(&file).unwrap_or_default())
             .map_err(|source| TokenError::Io { path: path.clone(), source })
