@@ -68,12 +68,12 @@ impl History {
         let history = History { database, blocks, fingerprints, erasures, meta, settings };
         // Made with the directory, so that a copy of it has the same.
         history.id()?;
-        history.check_end()?;
+        history.check_end(&path)?;
         Ok(history)
     }
 
     /// Blocks and fingerprints are written together: one that ends before the other has lost something.
-    fn check_end(&self) -> Result<()> {
+    fn check_end(&self, path: &Path) -> Result<()> {
         let (end, _) = self.end()?;
         let last = match self.blocks.last_key_value() {
             None => Position(0),
@@ -86,7 +86,7 @@ impl History {
             return Ok(());
         }
         Err(StoreError::Damaged {
-            place: "the end of the history".into(),
+            place: format!("the end of the history, {},", path.display()),
             what: format!("its blocks end at entry {}, their fingerprints at {}", last.0, end.0),
         })
     }

@@ -171,7 +171,7 @@ fn check_tables(found: &mut Findings, directory: &Path) {
     if reflected.0 > end && found.damages.is_empty() {
         let what =
             format!("it ends at entry {end} and the tables know of entries up to {}: acknowledged ones are lost", reflected.0);
-        found.add("the end of the history", what, RESTORE);
+        found.add(format!("the end of the history, {},", directory.join("history").display()), what, RESTORE);
     }
     for table in Table::ALL {
         match table_digest(&tables, table) {
