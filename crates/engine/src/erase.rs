@@ -8,7 +8,7 @@ use jumelle_store::{Block, BlockBuilder, Entry, Notice, Record, Result, Table};
 
 use crate::committer::Draft;
 use crate::fold::Fold;
-use crate::shared::{Shared, member_key, timer_key};
+use crate::shared::{Shared, member_key};
 
 /// What an erasure of this person will do, as an entry of the history. `None`: there is no such person.
 pub(crate) fn plan(shared: &Shared, id: ProfileId) -> Result<Option<Draft>> {
@@ -70,7 +70,7 @@ impl Fold {
                 self.count(segment, -1);
             }
             if person.due != Timestamp::MAX {
-                self.shared.behind.remove(Table::Timers, timer_key(person.due, id));
+                self.timers.unset(&self.shared.behind, person.due, id)?;
             }
         }
         for key in keys {

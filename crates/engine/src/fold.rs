@@ -28,10 +28,8 @@ use crate::flush::Flusher;
 use crate::keep::{Step, keep};
 use crate::live::{Effect, Recorder};
 use crate::people::People;
-use crate::shared::{Shared, member_key, read_timer_key, timer_key};
-
-/// Timers read at a time.
-const TIMERS_PAGE: usize = 256;
+use crate::shared::{Shared, member_key};
+use crate::timers::Timers;
 
 /// Namespaces that a grant of the person covers at its moment.
 const ADDRESS_NAMESPACES: [&str; 3] = ["email", "phone", "anonymous_id"];
@@ -41,8 +39,7 @@ pub struct Fold {
     pub(crate) shared: Arc<Shared>,
     pub(crate) definitions: Arc<Definitions>,
     pub(crate) clock: Timestamp,
-    next_due: Timestamp,
-    fired_up_to: Option<Vec<u8>>,
+    pub(crate) timers: Timers,
     pub(crate) cause: Cause,
     /// Position of the entry being folded.
     pub(crate) folding: Option<u64>,
@@ -113,12 +110,11 @@ impl Fold {
     pub fn new(shared: Arc<Shared>) -> Result<Fold> {
         let definitions = shared.definitions();
         let clock = Timestamp(shared.clock.load(Ordering::Acquire));
-        let mut fold = Fold {
+        Ok(Fold {
+            timers: Timers::load(&shared.behind)?,
             shared,
             definitions,
             clock,
-            next_due: Timestamp::MAX,
-            fired_up_to: None,
             cause: Cause::default(),
             folding: None,
             flusher: None,
@@ -126,14 +122,12 @@ impl Fold {
             recorder: Recorder::default(),
             effect: None,
             announce: None,
-        };
-        fold.next_due = fold.first_timer()?;
-        Ok(fold)
+        })
     }
 
     /// The instant of the next timer.
     pub fn next_due(&self) -> Timestamp {
-        self.next_due
+        self.timers.next_due()
     }
 
     /// Folds a block from `from` on.
@@ -246,33 +240,16 @@ impl Fold {
 
     // ── clock ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    fn first_timer(&self) -> Result<Timestamp> {
-        let rows = self.shared.behind.scan(Table::Timers, &[], self.fired_up_to.as_deref(), 1)?;
-        Ok(rows.first().and_then(|(key, _)| read_timer_key(key)).map_or(Timestamp::MAX, |(due, _)| due))
-    }
-
     /// Evaluates everyone whose time has come by `at`, each at her own instant, in the order of the instants.
     fn fire_timers(&mut self, at: Timestamp) -> Result<()> {
-        while self.next_due <= at {
-            let rows = self.shared.behind.scan(Table::Timers, &[], self.fired_up_to.as_deref(), TIMERS_PAGE)?;
-            let due: Vec<(Timestamp, ProfileId)> =
-                rows.iter().filter_map(|(key, _)| read_timer_key(key)).take_while(|(due, _)| *due <= at).collect();
-            let Some(&(instant, _)) = due.first() else {
-                self.next_due = self.first_timer()?;
-                continue;
-            };
-            // One instant at a time: evaluating may set a new timer that comes before the rest of the page.
-            for (_, id) in due.iter().take_while(|(due, _)| *due == instant) {
-                self.fired_up_to = Some(timer_key(instant, *id));
-                self.clock = instant;
-                self.effect = self.begin_timer_effect(*id);
-                self.evaluate(*id)?;
-                if self.effect.as_ref().is_some_and(|effect| effect.did_something()) {
-                    self.publish_effect()?;
-                }
-                self.effect = None;
+        while let Some((instant, id)) = self.timers.fire(&self.shared.behind, at)? {
+            self.clock = instant;
+            self.effect = self.begin_timer_effect(id);
+            self.evaluate(id)?;
+            if self.effect.as_ref().is_some_and(|effect| effect.did_something()) {
+                self.publish_effect()?;
             }
-            self.next_due = self.first_timer()?;
+            self.effect = None;
         }
         Ok(())
     }
@@ -392,7 +369,7 @@ impl Fold {
             self.count(segment, -1);
         }
         if other.due != Timestamp::MAX {
-            self.shared.behind.remove(Table::Timers, timer_key(other.due, absorbed));
+            self.timers.unset(&self.shared.behind, other.due, absorbed)?;
         }
         // Deliveries of the absorbed keep their messages; they are listed and resolved under the survivor.
         for (key, delivery) in self.shared.behind.scan(Table::DeliveriesOfPerson, &absorbed.0.to_be_bytes(), None, usize::MAX)? {
@@ -555,12 +532,11 @@ impl Fold {
         let before = self.shared.people.get(id)?.map_or(Timestamp::MAX, |person| person.due);
         if before != next {
             if before != Timestamp::MAX {
-                self.shared.behind.remove(Table::Timers, timer_key(before, id));
+                self.timers.unset(&self.shared.behind, before, id)?;
             }
             if next != Timestamp::MAX {
-                self.shared.behind.put(Table::Timers, timer_key(next, id), Vec::new());
+                self.timers.set(&self.shared.behind, next, id);
             }
-            self.next_due = self.next_due.min(next);
             self.shared.people.change(id, |person| person.due = next)?;
         }
         Ok(())

@@ -26,6 +26,7 @@ mod rebuild;
 mod shared;
 #[cfg(test)]
 mod simulation;
+mod timers;
 mod wall;
 mod window;
 
