@@ -1,15 +1,13 @@
 //! Load on one address: connections that send as fast as they are answered, or at a given pace.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use jiff::Timestamp;
 use serde::Serialize;
 use tokio::task::JoinSet;
 
-use crate::events::{Request, Supply};
+use crate::requests::Requests;
 use crate::wire::{self, Connection};
 
 /// How much later than its end a load may still wait for answers.
@@ -46,8 +44,10 @@ pub struct Sample {
 /// What came of a load.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// Events in requests that were answered with 200.
+    /// Events that were sent.
     pub events: u64,
+    /// Of them, those that the server says it has stored: the shop sends bad ones and some twice.
+    pub accepted: u64,
     /// Answers 429 and 503; the request was sent again.
     pub pushed_back: u64,
     /// Answers 404.
@@ -59,6 +59,7 @@ pub struct Outcome {
 impl Outcome {
     fn add(&mut self, other: Outcome) {
         self.events += other.events;
+        self.accepted += other.accepted;
         self.pushed_back += other.pushed_back;
         self.not_found += other.not_found;
         self.samples.extend(other.samples);
@@ -93,37 +94,25 @@ impl Quantiles {
     }
 }
 
-/// Connections with the requests that each of them repeats.
+/// Connections that share a source of requests.
 pub struct Load {
     senders: Vec<Sender>,
-    supply: Arc<Supply>,
+    requests: Requests,
 }
 
 struct Sender {
     connection: Connection,
-    requests: Vec<Request>,
-    next: usize,
+    request: Vec<u8>,
 }
 
 impl Load {
-    /// Opens the connections and deals the requests out to them; there must be one for each connection at least.
-    pub async fn open(address: SocketAddr, connections: usize, requests: Vec<Request>, supply: &Arc<Supply>) -> Result<Load> {
+    /// Opens the connections.
+    pub async fn open(address: SocketAddr, connections: usize, requests: Requests) -> Result<Load> {
         let mut senders = Vec::with_capacity(connections);
         for _ in 0..connections {
-            senders.push(Sender { connection: Connection::open(address).await?, requests: Vec::new(), next: 0 });
+            senders.push(Sender { connection: Connection::open(address).await?, request: Vec::new() });
         }
-        if requests.len() < connections {
-            bail!("{} requests cannot be dealt out to {connections} connections", requests.len());
-        }
-        for (index, request) in requests.into_iter().enumerate() {
-            senders[index % connections].requests.push(request);
-        }
-        Ok(Load { senders, supply: supply.clone() })
-    }
-
-    /// Gives the requests back, for another address.
-    pub fn close(self) -> Vec<Request> {
-        self.senders.into_iter().flat_map(|sender| sender.requests).collect()
+        Ok(Load { senders, requests })
     }
 
     /// Sends for a while and waits for every answer. May be called again.
@@ -133,7 +122,7 @@ impl Load {
         let connections = self.senders.len() as u32;
         let mut tasks = JoinSet::new();
         for (index, mut sender) in self.senders.drain(..).enumerate() {
-            let supply = self.supply.clone();
+            let requests = self.requests.clone();
             let due = match pace {
                 Pace::FlatOut => None,
                 Pace::PerSecond(rate) => {
@@ -142,7 +131,7 @@ impl Load {
                 }
             };
             tasks.spawn(async move {
-                let outcome = sender.run(&supply, due, end).await?;
+                let outcome = sender.run(&requests, due, end).await?;
                 anyhow::Ok((sender, outcome))
             });
         }
@@ -163,7 +152,7 @@ impl Load {
 }
 
 impl Sender {
-    async fn run(&mut self, supply: &Supply, mut due: Option<(Instant, Duration)>, end: Instant) -> Result<Outcome> {
+    async fn run(&mut self, requests: &Requests, mut due: Option<(Instant, Duration)>, end: Instant) -> Result<Outcome> {
         let mut outcome = Outcome::default();
         loop {
             let mut started = Instant::now();
@@ -180,27 +169,29 @@ impl Sender {
             } else if started >= end {
                 return Ok(outcome);
             }
-            let place = self.next % self.requests.len();
-            self.next += 1;
-            let request = &mut self.requests[place];
-            let (_, sequence) = request.fill(supply, Timestamp::now());
-            send(&mut self.connection, request, &mut outcome).await?;
-            outcome.samples.push(Sample { sequence, started, took: started.elapsed() });
+            let written = requests.next(&mut self.request)?;
+            send(&mut self.connection, &self.request, written.events, &mut outcome).await?;
+            outcome.samples.push(Sample { sequence: written.sequence, started, took: started.elapsed() });
         }
     }
 }
 
 /// Sends a request until it is taken.
-async fn send(connection: &mut Connection, request: &Request, outcome: &mut Outcome) -> Result<()> {
+async fn send(connection: &mut Connection, request: &[u8], events: u64, outcome: &mut Outcome) -> Result<()> {
     for _ in 0..=RESENDS_MAX {
-        let answer = connection.exchange(request.bytes()).await?;
+        let answer = connection.exchange(request).await?;
         match answer.status()? {
-            // A refused event would never be processed, and the wait for it never end.
-            200 if wire::find(answer.body, br#""rejected":[{"#).is_none() => {
-                outcome.events += request.events;
+            200 => {
+                outcome.events += events;
+                outcome.accepted += wire::number(answer.body, "accepted").unwrap_or(events);
                 return Ok(());
             }
-            404 if request.events == 0 => {
+            // A request whose events are all bad; the server has them in quarantine.
+            400 if events > 0 && wire::find(answer.body, br#""rejected":[{"#).is_some() => {
+                outcome.events += events;
+                return Ok(());
+            }
+            404 if events == 0 => {
                 outcome.not_found += 1;
                 return Ok(());
             }
@@ -220,6 +211,7 @@ async fn send(connection: &mut Connection, request: &Request, outcome: &mut Outc
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use axum::Router;
@@ -227,7 +219,7 @@ mod tests {
     use axum::routing::post;
 
     use super::*;
-    use crate::events;
+    use crate::shop::{BATCH_EVENTS, Stream};
 
     async fn serving(router: Router) -> SocketAddr {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -247,20 +239,19 @@ mod tests {
     #[tokio::test]
     async fn a_load_flat_out_counts_what_was_answered_and_can_go_on() {
         let address = serving(crate::noop::router()).await;
-        let supply = Supply::new(1);
-        let mut load = Load::open(address, 3, events::batches(&mut events::random(1), 7), &supply).await.unwrap();
+        let shop = Requests::Shop(Stream::new(1, 1_000).unwrap());
+        let mut load = Load::open(address, 3, shop).await.unwrap();
         for _ in 0..2 {
             let outcome = load.run(Pace::FlatOut, Duration::from_millis(50)).await.unwrap();
             assert!(!outcome.samples.is_empty());
-            assert_eq!(outcome.events, outcome.samples.len() as u64 * events::BATCH_EVENTS as u64);
+            assert_eq!(outcome.events, outcome.samples.len() as u64 * BATCH_EVENTS as u64);
         }
-        assert_eq!(load.close().len(), 7);
     }
 
     #[tokio::test]
     async fn a_paced_load_sends_what_is_due() {
         let address = serving(crate::noop::router()).await;
-        let mut load = Load::open(address, 4, events::triggers(4), &Supply::new(1)).await.unwrap();
+        let mut load = Load::open(address, 4, Requests::triggers(Arc::default())).await.unwrap();
         let outcome = load.run(Pace::PerSecond(200), Duration::from_millis(500)).await.unwrap();
         assert_eq!((outcome.events, outcome.samples.len()), (100, 100));
     }
@@ -280,20 +271,19 @@ mod tests {
             }
         });
         let address = serving(Router::new().route("/v1/track", busy_once)).await;
-        let mut load = Load::open(address, 1, events::triggers(1), &Supply::new(1)).await.unwrap();
+        let mut load = Load::open(address, 1, Requests::triggers(Arc::default())).await.unwrap();
         let outcome = load.run(Pace::PerSecond(10), Duration::from_millis(50)).await.unwrap();
         assert_eq!((outcome.events, outcome.pushed_back, calls.load(Ordering::SeqCst)), (1, 1, 2));
     }
 
     #[tokio::test]
-    async fn a_refused_event_and_an_unknown_answer_end_the_load() {
+    async fn an_answer_that_is_not_understood_ends_the_load() {
         for (status, body, expected) in [
-            (StatusCode::OK, r#"{"success":true,"rejected":[{"index":0}]}"#, "answered 200"),
             (StatusCode::BAD_REQUEST, "no", "answered 400 to a request of the bench: no"),
             (StatusCode::NOT_FOUND, "no", "answered 404"),
         ] {
             let address = serving(Router::new().route("/v1/track", post(move || async move { (status, body) }))).await;
-            let mut load = Load::open(address, 1, events::triggers(1), &Supply::new(1)).await.unwrap();
+            let mut load = Load::open(address, 1, Requests::triggers(Arc::default())).await.unwrap();
             let error = load.run(Pace::FlatOut, Duration::from_millis(50)).await.unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }

@@ -4,13 +4,14 @@
 //! Load generator and server share the cores, as the numbers say; a run asserts that nothing is lost, never how fast it is.
 
 mod disk;
-mod events;
 mod load;
 mod machine;
 mod noop;
 mod phases;
 mod report;
+mod requests;
 mod server;
+mod shop;
 mod sink;
 mod wire;
 
@@ -22,12 +23,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 
-use crate::events::Supply;
 use crate::load::Load;
 use crate::machine::{Machine, Usage};
 use crate::phases::{BATCH_CONNECTIONS, SINGLE_CONNECTIONS};
 use crate::report::Report;
+use crate::requests::Requests;
 use crate::server::{Observer, Server};
+use crate::shop::{Kind, Stream};
 use crate::sink::Sink;
 
 // The server's allocator, so that the no-op handler is a ceiling for it and not for another one.
@@ -38,17 +40,15 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const WORKSPACE: &str = include_str!("../workspace.yaml");
 /// The sink's place in it.
 const SINK_PLACE: &str = "127.0.0.1:9797";
-/// Different batches, 100 events each: about 60 MB in memory.
-const BATCHES: usize = 512;
-/// Different single events.
-const SINGLES: usize = 20_000;
+/// How long a ceiling is measured.
+const CEILING_MAX: Duration = Duration::from_secs(5);
 
 /// Measures a `jumelle` binary beside this machine's ceilings.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// Length of each measured phase, in seconds.
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    /// Length of the measured phase of batches, in seconds; the others last a sixth of it.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     seconds: u64,
     /// The binary.
     #[arg(long, default_value = "target/release/jumelle")]
@@ -59,6 +59,12 @@ struct Arguments {
     /// Seed of the load: the same seed, the same requests.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// People of the shop.
+    #[arg(long, default_value_t = 1_000_000)]
+    people: u32,
+    /// Events before the first measurement: until the storage engine's compactions have begun.
+    #[arg(long, default_value_t = 1_000_000)]
+    warm_up: u64,
     /// One JSON object in place of the table.
     #[arg(long)]
     json: bool,
@@ -111,48 +117,45 @@ async fn measure(arguments: &Arguments) -> Result<Report> {
     let directory = tempfile::Builder::new().prefix("jumelle-bench-").tempdir_in(&arguments.directory)?;
     let directory_path = directory.path().canonicalize()?;
 
-    say("rendering requests");
-    let supply = Supply::new(arguments.seed);
-    let mut random = events::random(arguments.seed);
-    let batches = events::batches(&mut random, BATCHES);
-    let batch_bytes = batches.iter().map(|request| request.bytes().len()).sum::<usize>() / batches.len();
-    let singles = events::singles(&mut random, SINGLES);
-
+    let short = (phase / 6).max(Duration::from_secs(1));
+    let ceiling = short.min(CEILING_MAX);
     say("ceilings: the disk");
-    let ceiling = phase.min(Duration::from_secs(5));
     let fdatasync_per_s = disk::syncs_per_s(&directory_path, ceiling)?;
     let sequential_mb_per_s = disk::sequential_mb_per_s(&directory_path, ceiling)?;
 
     say("ceilings: a handler that does nothing");
+    let stream = Stream::new(arguments.seed, arguments.people)?;
     let noop = Server::noop(&directory_path).await?;
-    let mut load = Load::open(noop.target.address, BATCH_CONNECTIONS, batches, &supply).await?;
+    let mut load = Load::open(noop.target.address, BATCH_CONNECTIONS, Requests::Shop(stream.clone())).await?;
     let noop_batches = phases::throughput(&mut load, noop.target, ceiling, None).await?;
-    let batches = load.close();
-    let mut load = Load::open(noop.target.address, SINGLE_CONNECTIONS, singles, &supply).await?;
+    shop::lock(&stream).pack(Kind::Singles);
+    let mut load = Load::open(noop.target.address, SINGLE_CONNECTIONS, Requests::Shop(stream)).await?;
     let noop_singles = phases::throughput(&mut load, noop.target, ceiling, None).await?;
-    let singles = load.close();
-    drop(noop);
+    drop((noop, load));
 
     let sink = Sink::start().await?;
     let workspace = WORKSPACE.replace(SINK_PLACE, &sink.address.to_string());
     let jumelle = Server::jumelle(&arguments.server, &directory_path, &workspace).await?;
     let target = jumelle.target;
+    let stream = Stream::new(arguments.seed, arguments.people)?;
     let measured = async {
         let mut observer = Observer::open(target.address).await?;
         say("warming up");
-        let mut load = Load::open(target.address, BATCH_CONNECTIONS, batches, &supply).await?;
-        let warm_up_events = phases::warm_up(&mut load, (phase / 2).max(Duration::from_secs(2)), &mut observer).await?;
+        let mut load = Load::open(target.address, BATCH_CONNECTIONS, Requests::Shop(stream.clone())).await?;
+        let warm_up_events = phases::warm_up(&mut load, arguments.warm_up, &mut observer).await?;
         say("batches of 100");
         let batches = phases::throughput(&mut load, target, phase, Some(&mut observer)).await?;
-        let requests = load.close();
         say("single events");
-        let mut load = Load::open(target.address, SINGLE_CONNECTIONS, singles, &supply).await?;
-        let singles = phases::throughput(&mut load, target, phase, Some(&mut observer)).await?;
+        shop::lock(&stream).pack(Kind::Singles);
+        let mut load = Load::open(target.address, SINGLE_CONNECTIONS, Requests::Shop(stream.clone())).await?;
+        let singles = phases::throughput(&mut load, target, short, Some(&mut observer)).await?;
+        shop::lock(&stream).pack(Kind::Batches);
         drop(load);
         say("event → webhook");
-        let webhooks = phases::webhooks(target, &sink, &supply, phase).await?;
+        let clock = shop::lock(&stream).clock();
+        let webhooks = phases::webhooks(target, &sink, clock, short).await?;
         say("profile reads");
-        let reads = phases::reads(target, requests, &supply, phase).await?;
+        let reads = phases::reads(target, stream, short).await?;
         anyhow::Ok((warm_up_events, batches, singles, webhooks, reads))
     };
     let (warm_up_events, batches, singles, webhooks, reads) = measured
@@ -165,7 +168,7 @@ async fn measure(arguments: &Arguments) -> Result<Report> {
         seed: arguments.seed,
         phase_s: arguments.seconds,
         warm_up_events,
-        batch_bytes,
+        people: arguments.people,
         fdatasync_per_s,
         sequential_mb_per_s,
         noop_batches,

@@ -1,15 +1,17 @@
 //! What is measured, one function each, on whatever listens at the target.
 
-use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::events::{self, Request, Supply};
 use crate::load::{Load, Outcome, Pace, Quantiles};
 use crate::machine::Usage;
-use crate::server::{ADMIN_TOKEN, Observer, Target};
+use crate::requests::Requests;
+use crate::server::{Observer, Target};
+use crate::shop::{self, Stream};
 use crate::sink::Sink;
 
 /// Connections that send batches flat out: enough for a group commit, few enough for an acknowledgement in milliseconds.
@@ -17,13 +19,19 @@ pub const BATCH_CONNECTIONS: usize = 16;
 /// Connections that send single events flat out.
 pub const SINGLE_CONNECTIONS: usize = 64;
 /// Events whose way to the webhook is timed, per second.
-pub const TRIGGERS_PER_S: u32 = 200;
+pub const TRIGGERS_PER_S: u32 = 1_000;
 /// Profiles read, per second.
-pub const READS_PER_S: u32 = 500;
+pub const READS_PER_S: u32 = 2_000;
 /// Events sent meanwhile, per second.
 pub const EVENTS_UNDER_READS_PER_S: u32 = 5_000;
 /// Connections of a load with a pace, so that one slow answer does not delay the next request.
 const PACED_CONNECTIONS: usize = 16;
+/// Between two looks at how much has been sent to warm up.
+const WARM_UP_STEP: Duration = Duration::from_millis(500);
+/// Between two looks at what is processed, under load.
+const MARK: Duration = Duration::from_secs(1);
+/// Throughput must hold in every window of this length.
+const WINDOW: Duration = Duration::from_secs(10);
 /// How long the last webhooks may take.
 const WEBHOOKS_WAIT_MAX: Duration = Duration::from_secs(30);
 /// Before latencies are measured, what earlier phases left in the outbox goes out: nothing for this long.
@@ -44,6 +52,8 @@ pub struct Throughput {
     pub answer: Quantiles,
     /// Answers 429 and 503.
     pub pushed_back: u64,
+    /// The worst window of ten seconds, where the load lasted that long: events processed per second.
+    pub slowest_10s_events_per_s: Option<f64>,
     /// CPU of the load generator, of all cores.
     pub generator_cpu_percent: f64,
     /// CPU of the server, of all cores.
@@ -57,19 +67,31 @@ pub async fn throughput(
     load: &mut Load,
     target: Target,
     during: Duration,
-    mut observer: Option<&mut Observer>,
+    observer: Option<&mut Observer>,
 ) -> Result<Throughput> {
-    let before = match &mut observer {
-        Some(observer) => Some(observer.counters().await?),
-        None => None,
-    };
     let (own, its) = (Usage::own(), Usage::of(target.process));
     let started = Instant::now();
-    let outcome = load.run(Pace::FlatOut, during).await?;
-    let answered = started.elapsed();
-    if let (Some(observer), Some(before)) = (observer, before) {
-        observer.drained(before, outcome.events).await?;
-    }
+    let (outcome, answered, marks) = match observer {
+        None => (load.run(Pace::FlatOut, during).await?, started.elapsed(), Vec::new()),
+        Some(observer) => {
+            let before = observer.counters().await?;
+            let mut marks = vec![(Duration::ZERO, 0)];
+            let running = load.run(Pace::FlatOut, during);
+            tokio::pin!(running);
+            let outcome = loop {
+                tokio::select! {
+                    outcome = &mut running => break outcome?,
+                    () = tokio::time::sleep(MARK) => {
+                        let now = observer.counters().await?;
+                        marks.push((started.elapsed(), now.processed - before.processed));
+                    }
+                }
+            };
+            let answered = started.elapsed();
+            observer.drained(before, outcome.accepted).await?;
+            (outcome, answered, marks)
+        }
+    };
     let all = started.elapsed();
     let (own_after, its_after) = (Usage::own(), Usage::of(target.process));
     let events = outcome.events;
@@ -80,10 +102,20 @@ pub async fn throughput(
         requests_per_s: outcome.samples.len() as f64 / answered.as_secs_f64(),
         answer: outcome.latency(),
         pushed_back: outcome.pushed_back,
+        slowest_10s_events_per_s: slowest(&marks),
         generator_cpu_percent: cpu_percent(own, own_after, all),
         server_cpu_percent: cpu_percent(its, its_after, all),
         written_bytes_per_event: (its_after.written_bytes - its.written_bytes) as f64 / events.max(1) as f64,
     })
+}
+
+/// The slowest window of ten seconds or a little more between two marks (since the start, events by then).
+fn slowest(marks: &[(Duration, u64)]) -> Option<f64> {
+    let rates = marks.iter().enumerate().filter_map(|(index, (from, events))| {
+        let (to, later) = marks[index..].iter().find(|(to, _)| *to >= *from + WINDOW)?;
+        Some((later - events) as f64 / (*to - *from).as_secs_f64())
+    });
+    rates.min_by(f64::total_cmp)
 }
 
 fn cpu_percent(before: Usage, after: Usage, during: Duration) -> f64 {
@@ -91,12 +123,19 @@ fn cpu_percent(before: Usage, after: Usage, during: Duration) -> f64 {
     (after.cpu - before.cpu).as_secs_f64() * 100.0 / (during.as_secs_f64() * cores as f64)
 }
 
-/// Sends for a while without measuring, and waits until all of it is processed: people exist, caches are warm.
-pub async fn warm_up(load: &mut Load, during: Duration, observer: &mut Observer) -> Result<u64> {
+/// Sends so many events or a little more without measuring, and waits until all of it is processed: people exist, caches are
+/// warm, compactions have begun.
+pub async fn warm_up(load: &mut Load, events: u64, observer: &mut Observer) -> Result<u64> {
     let before = observer.counters().await?;
-    let outcome = load.run(Pace::FlatOut, during).await?;
-    observer.drained(before, outcome.events).await?;
-    Ok(outcome.events)
+    let mut sent = 0;
+    let mut accepted = 0;
+    while sent < events {
+        let outcome = load.run(Pace::FlatOut, WARM_UP_STEP).await?;
+        sent += outcome.events;
+        accepted += outcome.accepted;
+    }
+    observer.drained(before, accepted).await?;
+    Ok(sent)
 }
 
 /// From an event to the webhook that it causes.
@@ -115,10 +154,9 @@ pub struct Webhooks {
 }
 
 /// Sends triggers at their pace and waits for what they cause.
-pub async fn webhooks(target: Target, sink: &Sink, supply: &Arc<Supply>, during: Duration) -> Result<Webhooks> {
+pub async fn webhooks(target: Target, sink: &Sink, clock: Arc<AtomicI64>, during: Duration) -> Result<Webhooks> {
     sink.until_calm(CALM, WEBHOOKS_WAIT_MAX).await;
-    let requests = events::triggers(PACED_CONNECTIONS);
-    let mut load = Load::open(target.address, PACED_CONNECTIONS, requests, supply).await?;
+    let mut load = Load::open(target.address, PACED_CONNECTIONS, Requests::triggers(clock)).await?;
     let outcome = load.run(Pace::PerSecond(TRIGGERS_PER_S), during).await?;
     sink.until_triggers(outcome.samples.len(), WEBHOOKS_WAIT_MAX).await;
     let took = outcome.samples.iter().filter_map(|sample| Some(sink.arrival(sample.sequence)?.duration_since(sample.started)));
@@ -150,11 +188,11 @@ pub struct Reads {
 }
 
 /// Reads profiles at their pace under a load of batches at theirs.
-pub async fn reads(target: Target, batches: Vec<Request>, supply: &Arc<Supply>, during: Duration) -> Result<Reads> {
-    let requests = (0..PACED_CONNECTIONS).map(|_| events::read(ADMIN_TOKEN)).collect();
-    let mut reading = Load::open(target.address, PACED_CONNECTIONS, requests, supply).await?;
-    let mut writing = Load::open(target.address, PACED_CONNECTIONS, batches, supply).await?;
-    let batches_per_s = EVENTS_UNDER_READS_PER_S / events::BATCH_EVENTS as u32;
+pub async fn reads(target: Target, stream: Arc<Mutex<Stream>>, during: Duration) -> Result<Reads> {
+    let requests = Requests::reads(shop::lock(&stream).visitors());
+    let mut reading = Load::open(target.address, PACED_CONNECTIONS, requests).await?;
+    let mut writing = Load::open(target.address, PACED_CONNECTIONS, Requests::Shop(stream)).await?;
+    let batches_per_s = EVENTS_UNDER_READS_PER_S / shop::BATCH_EVENTS as u32;
     let started = Instant::now();
     let (read, written): (Outcome, Outcome) =
         tokio::try_join!(reading.run(Pace::PerSecond(READS_PER_S), during), writing.run(Pace::PerSecond(batches_per_s), during))?;
@@ -195,7 +233,9 @@ mod tests {
             singles.fetch_add(1, Ordering::SeqCst);
             async move {
                 let mut hook = Connection::open(sink).await.unwrap();
-                hook.exchange(&wire::post("/hook", "", std::str::from_utf8(&body).unwrap())).await.unwrap();
+                let mut request = Vec::new();
+                wire::post_into(&mut request, "/hook", "", &[&body]);
+                hook.exchange(&request).await.unwrap();
                 r#"{"success":true}"#
             }
         });
@@ -221,21 +261,20 @@ mod tests {
     async fn every_phase_measures_a_server_that_does_its_work() {
         let sink = Sink::start().await.unwrap();
         let target = stand_in(sink.address, 0).await;
-        let supply = Supply::new(1);
-        let batches = events::batches(&mut events::random(1), 32);
-        let mut load = Load::open(target.address, 2, batches, &supply).await.unwrap();
+        let stream = Stream::new(1, 2_000).unwrap();
+        let mut load = Load::open(target.address, 2, Requests::Shop(stream.clone())).await.unwrap();
         let mut observer = Observer::open(target.address).await.unwrap();
-        assert!(warm_up(&mut load, SHORT, &mut observer).await.unwrap() > 0);
+        assert!(warm_up(&mut load, 1, &mut observer).await.unwrap() > 0);
         let flat_out = throughput(&mut load, target, SHORT, Some(&mut observer)).await.unwrap();
         assert!(flat_out.events >= 100 && flat_out.seconds >= 0.1 && flat_out.answer.p50_ms > 0.0, "{flat_out:?}");
 
-        let hooks = webhooks(target, &sink, &supply, SHORT).await.unwrap();
-        assert_eq!((hooks.events, hooks.arrived, hooks.repeats), (20, 20, 0));
+        let hooks = webhooks(target, &sink, Arc::default(), SHORT).await.unwrap();
+        assert_eq!((hooks.events, hooks.arrived, hooks.repeats), (100, 100, 0));
         assert!(hooks.latency.p50_ms > 0.0 && hooks.latency.p50_ms <= hooks.answer.max_ms, "{hooks:?}");
 
-        let read = reads(target, load.close(), &supply, SHORT).await.unwrap();
-        assert_eq!((read.reads, read.events), (50, 500));
-        assert!((1..50).contains(&read.not_found), "{read:?}");
+        let read = reads(target, stream, SHORT).await.unwrap();
+        assert_eq!((read.reads, read.events), (200, 500));
+        assert!((1..200).contains(&read.not_found), "{read:?}");
     }
 
     #[tokio::test]
@@ -244,11 +283,11 @@ mod tests {
         let target = stand_in(sink.address, 0).await;
         let mut observer = Observer::open(target.address).await.unwrap();
         let before = observer.counters().await.unwrap();
-        let batches = events::batches(&mut events::random(1), 1);
-        let mut load = Load::open(target.address, 1, batches, &Supply::new(1)).await.unwrap();
+        let shop = Requests::Shop(Stream::new(1, 2_000).unwrap());
+        let mut load = Load::open(target.address, 1, shop).await.unwrap();
         let sent = load.run(Pace::PerSecond(10), SHORT).await.unwrap().events;
         let error = observer.drained(before, sent - 1).await.unwrap_err().to_string();
-        assert!(error.starts_with("99 events were sent and acknowledged, 100 are stored"), "{error}");
+        assert!(error.starts_with("99 events were acknowledged, 100 are stored"), "{error}");
     }
 
     #[tokio::test]
@@ -257,8 +296,8 @@ mod tests {
         let target = stand_in(sink.address, 3).await;
         let mut observer = Observer::open(target.address).await.unwrap();
         let before = observer.counters().await.unwrap();
-        let batches = events::batches(&mut events::random(1), 1);
-        let mut load = Load::open(target.address, 1, batches, &Supply::new(1)).await.unwrap();
+        let shop = Requests::Shop(Stream::new(1, 2_000).unwrap());
+        let mut load = Load::open(target.address, 1, shop).await.unwrap();
         let sent = load.run(Pace::PerSecond(10), SHORT).await.unwrap().events;
         let waiting = tokio::time::timeout(SHORT, observer.drained(before, sent));
         assert!(waiting.await.is_err(), "97 of 100 are not all");

@@ -25,8 +25,8 @@ pub struct Report {
     pub phase_s: u64,
     /// Events before the first measurement.
     pub warm_up_events: u64,
-    /// Bytes of a request of 100 events, on average.
-    pub batch_bytes: usize,
+    /// People of the shop.
+    pub people: u32,
     /// What the disk can do.
     pub fdatasync_per_s: f64,
     /// What the disk can do, 10⁶ bytes per second.
@@ -60,7 +60,8 @@ impl Report {
     fn rows(&self) -> Vec<Row> {
         let row = |what: String, value: String, latency, beside| Row { what, value, latency, beside };
         let of = |part: f64, whole: f64| if whole > 0.0 { part * 100.0 / whole } else { 0.0 };
-        let batch_mb_per_s = self.batches.events_per_s * self.batch_bytes as f64 / 1e8;
+        let slowest = self.batches.slowest_10s_events_per_s.map(|rate| format!("; never under {} in 10 s", thousands(rate)));
+        let slowest = slowest.unwrap_or_default();
         let cpu = |load: &Throughput| {
             format!("CPU: server {:.0} %, generator {:.0} %", load.server_cpu_percent, load.generator_cpu_percent)
         };
@@ -89,7 +90,7 @@ impl Report {
                 per_s(self.batches.events_per_s, "events"),
                 Some(self.batches.answer),
                 format!(
-                    "{:.0} % of no-op; {batch_mb_per_s:.0} MB/s in, {:.0} bytes written per event; last processed {drain_s:.2} s after the end; {}{}",
+                    "{:.0} % of no-op{slowest}; {:.0} bytes written per event; last processed {drain_s:.2} s after the end; {}{}",
                     of(self.batches.events_per_s, self.noop_batches.events_per_s),
                     self.batches.written_bytes_per_event,
                     cpu(&self.batches),
@@ -147,10 +148,10 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "phases of {} s after a warm-up of {} events; batches of {} bytes; seed {}; server's memory at most {} MB; {} other webhooks",
+            "phase of {} s after a warm-up of {} events; a shop of {} people, seed {}; server's memory at most {} MB; {} other webhooks",
             self.phase_s,
             thousands(self.warm_up_events as f64),
-            thousands(self.batch_bytes as f64),
+            thousands(f64::from(self.people)),
             self.seed,
             thousands(self.server_memory_bytes_max as f64 / 1e6),
             thousands(self.other_webhooks as f64),
@@ -203,6 +204,7 @@ mod tests {
             requests_per_s,
             answer: Quantiles { p50_ms: 1.5, p99_ms: 20.25, max_ms: 31.0 },
             pushed_back: 0,
+            slowest_10s_events_per_s: Some(98_765.0),
             generator_cpu_percent: 12.4,
             server_cpu_percent: 80.0,
             written_bytes_per_event: 410.0,
@@ -219,7 +221,7 @@ mod tests {
             seed: 1,
             phase_s: 10,
             warm_up_events: 500_000,
-            batch_bytes: 112_000,
+            people: 1_000_000,
             fdatasync_per_s: 3_000.0,
             sequential_mb_per_s: 325.0,
             noop_batches: load(200_000.0, 2_000.0),
@@ -235,7 +237,7 @@ mod tests {
         for expected in [
             "2 cores of Some CPU, data on ext4; jumelle 0.1.0; bench built as release\n",
             "the generator took 12 % of them during batches",
-            "100,000 events/s    1.50 ms   20.25 ms  50 % of no-op; 112 MB/s in, 410 bytes written per event; last processed 0.25 s after the end",
+            "100,000 events/s    1.50 ms   20.25 ms  50 % of no-op; never under 98,765 in 10 s; 410 bytes written per event; last processed 0.25 s after the end",
             "50 % of no-op; CPU: server 80 %, generator 12 %; 7 answers 429/503\n",
             "2,000 of 2,000    2.00 ms    9.00 ms  event acknowledged after 2.0 / 9.0 ms; 0 repeats\n",
             "4,900 of 5,000 found",

@@ -54,7 +54,8 @@ impl Server {
         std::fs::write(&definitions, workspace)?;
         let address = free_address()?;
         let mut command = Command::new(binary);
-        command.args(["serve", "--listen", &address.to_string(), "--data"]).arg(directory.join("data"));
+        // Time moves with the shop's events, so that windows slide and timers fire as often per event as they would in its life.
+        command.args(["serve", "--clock", "events", "--listen", &address.to_string(), "--data"]).arg(directory.join("data"));
         command.arg("--workspace").arg(definitions);
         command.env("JUMELLE_ADMIN_TOKEN", ADMIN_TOKEN).env("JUMELLE_BENCH_SECRET", HOOK_SECRET);
         Server::start(command, address, &directory.join("server.log")).await
@@ -109,8 +110,10 @@ fn free_address() -> Result<SocketAddr> {
 /// The server's counters of events.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Counters {
-    stored: u64,
-    processed: u64,
+    /// Of them, those that are durable.
+    pub stored: u64,
+    /// Of them, those that are folded.
+    pub processed: u64,
 }
 
 /// Looks at the counters over a connection of its own.
@@ -133,18 +136,18 @@ impl Observer {
         Ok(Counters { stored: counter("jumelle_stored_events_total")?, processed: counter("jumelle_processed_events_total")? })
     }
 
-    /// Waits until `sent` events beyond `before` are both stored and processed.
-    pub async fn drained(&mut self, before: Counters, sent: u64) -> Result<()> {
+    /// Waits until `accepted` events beyond `before` are both stored and processed.
+    pub async fn drained(&mut self, before: Counters, accepted: u64) -> Result<()> {
         let deadline = Instant::now() + DRAIN_WAIT_MAX;
         loop {
             let now = self.counters().await?;
             let (stored, processed) = (now.stored - before.stored, now.processed - before.processed);
-            if stored == sent && processed == sent {
+            if stored == accepted && processed == accepted {
                 return Ok(());
             }
-            if stored > sent || Instant::now() > deadline {
+            if stored > accepted || Instant::now() > deadline {
                 bail!(
-                    "{sent} events were sent and acknowledged, {stored} are stored and {processed} processed (after {} s at most)",
+                    "{accepted} events were acknowledged, {stored} are stored and {processed} processed (after {} s at most)",
                     DRAIN_WAIT_MAX.as_secs()
                 );
             }

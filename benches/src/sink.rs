@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use tokio::net::TcpListener;
 
-use crate::events;
+use crate::requests::trigger_of;
 use crate::wire::Connection;
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
@@ -55,7 +55,7 @@ impl Sink {
     async fn take(&self, mut connection: Connection) -> Result<()> {
         while let Some(message) = connection.receive().await? {
             let at = Instant::now();
-            let trigger = events::trigger_of(message.body);
+            let trigger = trigger_of(message.body);
             self.note(|arrivals| {
                 arrivals.messages += 1;
                 if let Some(number) = trigger {
@@ -112,7 +112,6 @@ impl Sink {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire;
 
     #[tokio::test]
     async fn triggers_are_noted_once_and_repeats_are_counted() {
@@ -121,7 +120,9 @@ mod tests {
         let before = Instant::now();
         for body in [r#"{"email":"trigger.00000000000a@mail.example"}"#, r#"{"email":"x@mail.example"}"#] {
             for _ in 0..2 {
-                let answer = connection.exchange(&wire::post("/hook", "", body)).await.unwrap();
+                let mut request = Vec::new();
+                crate::wire::post_into(&mut request, "/hook", "", &[body.as_bytes()]);
+                let answer = connection.exchange(&request).await.unwrap();
                 assert_eq!(answer.status().unwrap(), 200);
             }
         }

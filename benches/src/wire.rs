@@ -119,18 +119,32 @@ pub fn get(path: &str, token: Option<&str>) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nhost: bench\r\n{authorization}\r\n").into_bytes()
 }
 
-/// A `POST` of JSON as bytes; `basic` is the credentials of Basic authentication, encoded.
-pub fn post(path: &str, basic: &str, body: &str) -> Vec<u8> {
-    let length = body.len();
-    format!(
-        "POST {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Basic {basic}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
-    )
-    .into_bytes()
+/// Writes a `POST` of JSON, whose body comes in parts, to the end of `request`; `basic` is the credentials of Basic
+/// authentication, encoded.
+pub fn post_into(request: &mut Vec<u8>, path: &str, basic: &str, body: &[&[u8]]) {
+    use std::io::Write as _;
+    let length: usize = body.iter().map(|part| part.len()).sum();
+    // Writing to a Vec cannot fail.
+    let _ = write!(
+        request,
+        "POST {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Basic {basic}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+    );
+    for part in body {
+        request.extend_from_slice(part);
+    }
 }
 
 /// The place of the first occurrence.
 pub fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
-    bytes.windows(wanted.len()).position(|window| window == wanted)
+    memchr::memmem::find(bytes, wanted)
+}
+
+/// The number after `"name":` in an answer of JSON.
+pub fn number(body: &[u8], name: &str) -> Option<u64> {
+    let field = format!("\"{name}\":");
+    let rest = &body[find(body, field.as_bytes())? + field.len()..];
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()
 }
 
 fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
