@@ -8,6 +8,8 @@ use clap::Args;
 use jumelle_server::HttpLimits;
 use serde::Deserialize;
 
+use super::Given;
+
 /// Settings of `serve` about HTTP.
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "HTTP and TLS")]
@@ -77,11 +79,11 @@ pub struct HttpFile {
 }
 
 impl Http {
-    /// Takes from a file what neither a flag nor the environment gave; `defaults`: what clap filled in.
-    pub fn fill(&mut self, file: HttpFile, defaults: &Http) {
+    /// Takes from a file what neither a flag nor the environment gave.
+    pub fn fill(&mut self, file: HttpFile, given: &Given) {
         macro_rules! take {
             ($($field:ident),*) => {$(
-                if let Some(value) = file.$field && self.$field == defaults.$field { self.$field = value; }
+                if let Some(value) = file.$field && !given.has(stringify!($field)) { self.$field = value; }
             )*};
         }
         take!(connections, header_bytes, header_seconds, body_seconds, write_seconds, idle_seconds);
