@@ -15,6 +15,7 @@ use crate::definitions::Definitions;
 use crate::flow::Flow;
 use crate::live::Live;
 use crate::people::People;
+use crate::pulse::Pulse;
 use crate::wall::Wall;
 
 /// How many people there are.
@@ -44,6 +45,8 @@ pub struct Shared {
     pub flow: Flow,
     /// What the last entries did.
     pub live: Live,
+    /// Whether the fold still turns.
+    pub pulse: Pulse,
     /// Positions of people's events that are not in the timeline table yet.
     pub timeline: Mutex<HashMap<ProfileId, Vec<u64>>>,
     /// The position up to which everything is folded.
@@ -74,6 +77,13 @@ impl Shared {
     /// Everything before it is folded.
     pub fn position(&self) -> Position {
         Position(self.position.load(Ordering::Acquire))
+    }
+
+    /// When the oldest entry that is not folded yet arrived; `None`: all are.
+    pub fn oldest_unfolded(&self) -> jumelle_store::Result<Option<Timestamp>> {
+        let position = self.position();
+        let Some(block) = self.history.block_of(position)? else { return Ok(None) };
+        Ok(block.record(position)?.map(|record| record.received))
     }
 
     /// Positions of a person's events (and of those she absorbed), in order.

@@ -53,6 +53,9 @@ pub struct Http {
     /// These rates hold for requests of this machine itself, too.
     #[arg(long, env = "JUMELLE_LIMIT_LOOPBACK")]
     pub limit_loopback: bool,
+    /// Seconds that the oldest event may wait to be processed while /readyz says ready.
+    #[arg(long, env = "JUMELLE_READY_LAG_SECONDS", default_value_t = 60)]
+    pub ready_lag_seconds: u64,
     /// Address of a proxy whose X-Forwarded-For is believed; several with commas.
     #[arg(long, env = "JUMELLE_TRUSTED_PROXY", value_delimiter = ',')]
     pub trusted_proxy: Vec<IpAddr>,
@@ -75,6 +78,7 @@ pub struct HttpFile {
     rate_token: Option<u32>,
     failed_sign_ins: Option<u32>,
     limit_loopback: Option<bool>,
+    ready_lag_seconds: Option<u64>,
     trusted_proxy: Option<Vec<IpAddr>>,
 }
 
@@ -87,7 +91,7 @@ impl Http {
             )*};
         }
         take!(connections, header_bytes, header_seconds, body_seconds, write_seconds, idle_seconds);
-        take!(rate_address, rate_write_key, rate_token, failed_sign_ins, limit_loopback, trusted_proxy);
+        take!(rate_address, rate_write_key, rate_token, failed_sign_ins, limit_loopback, ready_lag_seconds, trusted_proxy);
         self.tls_cert = self.tls_cert.take().or(file.tls_cert);
         self.tls_key = self.tls_key.take().or(file.tls_key);
     }
@@ -106,6 +110,7 @@ impl Http {
             rate_write_key: self.rate_write_key,
             rate_token: self.rate_token,
             failed_sign_ins: self.failed_sign_ins,
+            ready_lag: seconds(self.ready_lag_seconds),
             limit_loopback: self.limit_loopback,
             trusted_proxies: self.trusted_proxy.clone(),
             ..HttpLimits::default()
