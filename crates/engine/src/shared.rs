@@ -173,6 +173,48 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    #[test]
+    fn the_oldest_unfolded_entry_is_known_until_it_is_folded() {
+        use jumelle_store::{BlockBuilder, Entry, HistorySettings, Record};
+        let room = tempfile::tempdir().unwrap();
+        {
+            let history = History::open(room.path(), HistorySettings { clock_follows_events: false }).unwrap();
+            let mut builder = BlockBuilder::default();
+            builder.push(&Record { received: Timestamp(7), entry: Entry::Tick });
+            builder.push(&Record { received: Timestamp(9), entry: Entry::Tick });
+            let (stored, block) = builder.finish(Position(0));
+            history.append(block.first, &stored, Timestamp(9), &[0, 0]).unwrap();
+        }
+        let shared = crate::open_shared(&crate::Options::new(room.path()), "tables").unwrap();
+        assert_eq!(shared.oldest_unfolded().unwrap(), Some(Timestamp(7)));
+        shared.position.store(1, Ordering::Release);
+        assert_eq!(shared.oldest_unfolded().unwrap(), Some(Timestamp(9)));
+        shared.position.store(0, Ordering::Release);
+        crate::catch_up(&mut crate::fold::Fold::new(shared.clone()).unwrap()).unwrap();
+        assert_eq!(shared.oldest_unfolded().unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_running_fold_beats_and_a_stopped_one_does_not() {
+        let room = tempfile::tempdir().unwrap();
+        let engine = crate::Engine::open(&crate::Options::new(room.path())).unwrap();
+        let pulse = &engine.shared().pulse;
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        let mut beats = 0;
+        let mut before = pulse.still();
+        while beats < 3 {
+            assert!(std::time::Instant::now() < deadline, "the fold's loop does not come round");
+            tokio::task::yield_now().await;
+            let now = pulse.still();
+            beats += usize::from(now < before);
+            before = now;
+        }
+        engine.stop().await;
+        let stopped = pulse.still();
+        tokio::task::yield_now().await;
+        assert!(pulse.still() >= stopped);
+    }
+
     proptest! {
         #[test]
         fn a_timeline_chunk_reads_back(mut positions in prop::collection::btree_set(any::<u64>(), 1..50)) {
