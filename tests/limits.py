@@ -378,6 +378,21 @@ class Settings(unittest.TestCase):
             with Shop(workspace(), "--config", str(file)) as shop:
                 statuses = [shop.call("GET", "/v1/session").status for _ in range(20)]
                 self.assertIn(429, statuses)
+            # A flag comes before the environment, that before the file, and what equals the default is given all the same.
+            for flags, environment, limited in (
+                ((), {"JUMELLE_RATE_TOKEN": "999"}, False),
+                ((), {"JUMELLE_RATE_TOKEN": "1000"}, False),
+                (("--rate-token", "1000"), {}, False),
+                (("--rate-token", "1000"), {"JUMELLE_RATE_TOKEN": "1"}, False),
+                (("--rate-token", "1"), {"JUMELLE_RATE_TOKEN": "999"}, True),
+                ((), {"JUMELLE_LIMIT_LOOPBACK": "false"}, False),
+            ):
+                with (
+                    self.subTest(flags=flags, environment=environment),
+                    Shop(workspace(), "--config", str(file), *flags, environment=environment) as shop,
+                ):
+                    statuses = {shop.call("GET", "/v1/session").status for _ in range(20)}
+                    self.assertEqual({200, 429} if limited else {200}, statuses)
             file.write_text("[http]\nrate_tokens = 1\n")
             with self.assertRaisesRegex(AssertionError, "rate_tokens"), Shop(workspace(), "--config", str(file)):
                 pass

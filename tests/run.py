@@ -158,6 +158,7 @@ SUITES = [
     ("crash", black_box("crash")),
     ("backup", black_box("backup")),
     ("power_cut", black_box("power_cut")),
+    ("observed", black_box("observed")),
     ("disk_trouble", black_box("disk_trouble")),
     ("formats", black_box("formats")),
     ("docs_commands", black_box("docs_commands")),

@@ -6,7 +6,7 @@ import unittest
 import urllib.request
 
 from jumelle_server import TOKEN, wait_until
-from shop import Inbox, Shop, identified, now, viewed, workspace
+from shop import Inbox, Shop, identified, instant, now, viewed, workspace
 
 TOOLS = """\
 destinations:
@@ -154,6 +154,21 @@ class Watching(unittest.TestCase):
         self.assertEqual([], self.shop.get("/v1/deliveries?activation=other")["items"])
         members = self.shop.get("/v1/segments/lookers/members")["items"]
         self.assertEqual({None}, {member["label"] for member in members})
+
+    def test_instants_sort_as_their_texts_do(self):
+        """Arrivals of one batch are a microsecond apart: 1,100 of them hold a whole millisecond with others right behind it."""
+        self.start()
+        self.shop.send(*[viewed(f"p{n}", seconds=1) for n in range(1_100)])
+        self.shop.send(*[viewed(f"p{n}") for n in range(1_100)], *[{"type": "track", "event": f"bad {n}"} for n in range(1_100)])
+        wait_until(self.shop.folded, "folded")
+        for path in ("/v1/deliveries?activation=mail", "/v1/quarantine?"):
+            with self.subTest(path):
+                told = self.shop.get(f"{path}&limit=1000")
+                told = told["items"] + self.shop.get(f"{path}&limit=1000&cursor={told['next']}")["items"]
+                times = [item["at"] for item in told]
+                self.assertEqual(1_100, len(set(times)))
+                self.assertEqual(sorted(times, key=instant, reverse=True), times, "the newest first")
+                self.assertEqual(sorted(times, reverse=True), times, "as texts too")
 
     def pages(self, path):
         """All items of a list, three at a time."""

@@ -13,6 +13,7 @@ const Person = lazy(() => import("./person/Person"));
 const Segments = lazy(() => import("./segments/Segments"));
 const Segment = lazy(() => import("./segments/Segment"));
 const Destinations = lazy(() => import("./destinations/Destinations"));
+const Health = lazy(() => import("./health/Health"));
 const Destination = lazy(() => import("./destinations/Destination"));
 
 /** A part of the address as it was before it was escaped; one that was cut in the middle of an escape stays as it is. */
@@ -38,6 +39,7 @@ export function Pages() {
         <Route path="/segments/:key">{({ key }) => <Segment segment={plain(key)} />}</Route>
         <Route path="/destinations" component={Destinations} />
         <Route path="/destinations/:key">{({ key }) => <Destination destination={plain(key)} />}</Route>
+        <Route path="/health" component={Health} />
         <Route component={Missing} />
       </Switch>
     </Suspense>

@@ -1,5 +1,5 @@
 import { TextInput } from "@mantine/core";
-import { IconActivityHeartbeat, IconAlertTriangle, IconHome, IconPlugConnected, IconSearch, IconUsers, IconUsersGroup, type Icon } from "@tabler/icons-react";
+import { IconActivityHeartbeat, IconAlertTriangle, IconHome, IconPlugConnected, IconSearch, IconStethoscope, IconUsers, IconUsersGroup, type Icon } from "@tabler/icons-react";
 import { useEffect, useRef, useState, type ReactNode } from "react";
 import { Link, useLocation, useSearch } from "wouter";
 import { useOverview } from "../api/overview";
@@ -18,6 +18,7 @@ const PAGES: { path: string; label: TextKey; icon: Icon }[] = [
   { path: "/segments", label: "app.segments", icon: IconUsersGroup },
   { path: "/destinations", label: "app.destinations", icon: IconPlugConnected },
   { path: "/quarantine", label: "app.quarantine", icon: IconAlertTriangle },
+  { path: "/health", label: "app.health", icon: IconStethoscope },
 ];
 
 /** What stands around every page: the way between pages, the search, the preferences. */

@@ -336,7 +336,7 @@ impl Committer {
                 return true;
             }
             failpoint::reach("after history write");
-            metrics::histogram!("jumelle_commit_seconds").record(started.elapsed().as_secs_f64());
+            crate::durations::COMMIT.record(started.elapsed().as_secs_f64());
             metrics::counter!("jumelle_stored_events_total").increment(events as u64);
             metrics::counter!("jumelle_history_bytes_total").increment(stored.len() as u64);
             for (offset, fingerprint) in fingerprints.into_iter().enumerate().filter(|(_, fingerprint)| *fingerprint != 0) {

@@ -53,7 +53,7 @@ impl Flusher {
             for job in queue {
                 let started = std::time::Instant::now();
                 let written = job.write(&shared);
-                metrics::histogram!("jumelle_flush_seconds").record(started.elapsed().as_secs_f64());
+                crate::durations::FLUSH.record(started.elapsed().as_secs_f64());
                 if answer.send(written).is_err() {
                     return;
                 }

@@ -134,6 +134,7 @@ impl Fold {
     pub fn block(&mut self, block: &Block, from: Position) -> Result<()> {
         let mut events = 0;
         let mut by_source: BTreeMap<&str, u64> = BTreeMap::new();
+        let mut first_received = None;
         for entry in block.records() {
             let (position, record) = entry?;
             if position < from {
@@ -143,6 +144,7 @@ impl Fold {
                 events += 1;
                 *by_source.entry(event.source).or_default() += 1;
             }
+            first_received.get_or_insert(record.received);
             self.folding = Some(position.0);
             self.entry(position, record)?;
         }
@@ -152,6 +154,11 @@ impl Fold {
         metrics::counter!("jumelle_processed_events_total").increment(events);
         if self.is_live() {
             self.today.put(&self.shared);
+            if let Some(received) = first_received {
+                // Strictly increasing arrivals may run ahead of the wall by the length of a block.
+                let lag = self.shared.wall.now().0.saturating_sub(received.0).max(0);
+                crate::durations::PROCESSED.record(lag as f64 / 1e6);
+            }
         }
         if self.is_live() && events > 0 {
             self.shared.flow.now(|minute| {

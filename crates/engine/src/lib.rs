@@ -9,6 +9,7 @@ mod committer;
 mod days;
 mod definitions;
 mod delivery;
+pub mod durations;
 mod effects;
 mod erase;
 mod flow;
@@ -21,6 +22,7 @@ mod outbox;
 mod outlet;
 mod people;
 mod preview;
+mod pulse;
 mod query;
 mod rebuild;
 mod shared;
@@ -230,6 +232,7 @@ fn run(mut fold: Fold, blocks: &Receiver<Committed>, ticks: &Intake) -> jumelle_
     let mut flushed = Instant::now();
     let mut tick = None;
     loop {
+        fold.shared.pulse.beat();
         match blocks.recv_timeout(IDLE_WAIT) {
             Ok(committed) => {
                 fold.block(&committed.block, Position(0))?;
@@ -303,6 +306,7 @@ pub(crate) fn open_shared(options: &Options, tables_name: &str) -> Result<Arc<Sh
         totals: Mutex::new(totals),
         flow: Flow::default(),
         live: Live::default(),
+        pulse: pulse::Pulse::default(),
         timeline: Mutex::default(),
         position: AtomicU64::new(position.0),
         clock: AtomicI64::new(clock),

@@ -145,6 +145,9 @@ impl Fold {
                 self.day()?.sent += 1;
                 if self.is_live() {
                     self.shared.flow.outcome(&message.destination, |outcomes| outcomes.sent += 1);
+                    if !self.shared.clock_follows_events {
+                        crate::durations::SENT.record(self.clock.0.saturating_sub(message.at.0).max(0) as f64 / 1e6);
+                    }
                 }
             }
             ResultState::Blocked => self.held_back(&message, reason.unwrap_or_default())?,

@@ -26,6 +26,16 @@ pub struct People {
 #[derive(Default)]
 struct Shard {
     people: Generations<ProfileId, Arc<Person>>,
+    lookups: Lookups,
+}
+
+/// Look-ups of people since the start.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Lookups {
+    /// Found in memory.
+    pub hits: u64,
+    /// Looked for in the tables.
+    pub misses: u64,
 }
 
 /// A cache of two generations: what is used moves to the young one; when that is full, the old one goes.
@@ -90,8 +100,13 @@ impl People {
 
     /// A person by her own id.
     pub fn get(&self, id: ProfileId) -> Result<Option<Arc<Person>>> {
-        if let Some(person) = self.shard(id).lock().people.peek(&id) {
-            return Ok(Some(person.clone()));
+        {
+            let mut shard = self.shard(id).lock();
+            if let Some(person) = shard.people.peek(&id).cloned() {
+                shard.lookups.hits += 1;
+                return Ok(Some(person));
+            }
+            shard.lookups.misses += 1;
         }
         self.load(id)
     }
@@ -106,7 +121,10 @@ impl People {
     /// Changes a person, making her if she is new. Only the engine's thread calls this.
     pub fn change<R>(&self, id: ProfileId, change: impl FnOnce(&mut Person) -> R) -> Result<R> {
         let mut shard = self.shard(id).lock();
-        if shard.people.get(&id).is_none() {
+        if shard.people.get(&id).is_some() {
+            shard.lookups.hits += 1;
+        } else {
+            shard.lookups.misses += 1;
             let loaded = self.load(id)?.unwrap_or_else(|| Arc::new(Person::new(id)));
             shard.people.insert(id, loaded);
         }
@@ -184,6 +202,14 @@ impl People {
             shard.lock().people.rotate(self.per_shard_max, |id| dirty.contains(id));
         }
         self.owners.lock().rotate(self.per_shard_max * SHARDS * 2, |_| false);
+    }
+
+    /// How many look-ups memory answered.
+    pub fn lookups(&self) -> Lookups {
+        self.shards
+            .iter()
+            .map(|shard| shard.lock().lookups)
+            .fold(Lookups::default(), |all, one| Lookups { hits: all.hits + one.hits, misses: all.misses + one.misses })
     }
 
     /// How many are in memory.

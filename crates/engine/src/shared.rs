@@ -15,6 +15,7 @@ use crate::definitions::Definitions;
 use crate::flow::Flow;
 use crate::live::Live;
 use crate::people::People;
+use crate::pulse::Pulse;
 use crate::wall::Wall;
 
 /// How many people there are.
@@ -44,6 +45,8 @@ pub struct Shared {
     pub flow: Flow,
     /// What the last entries did.
     pub live: Live,
+    /// Whether the fold still turns.
+    pub pulse: Pulse,
     /// Positions of people's events that are not in the timeline table yet.
     pub timeline: Mutex<HashMap<ProfileId, Vec<u64>>>,
     /// The position up to which everything is folded.
@@ -74,6 +77,13 @@ impl Shared {
     /// Everything before it is folded.
     pub fn position(&self) -> Position {
         Position(self.position.load(Ordering::Acquire))
+    }
+
+    /// When the oldest entry that is not folded yet arrived; `None`: all are.
+    pub fn oldest_unfolded(&self) -> jumelle_store::Result<Option<Timestamp>> {
+        let position = self.position();
+        let Some(block) = self.history.block_of(position)? else { return Ok(None) };
+        Ok(block.record(position)?.map(|record| record.received))
     }
 
     /// Positions of a person's events (and of those she absorbed), in order.
@@ -162,6 +172,48 @@ pub fn read_timer_key(key: &[u8]) -> Option<(Timestamp, ProfileId)> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn the_oldest_unfolded_entry_is_known_until_it_is_folded() {
+        use jumelle_store::{BlockBuilder, Entry, HistorySettings, Record};
+        let room = tempfile::tempdir().unwrap();
+        {
+            let history = History::open(room.path(), HistorySettings { clock_follows_events: false }).unwrap();
+            let mut builder = BlockBuilder::default();
+            builder.push(&Record { received: Timestamp(7), entry: Entry::Tick });
+            builder.push(&Record { received: Timestamp(9), entry: Entry::Tick });
+            let (stored, block) = builder.finish(Position(0));
+            history.append(block.first, &stored, Timestamp(9), &[0, 0]).unwrap();
+        }
+        let shared = crate::open_shared(&crate::Options::new(room.path()), "tables").unwrap();
+        assert_eq!(shared.oldest_unfolded().unwrap(), Some(Timestamp(7)));
+        shared.position.store(1, Ordering::Release);
+        assert_eq!(shared.oldest_unfolded().unwrap(), Some(Timestamp(9)));
+        shared.position.store(0, Ordering::Release);
+        crate::catch_up(&mut crate::fold::Fold::new(shared.clone()).unwrap()).unwrap();
+        assert_eq!(shared.oldest_unfolded().unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_running_fold_beats_and_a_stopped_one_does_not() {
+        let room = tempfile::tempdir().unwrap();
+        let engine = crate::Engine::open(&crate::Options::new(room.path())).unwrap();
+        let pulse = &engine.shared().pulse;
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        let mut beats = 0;
+        let mut before = pulse.still();
+        while beats < 3 {
+            assert!(std::time::Instant::now() < deadline, "the fold's loop does not come round");
+            tokio::task::yield_now().await;
+            let now = pulse.still();
+            beats += usize::from(now < before);
+            before = now;
+        }
+        engine.stop().await;
+        let stopped = pulse.still();
+        tokio::task::yield_now().await;
+        assert!(pulse.still() >= stopped);
+    }
 
     proptest! {
         #[test]

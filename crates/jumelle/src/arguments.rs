@@ -1,5 +1,6 @@
 //! The command line. Its help is the CLI reference: `docs/reference/cli.md` is generated from here.
 
+mod given;
 mod http;
 
 use std::net::SocketAddr;
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use given::Given;
 pub use http::{Http, HttpFile};
 
 /// An open-source customer data platform: collect, identify, profile, segment, consent, activate, measure.

@@ -7,18 +7,19 @@ mod output;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory as _, FromArgMatches as _};
 
-use arguments::{Arguments, Command};
+use arguments::{Arguments, Command, Given};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let found = Arguments::command().get_matches();
+    let arguments = Arguments::from_arg_matches(&found).unwrap_or_else(|error| error.exit());
     output::set_colour(&arguments.global);
     let outcome = match &arguments.command {
-        Command::Serve(serve) => commands::serve::run(serve),
+        Command::Serve(serve) => commands::serve::run(serve, &Given::of(&found)),
         Command::Apply(apply) => commands::apply::run(&arguments.global, apply),
         Command::Import(import) => commands::import::run(&arguments.global, import),
         Command::Export(export) => commands::export::run(&arguments.global, export),

@@ -6,6 +6,9 @@ use std::ops::{Add, Sub};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// An instant: microseconds since 1970-01-01T00:00:00Z. Written as RFC 3339 for people, as an integer in tables.
+///
+/// In JSON it always has six digits after the point, so that texts sort as the instants do ("…05.123Z" stands behind
+/// "…05.123456Z"). `Display`, which is read and not sorted, leaves three zeros out; message ids made for files rest on it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(pub i64);
 
@@ -78,7 +81,13 @@ impl fmt::Debug for Timestamp {
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() { serializer.collect_str(self) } else { self.0.serialize(serializer) }
+        if !serializer.is_human_readable() {
+            return self.0.serialize(serializer);
+        }
+        match jiff::Timestamp::from_microsecond(self.0) {
+            Ok(at) => serializer.collect_str(&format_args!("{at:.6}")),
+            Err(_) => serializer.collect_str(self),
+        }
     }
 }
 
@@ -158,6 +167,15 @@ mod tests {
         assert_eq!(Timestamp::parse("2011-09-01"), Timestamp::parse("2011-09-01T00:00:00Z"));
         assert_eq!(Timestamp::parse("2011-09-01T02:00:00+02:00"), Timestamp::parse("2011-09-01T00:00:00Z"));
         assert_eq!(Timestamp::parse("yesterday"), None);
+    }
+
+    #[test]
+    fn instants_in_json_sort_as_texts() {
+        let whole = 1_764_050_645_123_000;
+        let texts: Vec<String> = (whole - 2..whole + 3).map(|at| serde_json::to_string(&Timestamp(at)).unwrap()).collect();
+        assert!(texts.is_sorted(), "{texts:?}");
+        assert_eq!(texts[2], "\"2025-11-25T06:04:05.123000Z\"");
+        assert_eq!(serde_json::from_str::<Timestamp>(&texts[2]).unwrap(), Timestamp(whole));
     }
 
     #[test]

@@ -51,7 +51,7 @@ fn a_verdict_says_what_was_found_and_until_when_it_stands() {
         "sentence": "all of these", "holds": false, "observed": null, "until": null,
         "parts": [
             {"sentence": "“E” at least 2 times in the last 10 minutes", "holds": true, "observed": "2 or more",
-             "until": "2026-01-01T00:14:00.000Z", "parts": []},
+             "until": "2026-01-01T00:14:00.000000Z", "parts": []},
             {"sentence": "not this", "holds": true, "observed": null, "until": null, "parts": [
                 {"sentence": "the trait city = “Paris”", "holds": false, "observed": "Lille", "until": null, "parts": []}]},
             {"sentence": "sum of price in “E” > 1 EUR", "holds": false,

@@ -11,6 +11,7 @@ mod definitions;
 mod deliveries;
 mod export;
 mod headers;
+mod health;
 mod imports;
 mod listen;
 mod live;
@@ -87,6 +88,8 @@ pub struct HttpLimits {
     pub rate_token: u32,
     /// Wrong tokens per minute and address. 0: no limit. Default 30.
     pub failed_sign_ins: u32,
+    /// How old the oldest entry that is not folded may be while `/readyz` says ready. Default 60 s.
+    pub ready_lag: Duration,
     /// Whether these rates hold for this machine itself, too. Default: no.
     pub limit_loopback: bool,
     /// Proxies whose `X-Forwarded-For` is believed.
@@ -109,6 +112,7 @@ impl Default for HttpLimits {
             rate_write_key: 20_000,
             rate_token: 1_000,
             failed_sign_ins: 30,
+            ready_lag: Duration::from_secs(60),
             limit_loopback: false,
             trusted_proxies: Vec::new(),
         }
@@ -185,6 +189,7 @@ impl App {
             .route("/v1/profiles/{id}/explain", get(profiles::explain))
             .route("/v1/profiles/{id}/joins", get(profiles::joins))
             .route("/v1/overview", get(overview::overview))
+            .route("/v1/health/details", get(health::details))
             .route("/v1/live", get(live::stream))
             .route("/v1/live/{position}", get(live::one))
             .route("/v1/workspace", get(definitions::whole).put(definitions::apply))

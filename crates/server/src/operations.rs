@@ -1,7 +1,6 @@
 //! Health, metrics, logs.
 
 use std::any::Any;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use axum::Json;
@@ -9,14 +8,15 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use serde_json::{Value, json};
 
 use crate::headers::Protection;
+use crate::health::{self, Signs};
 use crate::{App, Problem};
 
 /// Names of the metrics and what they say.
-pub const METRICS: [(&str, &str); 24] = [
+pub const METRICS: [(&str, &str); 49] = [
     ("jumelle_stored_events_total", "Events durably in the history"),
     ("jumelle_processed_events_total", "Events identified, folded, evaluated and gated"),
     ("jumelle_duplicate_events_total", "Events whose message id was known"),
@@ -37,22 +37,57 @@ pub const METRICS: [(&str, &str); 24] = [
     ("jumelle_deliveries_total", "Deliveries, by destination and state"),
     ("jumelle_erasures_total", "People erased"),
     ("jumelle_history_bytes_total", "Bytes appended to the history"),
-    ("jumelle_commit_seconds", "Duration of a durable commit"),
+    ("jumelle_commit_seconds", "Duration of a durable commit: one write and one fsync of the history"),
     ("jumelle_flush_seconds", "Duration of writing the tables behind"),
     ("jumelle_request_seconds", "Duration of an HTTP request, by route and status"),
+    ("jumelle_processed_lag_seconds", "From the arrival of a block's first entry to the block being folded"),
+    ("jumelle_sent_lag_seconds", "From a delivery's cause to the destination's having taken it"),
+    ("jumelle_delivery_seconds", "Duration of a request to a destination"),
+    ("jumelle_delivery_failures_total", "Requests to destinations that failed"),
+    ("jumelle_delivery_queue", "Deliveries in memory that wait, by destination"),
+    ("jumelle_outbox_oldest_seconds", "Since the cause of the delivery that waits longest, by destination"),
+    ("jumelle_circuit_open", "1: the destination is left alone for a while"),
+    ("jumelle_ready", "1: /readyz says ready"),
     ("jumelle_lag_entries", "Entries of the history that are not folded yet"),
+    ("jumelle_lag_seconds", "Since the oldest entry that is not folded yet arrived"),
+    ("jumelle_uptime_seconds", "Since the start of the process"),
+    ("jumelle_resident_bytes", "Memory of the process"),
+    ("jumelle_intake_queue", "Submissions that wait for the committer, 4,096 at most"),
+    ("jumelle_unwritten_rows", "Rows and people that are changed and not in the tables yet"),
+    ("jumelle_people_cached", "People in memory"),
+    ("jumelle_people_lookups_total", "Look-ups of people, by where they were found: memory, tables"),
+    ("jumelle_store_journals", "Journals kept, by store: history, tables"),
+    ("jumelle_store_journal_bytes", "Bytes of the journals"),
+    ("jumelle_store_level0_files", "Files of level 0 of the keyspace that has most"),
+    ("jumelle_store_files", "Files of all levels"),
+    ("jumelle_store_flushes_waiting", "Memory tables that wait to be written"),
+    ("jumelle_store_compactions_running", "Compactions under way"),
+    ("jumelle_store_disk_bytes", "Bytes on disk with the journals, by store"),
+    ("jumelle_disk_bytes", "Bytes on disk without the journals, by store and part"),
+    ("jumelle_store_compacting_seconds", "Time spent on compactions since the start, by store"),
+    ("jumelle_store_compactions_total", "Compactions since the start, by store"),
 ];
+
+/// Seconds that are read at one instant, where the others are measured one by one.
+const GAUGES_OF_SECONDS: [&str; 4] =
+    ["jumelle_lag_seconds", "jumelle_outbox_oldest_seconds", "jumelle_uptime_seconds", "jumelle_store_compacting_seconds"];
+
+/// Spans that people wait for, seconds.
+const LAG_BUCKETS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0, 3_600.0];
 
 /// Installs the recorder of this process; `Err` if there is one already.
 pub fn install_metrics() -> Result<PrometheusHandle, String> {
     let handle = PrometheusBuilder::new()
         .set_buckets(&[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5])
         .map_err(|error| error.to_string())?
+        .set_buckets_for_metric(Matcher::Suffix("_lag_seconds".into()), &LAG_BUCKETS)
+        .map_err(|error| error.to_string())?
         .install_recorder()
         .map_err(|error| error.to_string())?;
     for (name, help) in METRICS {
         match name {
             name if name.ends_with("_total") => metrics::describe_counter!(name, help),
+            name if GAUGES_OF_SECONDS.contains(&name) => metrics::describe_gauge!(name, help),
             name if name.ends_with("_seconds") => metrics::describe_histogram!(name, help),
             name => metrics::describe_gauge!(name, help),
         }
@@ -70,29 +105,18 @@ pub(crate) async fn healthz() -> Json<Value> {
 
 /// It takes events and folds them.
 pub(crate) async fn readyz(State(app): State<App>) -> Response {
-    let shared = app.engine.shared();
-    let not_ready = |detail: String| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not ready", detail).into_response();
-    if let Some(reason) = app.engine.intake().failure() {
-        return not_ready(format!("no more writes are taken until the process is restarted: {reason}"));
+    let signs = Signs::of(&app);
+    if let Err(why) = signs.verdict(app.limits.ready_lag) {
+        return Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not ready", why).into_response();
     }
-    let end = match shared.history.end() {
-        Ok((end, _)) => end,
-        Err(error) => return not_ready(format!("the history cannot be read: {error}")),
-    };
-    let computing = shared.computing.load(Ordering::Acquire);
-    Json(json!({"status": "ready", "lag_entries": end.0.saturating_sub(shared.position().0), "computing": computing}))
-        .into_response()
+    Json(json!({"status": "ready", "lag_entries": signs.lag_entries, "computing": signs.computing})).into_response()
 }
 
 /// Prometheus text.
 pub(crate) async fn metrics(State(app): State<App>) -> Response {
-    let shared = app.engine.shared();
-    let (end, _) = shared.history.end().unwrap_or_default();
-    metrics::gauge!("jumelle_lag_entries").set(end.0.saturating_sub(shared.position().0) as f64);
-    metrics::gauge!("jumelle_intake_queue").set(app.engine.intake().waiting() as f64);
-    metrics::gauge!("jumelle_people_cached").set(shared.people.cached() as f64);
-    metrics::gauge!("jumelle_history_disk_bytes").set(shared.history.disk_bytes() as f64);
-    metrics::gauge!("jumelle_tables_disk_bytes").set(shared.behind.tables.disk_bytes() as f64);
+    // Reads the tables: not on a thread that answers requests. One that panics leaves the gauges as they were.
+    let read = app.clone();
+    let _ = tokio::task::spawn_blocking(move || health::set_gauges(&read)).await;
     app.metrics.run_upkeep();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], app.metrics.render()).into_response()
 }

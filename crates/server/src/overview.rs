@@ -1,7 +1,5 @@
 //! What flows, who is recognised, what left, what was held back, and whether all is well.
 
-use std::sync::atomic::Ordering;
-
 use axum::extract::State;
 use axum::{Extension, Json};
 use jumelle_engine::{Day, Minute, Outcomes};
@@ -9,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::definitions::DAYS;
 use crate::deliveries::destination_json;
+use crate::health::{Signs, resident_bytes};
 use crate::roles::Role;
 use crate::tokens::Identity;
 use crate::{App, Problem};
@@ -39,7 +38,7 @@ fn read(app: &App, role: Role) -> Result<Json<Value>, Problem> {
             json!({"key": source.key, "kind": source.kind, "events_hour": events, "last_at": last_at})
         })
         .collect();
-    let (end, _) = shared.history.end().unwrap_or_default();
+    let signs = Signs::of(app);
     let oldest = destinations.iter().filter_map(|destination| destination["oldest_queued_at"].as_str()).min();
     let queued: u64 = destinations.iter().filter_map(|destination| destination["queued"].as_u64()).sum();
     let recent = days.len().saturating_sub(2);
@@ -52,9 +51,9 @@ fn read(app: &App, role: Role) -> Result<Json<Value>, Problem> {
         "sources": sources,
         "blocked": blocked(app, days[recent..].iter().map(|(_, day)| day)),
         "health": {
-            "ready": app.engine.intake().failure().is_none(),
-            "computing": shared.computing.load(Ordering::Acquire),
-            "lag_entries": end.0.saturating_sub(shared.position().0),
+            "ready": signs.verdict(app.limits.ready_lag).is_ok(),
+            "computing": signs.computing,
+            "lag_entries": signs.lag_entries,
             "intake_waiting": app.engine.intake().waiting(),
             "queued": queued, "oldest_queued_at": oldest,
             "people_cached": shared.people.cached(),
@@ -101,12 +100,4 @@ fn blocked<'a>(app: &App, days: impl Iterator<Item = &'a Day>) -> Vec<Value> {
             }))
         })
         .collect()
-}
-
-/// Memory of this process, where the system tells (Linux).
-fn resident_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
-    let kilobytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kilobytes * 1_024)
 }

@@ -97,6 +97,7 @@ pub(crate) const GRANTS: &[Grant] = &[
     grant("post", "/v1/privacy/erase", PRIVACY),
     // What flows. The live stream carries the events themselves.
     grant("get", "/v1/overview", DEFINITIONS),
+    grant("get", "/v1/health/details", DEFINITIONS),
     grant("get", "/v1/live", NOBODY_ELSE),
     grant("get", "/v1/live/{position}", NOBODY_ELSE),
     // Segments. A preview answers any question about anybody, so it is no reading of numbers.

@@ -12,6 +12,7 @@ mod history;
 mod journal;
 mod migrate;
 mod tables;
+mod upkeep;
 
 pub use block::{Block, BlockBuilder};
 pub use directory::{BadFile, FORMAT, bad_files, bad_manifests, format, replace_tables};
@@ -20,6 +21,7 @@ pub use history::{History, HistorySettings};
 pub use journal::{JournalScan, cut_damage, journals, scan as scan_journal};
 pub use migrate::prepare;
 pub use tables::{Table, Tables, TablesBatch, after_prefix};
+pub use upkeep::Upkeep;
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::Path;

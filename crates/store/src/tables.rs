@@ -92,8 +92,8 @@ impl Table {
 
 /// The tables of one workspace.
 pub struct Tables {
-    database: fjall::Database,
-    keyspaces: Vec<Keyspace>,
+    pub(crate) database: fjall::Database,
+    pub(crate) keyspaces: Vec<Keyspace>,
 }
 
 /// Changes that are written together.

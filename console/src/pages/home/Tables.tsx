@@ -207,6 +207,9 @@ export function Health({ overview }: { overview: Overview }) {
           <dd>{format.duration(health.uptime_s)}</dd>
         </div>
       </dl>
+      <p className={css.more}>
+        <Link href="/health">{t("home.health_more")}</Link>
+      </p>
     </Panel>
   );
 }

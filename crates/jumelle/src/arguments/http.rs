@@ -8,6 +8,8 @@ use clap::Args;
 use jumelle_server::HttpLimits;
 use serde::Deserialize;
 
+use super::Given;
+
 /// Settings of `serve` about HTTP.
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "HTTP and TLS")]
@@ -51,6 +53,9 @@ pub struct Http {
     /// These rates hold for requests of this machine itself, too.
     #[arg(long, env = "JUMELLE_LIMIT_LOOPBACK")]
     pub limit_loopback: bool,
+    /// Seconds that the oldest event may wait to be processed while /readyz says ready.
+    #[arg(long, env = "JUMELLE_READY_LAG_SECONDS", default_value_t = 60)]
+    pub ready_lag_seconds: u64,
     /// Address of a proxy whose X-Forwarded-For is believed; several with commas.
     #[arg(long, env = "JUMELLE_TRUSTED_PROXY", value_delimiter = ',')]
     pub trusted_proxy: Vec<IpAddr>,
@@ -73,19 +78,20 @@ pub struct HttpFile {
     rate_token: Option<u32>,
     failed_sign_ins: Option<u32>,
     limit_loopback: Option<bool>,
+    ready_lag_seconds: Option<u64>,
     trusted_proxy: Option<Vec<IpAddr>>,
 }
 
 impl Http {
-    /// Takes from a file what neither a flag nor the environment gave; `defaults`: what clap filled in.
-    pub fn fill(&mut self, file: HttpFile, defaults: &Http) {
+    /// Takes from a file what neither a flag nor the environment gave.
+    pub fn fill(&mut self, file: HttpFile, given: &Given) {
         macro_rules! take {
             ($($field:ident),*) => {$(
-                if let Some(value) = file.$field && self.$field == defaults.$field { self.$field = value; }
+                if let Some(value) = file.$field && !given.has(stringify!($field)) { self.$field = value; }
             )*};
         }
         take!(connections, header_bytes, header_seconds, body_seconds, write_seconds, idle_seconds);
-        take!(rate_address, rate_write_key, rate_token, failed_sign_ins, limit_loopback, trusted_proxy);
+        take!(rate_address, rate_write_key, rate_token, failed_sign_ins, limit_loopback, ready_lag_seconds, trusted_proxy);
         self.tls_cert = self.tls_cert.take().or(file.tls_cert);
         self.tls_key = self.tls_key.take().or(file.tls_key);
     }
@@ -104,6 +110,7 @@ impl Http {
             rate_write_key: self.rate_write_key,
             rate_token: self.rate_token,
             failed_sign_ins: self.failed_sign_ins,
+            ready_lag: seconds(self.ready_lag_seconds),
             limit_loopback: self.limit_loopback,
             trusted_proxies: self.trusted_proxy.clone(),
             ..HttpLimits::default()

@@ -11,7 +11,7 @@ use jumelle_model::time::Span;
 use jumelle_model::workspace::Difference;
 use jumelle_server::{AdminToken, App, HttpLimits, Tls, token_hash};
 
-use crate::arguments::{Clock, Serve};
+use crate::arguments::{Clock, Given, Serve};
 use crate::client::block_on;
 use crate::output::Failure;
 
@@ -19,8 +19,8 @@ use crate::output::Failure;
 const TOKEN_ROW: &str = "admin_token_sha256";
 
 /// Starts the server and runs until Ctrl-C or SIGTERM.
-pub fn run(serve: &Serve) -> anyhow::Result<()> {
-    let serve = with_config(serve)?;
+pub fn run(serve: &Serve, given: &Given) -> anyhow::Result<()> {
+    let serve = with_config(serve, given)?;
     start_logs(serve.log_json);
     block_on(async move {
         let started = Instant::now();
@@ -170,7 +170,7 @@ pub fn start_logs(json: bool) {
 }
 
 /// Settings of the TOML file where neither a flag nor the environment gave one.
-fn with_config(serve: &Serve) -> anyhow::Result<Serve> {
+fn with_config(serve: &Serve, given: &Given) -> anyhow::Result<Serve> {
     #[derive(serde::Deserialize, Default)]
     #[serde(deny_unknown_fields, default)]
     struct File {
@@ -190,16 +190,13 @@ fn with_config(serve: &Serve) -> anyhow::Result<Serve> {
     let Some(path) = serve.config.clone() else { return Ok(serve) };
     let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
     let file: File = toml::from_str(&text).map_err(|error| Failure::refused(format!("{}: {error}", path.display())))?;
-    // What clap filled in with a default counts as not given.
-    let defaults = <crate::arguments::Arguments as clap::Parser>::parse_from(["jumelle", "serve"]);
-    let crate::arguments::Command::Serve(defaults) = defaults.command else { return Ok(serve) };
     macro_rules! take {
         ($($field:ident),*) => {$(
-            if let Some(value) = file.$field && serve.$field == defaults.$field { serve.$field = value; }
+            if let Some(value) = file.$field && !given.has(stringify!($field)) { serve.$field = value; }
         )*};
     }
     take!(data, listen, cached_people, event_bytes, batch_bytes, dedup_hours, dedup_ids, log_json);
-    serve.http.fill(file.http, &defaults.http);
+    serve.http.fill(file.http, given);
     serve.workspace = serve.workspace.or(file.workspace);
     serve.clock = match (serve.clock, file.clock.as_deref()) {
         (None, Some("wall")) => Some(Clock::Wall),

@@ -140,6 +140,16 @@ const PATHS: &[Path] = &[
     ),
     path(
         "get",
+        "/v1/health/details",
+        "Operations",
+        "How far behind, how long the steps take, what waits, what was dropped, what the disk holds",
+        &[],
+        None,
+        "Health",
+        Access::Admin,
+    ),
+    path(
+        "get",
         "/v1/live",
         "Overview",
         "Entries of the history as they are folded, with what each did (server-sent events: effect, skipped)",
