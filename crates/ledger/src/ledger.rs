@@ -265,6 +265,11 @@ impl Ledger {
         Ok(Some(noted))
     }
 
+    /// Where its files are.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// A place in the history that no entry is of yet.
     pub fn is_new(&self, place: Place) -> bool {
         self.pending.lock().place < Some(place)
@@ -346,13 +351,6 @@ impl Ledger {
 
     fn refuse_after_failure(&self) -> Result<()> {
         self.failed.get().map_or(Ok(()), |reason| Err(LedgerError::Failed(reason.clone())))
-    }
-}
-
-impl Drop for Ledger {
-    fn drop(&mut self) {
-        // A stop in order leaves a head that is exact. Where this fails, the head before stands: it claims less.
-        let _ = self.checkpoint();
     }
 }
 

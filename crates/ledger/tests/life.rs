@@ -45,12 +45,12 @@ fn what_is_derived_is_written_once_however_often_it_is_folded() {
         assert!(outcome(&room, &ledger, position, 1).is_some());
     }
     assert_eq!(outcome(&room, &ledger, 4, 1), None);
-    drop(ledger);
+    support::stop(ledger);
     assert_eq!(entries(&room), 11, "ten and the beginning");
     for _ in 0..2 {
         let ledger = room.open();
         assert!((0..10).all(|position| outcome(&room, &ledger, position, 1).is_none()));
-        drop(ledger);
+        support::stop(ledger);
     }
     assert_eq!(entries(&room), 11);
 }
@@ -65,7 +65,7 @@ fn what_was_committed_survives_a_kill_and_what_follows_it_is_written_again() {
     let copy = killed(&room);
     let again = copy.open();
     assert_eq!((0..10).filter(|position| outcome(&copy, &again, *position, 1).is_some()).count(), 5);
-    drop(again);
+    support::stop(again);
     assert_eq!(entries(&copy), 11);
 }
 
@@ -85,7 +85,7 @@ fn an_end_torn_at_any_byte_is_cut_to_what_was_whole() {
             verify(&copy.directory, &Against::default()).map(|verified| assert_eq!(verified.problems, [])).unwrap();
             let again = copy.open();
             copy.release(&again, 0, 9);
-            drop(again);
+            support::stop(again);
             assert!((2..=6).contains(&entries(&copy)), "{torn} {text_torn}");
         }
     }
@@ -96,7 +96,7 @@ fn what_the_head_tells_is_never_cut_off() {
     let room = Room::new();
     let ledger = room.open();
     (0..4).for_each(|n| room.release(&ledger, 0, n));
-    drop(ledger);
+    support::stop(ledger);
     let chain = std::fs::read(room.chain(0)).unwrap();
     std::fs::write(room.chain(0), &chain[..chain.len() - 64]).unwrap();
     let refused = room.try_open().err().unwrap().to_string();
@@ -115,11 +115,11 @@ fn days_follow_each_other_and_a_clock_that_goes_back_opens_none_again() {
         roots.iter().map(|root| (root.day.clone(), root.closed)).collect::<Vec<_>>(),
         [(room.date(0), true), (room.date(3), true)]
     );
-    drop(ledger);
+    support::stop(ledger);
     room.now = 2 * DAY;
     let ledger = room.open();
     room.release(&ledger, 2 * DAY, 4);
-    drop(ledger);
+    support::stop(ledger);
     assert_eq!(entries(&room), 5);
 }
 
@@ -133,7 +133,7 @@ fn an_erasure_takes_text_and_salt_and_keeps_the_hash() {
     let before = ledger.prove(&[person(2)], room.at(2 * DAY)).unwrap();
     assert_eq!(ledger.erase(room.at(2 * DAY), 40, &[person(2), person(3)]).unwrap(), 6);
     assert_eq!(ledger.erase(room.at(2 * DAY), 40, &[person(2), person(3)]).unwrap(), 0, "told again");
-    drop(ledger);
+    support::stop(ledger);
     let verified = verify(&room.directory, &Against::default()).unwrap();
     assert_eq!((verified.erased, verified.problems), (6, vec![]));
     for name in std::fs::read_dir(&room.directory).unwrap() {
@@ -179,12 +179,12 @@ fn a_restored_history_goes_on_where_it_ends() {
     let mut room = Room::new();
     let ledger = room.open();
     (0..10).for_each(|position| assert!(outcome(&room, &ledger, position, 1).is_some()));
-    drop(ledger);
+    support::stop(ledger);
     // Restored to an instant at which it had six entries; folded from the start.
     (room.history, room.end) = (8, 6);
     let ledger = room.open();
     assert_eq!((0..10).filter(|position| outcome(&room, &ledger, *position, 1).is_some()).count(), 4);
-    drop(ledger);
+    support::stop(ledger);
     assert!((0..10).all(|position| outcome(&room, &room.open(), position, 1).is_none()));
 }
 
@@ -235,6 +235,6 @@ fn many_who_wait_share_a_write() {
             });
         }
     });
-    drop(ledger);
+    support::stop(ledger);
     assert_eq!(entries(&room), 401);
 }

@@ -24,7 +24,7 @@ fn three_days() -> Room {
     }
     ledger.sync().unwrap();
     ledger.erase(room.at(2 * DAY), 7, &[support::person(4)]).unwrap();
-    drop(ledger);
+    support::stop(ledger);
     let verified = verify(&room.directory, &Against::default()).unwrap();
     assert_eq!((verified.days, verified.entries, verified.erased, verified.problem_count), (3, 62, 12, 0), "{verified:?}");
     room
@@ -240,7 +240,7 @@ fn a_whole_forged_ledger_is_found_by_the_exported_roots_and_the_key() {
     room.release(&ledger, DAY, 1);
     let exported: Vec<Root> = ledger.roots(room.at(DAY)).unwrap();
     let key = exported[0].public_key.clone().unwrap();
-    drop(ledger);
+    support::stop(ledger);
     let against = Against { keys: vec![key], roots: exported };
     let verified = verify(&room.directory, &against).unwrap();
     assert_eq!((verified.problem_count, verified.signed, verified.exported), (0, 1, 2), "{verified:?}");
@@ -250,7 +250,7 @@ fn a_whole_forged_ledger_is_found_by_the_exported_roots_and_the_key() {
     let ledger = forged.open();
     (0..19).for_each(|n| forged.release(&ledger, 0, n));
     forged.release(&ledger, DAY, 1);
-    drop(ledger);
+    support::stop(ledger);
     assert_eq!(verify(&forged.directory, &Against::default()).unwrap().problem_count, 0, "alone it is consistent");
     for against in
         [Against { keys: against.keys.clone(), ..Against::default() }, Against { roots: against.roots, ..Against::default() }]

@@ -24,6 +24,11 @@ pub struct Room {
     folder: TempDir,
 }
 
+/// An orderly stop.
+pub fn stop(ledger: Ledger) {
+    ledger.checkpoint().unwrap();
+}
+
 pub fn person(n: u64) -> ProfileId {
     ProfileId(1_000 + u128::from(n))
 }
@@ -112,7 +117,7 @@ pub fn forge(room: &Room, day: i64, at: usize) {
         Sha256::new().chain_update([2]).chain_update(before).chain_update(leaf).finalize().to_vec()
     };
     for n in at..chain.len() / 64 {
-        let next = link(&chain[n * 64 - 32..n * 64].to_vec(), &chain[n * 64..n * 64 + 32].to_vec());
+        let next = link(&chain[n * 64 - 32..n * 64], &chain[n * 64..n * 64 + 32]);
         chain[n * 64 + 32..n * 64 + 64].copy_from_slice(&next);
     }
     std::fs::write(room.text(day), texts).unwrap();
