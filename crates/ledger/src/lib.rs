@@ -23,7 +23,7 @@ pub use ledger::{Ledger, PENDING_BYTES_MAX, Settings};
 pub use proof::{Proof, Proved};
 pub use root::{NO_ROOT, Root, SigningKey};
 pub use statement::{Begin, Choice, Erasure, Outcome, Place, Recovered, Release, Statement, Under};
-pub use verify::{Against, Problem, Verified, verify};
+pub use verify::{Against, Problem, Verified, kept_roots, verify};
 
 /// Folder of the ledger in a data directory.
 pub const FOLDER: &str = "ledger";

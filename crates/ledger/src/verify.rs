@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::files::{self, Rows, first_link, io, link};
 use crate::ledger::Ledger;
@@ -26,7 +26,7 @@ pub struct Against {
 }
 
 /// Something that is not as it was written.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Problem {
     /// Its day, if it is one day's.
     pub day: Option<String>,
@@ -36,8 +36,21 @@ pub struct Problem {
     pub what: String,
 }
 
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(day) = &self.day {
+            write!(f, "{day}")?;
+            if let Some(index) = self.index {
+                write!(f, ", entry {index}")?;
+            }
+            f.write_str(": ")?;
+        }
+        f.write_str(&self.what)
+    }
+}
+
 /// What was found.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Verified {
     /// Days.
     pub days: u64,
@@ -79,6 +92,17 @@ impl Ledger {
         let work = Work::new(&self.directory, against, Some(open));
         work.run()
     }
+}
+
+/// Roots of the ledger of a stopped directory: of the days that are over, and what the file `head` says of the last one.
+pub fn kept_roots(directory: &Path) -> Result<Vec<Root>> {
+    if !directory.exists() {
+        return Ok(Vec::new());
+    }
+    let mut roots = files::roots(directory)?.0;
+    let open = recover::head(directory)?.map(|head| head.root);
+    roots.extend(open.filter(|open| open.size > 0 && roots.last().is_none_or(|last| last.day < open.day)));
+    Ok(roots)
 }
 
 /// Verifies the ledger of a stopped directory.

@@ -12,6 +12,7 @@ mod deliveries;
 mod export;
 mod headers;
 mod imports;
+mod ledger;
 mod listen;
 mod live;
 mod openapi;
@@ -19,6 +20,7 @@ mod operations;
 mod overview;
 mod problem;
 mod profiles;
+mod proof_page;
 mod quarantine;
 mod rate;
 mod roles;
@@ -192,6 +194,9 @@ impl App {
             .route("/v1/segments/{key}/members", get(segments::members))
             .route("/v1/consents", post(consent::record))
             .route("/v1/privacy/erase", post(consent::erase))
+            .route("/v1/privacy/proof", get(ledger::proof))
+            .route("/v1/ledger/roots", get(ledger::roots))
+            .route("/v1/ledger/verify", post(ledger::verify))
             .route("/v1/quarantine", get(quarantine::list))
             .route("/v1/quarantine/{id}", axum::routing::delete(quarantine::delete).get(quarantine::one))
             .route("/v1/quarantine/{id}/retry", post(quarantine::retry))

@@ -95,6 +95,10 @@ pub(crate) const GRANTS: &[Grant] = &[
     grant("get", "/v1/profiles/{id}/joins", PRIVACY),
     grant("post", "/v1/consents", PRIVACY),
     grant("post", "/v1/privacy/erase", PRIVACY),
+    // The ledger: the proof is about one person, roots and what verifying finds name nobody.
+    grant("get", "/v1/privacy/proof", PRIVACY),
+    grant("get", "/v1/ledger/roots", PRIVACY),
+    grant("post", "/v1/ledger/verify", PRIVACY),
     // What flows. The live stream carries the events themselves.
     grant("get", "/v1/overview", DEFINITIONS),
     grant("get", "/v1/live", NOBODY_ELSE),
