@@ -181,6 +181,42 @@ class Changed(Ledgers):
         self.assertEqual(before, {path.name: path.read_bytes() for path in (self.shop.data / "ledger").iterdir()})
 
 
+class BackedUp(Ledgers):
+    def test_a_backup_has_it_and_a_restored_server_goes_on_with_it(self):
+        self.ana()
+        backup, older, data = self.folder / "backup", self.folder / "older", self.folder / "restored"
+        self.jumelle("backup", backup)
+        shutil.copytree(backup, older)
+        whole = [entry for entry in entries(backup)]
+        self.assertEqual(["choice", "outcome", "release"], sorted(entry["kind"] for entry in whole if entry["kind"] != "begin"))
+        self.looker(1, "bob@example.org")
+        wait_until(lambda: len(self.inbox.taken()) == 2, "Bob too")
+        self.jumelle("erase", "email:ana@example.org", "--yes")
+        self.jumelle("backup", backup)
+        self.assertEqual([], self.jumelle("backup", backup, "--verify")["damages"])
+        self.shop.stop()
+        for path in (path for path in backup.rglob("*") if path.is_file()):
+            if path.parent.name == "ledger":
+                self.assertNotIn(b"ana@example.org", path.read_bytes(), path.name)
+        self.jumelle("restore", older, "--data", data, "--erasures", backup)
+        verified = self.jumelle("ledger", "verify", "--data", data)
+        self.assertEqual((3, 0), (verified["erased"], verified["problem_count"]))
+        self.assertTrue(self.jumelle("rebuild", "--data", data)["identical"])
+
+        shutil.rmtree(self.shop.data)
+        self.jumelle("restore", backup, "--data", self.shop.data)
+        before = len(list(entries(self.shop.data)))
+        self.shop.start()
+        self.shop.consent({"email": "bob@example.org"}, "denied", channel="email")
+        wait_until(lambda: "consent.withdrawn" in self.inbox.types(), "withdrawn")
+        self.assertEqual(0, self.jumelle("ledger", "verify")["problem_count"])
+        proof = self.jumelle("ledger", "proof", "email:bob@example.org")
+        self.assertEqual(["granted", "denied"], [choice["state"] for choice in proof["choices"]])
+        self.assertEqual(["segment.entered", "consent.withdrawn"], [sent["type"] for sent in proof["sent"]])
+        self.assertEqual(0, self.check_outside(proof).returncode)
+        self.assertGreater(len(list(entries(self.shop.data))), before)
+
+
 class Killed(Ledgers):
     PEOPLE = 400
 

@@ -39,7 +39,7 @@ impl Ledger {
             }
         }
         let erased = entries.values().map(|indices| indices.len() as u64).sum();
-        let erasure = Erasure { at, position, profile: *first, entries };
+        let erasure = Erasure { at, position: Some(position), profile: *first, entries };
         // Invariant: which texts go is on disk before they go; a crash in between goes on at the next start.
         self.note(at, || Some(Statement::Erasure(erasure.clone())))?;
         self.sync()?;

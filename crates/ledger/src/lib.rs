@@ -9,6 +9,7 @@
 //!
 //! Cost of an entry: about 0.5 KB of text, 64 bytes of chain, three SHA-256; of a group, two fdatasync.
 
+mod copy;
 mod erase;
 mod files;
 mod ledger;
@@ -19,6 +20,7 @@ mod root;
 mod statement;
 mod verify;
 
+pub use copy::{CopyWriter, Piece, pieces_of};
 pub use ledger::{Ledger, PENDING_BYTES_MAX, Settings};
 pub use proof::{Proof, Proved};
 pub use root::{NO_ROOT, Root, SigningKey};

@@ -148,8 +148,8 @@ pub struct Outcome {
 pub struct Erasure {
     /// When.
     pub at: Timestamp,
-    /// Its place in the history.
-    pub position: u64,
+    /// Its place in the history; `None`: taken over from a later copy of the ledger.
+    pub position: Option<u64>,
     /// Who; an id made of a hash, that names nobody any more.
     pub profile: ProfileId,
     /// Day → indices of the entries without text from now on.
@@ -176,7 +176,7 @@ impl Statement {
         match self {
             Statement::Choice(choice) => Some((choice.position, choice.ordinal)),
             Statement::Outcome(outcome) => Some((outcome.position, 0)),
-            Statement::Erasure(erasure) => Some((erasure.position, 0)),
+            Statement::Erasure(erasure) => erasure.position.map(|position| (position, 0)),
             Statement::Begin(_) | Statement::Release(_) | Statement::Recovered(_) => None,
         }
     }

@@ -2,7 +2,9 @@
 
 mod support;
 
-use jumelle_ledger::{Against, Erasure, Ledger, Outcome, Statement, merkle, verify};
+use std::io::Read;
+
+use jumelle_ledger::{Against, CopyWriter, Erasure, Ledger, Outcome, Statement, merkle, verify};
 use jumelle_model::ids::{DeliveryId, ProfileId};
 use support::{DAY, Room, person};
 
@@ -162,7 +164,7 @@ fn an_erasure_that_a_crash_interrupts_goes_on() {
     room.release(&ledger, 0, 1);
     ledger.checkpoint().unwrap();
     let entries = [(room.date(0), vec![1])].into();
-    let erasure = Erasure { at: room.at(0), position: 3, profile: person(1), entries };
+    let erasure = Erasure { at: room.at(0), position: Some(3), profile: person(1), entries };
     ledger.note(room.at(0), || Some(Statement::Erasure(erasure))).unwrap();
     ledger.sync().unwrap();
     let copy = killed(&room);
@@ -237,4 +239,41 @@ fn many_who_wait_share_a_write() {
     });
     support::stop(ledger);
     assert_eq!(entries(&room), 401);
+}
+
+fn copy(from: &Ledger, to: &Room) {
+    let writer = CopyWriter::open(&to.directory).unwrap();
+    let mut over = 1;
+    while over > 0 {
+        let (pieces, days_over) = from.pieces(writer.after().unwrap().as_deref()).unwrap();
+        over = days_over;
+        pieces.into_iter().for_each(|piece| writer.take(&piece.name, piece.file.take(piece.bytes)).unwrap());
+    }
+    writer.finish().unwrap();
+}
+
+#[test]
+fn a_copy_is_whole_goes_on_and_loses_whom_the_original_loses() {
+    let (room, backup, mut restored) = (Room::new(), Room::new(), Room::new());
+    let ledger = room.open();
+    for day in 0..2 {
+        (0..6).for_each(|n| room.release(&ledger, day * DAY, n));
+    }
+    copy(&ledger, &backup);
+    assert_eq!(entries(&backup), 13);
+    copy(&ledger, &restored);
+    (0..6).for_each(|n| room.release(&ledger, 2 * DAY, n));
+    ledger.erase(room.at(2 * DAY), 40, &[person(2)]).unwrap();
+    copy(&ledger, &backup);
+    assert_eq!(entries(&backup), 20);
+    assert_eq!(verify(&backup.directory, &Against::default()).unwrap().erased, 3);
+
+    // The older copy, restored, with the erasures of the newer one.
+    restored.history = 8;
+    let again = restored.open();
+    again.adopt_erasures(&backup.directory, restored.at(3 * DAY)).unwrap();
+    again.adopt_erasures(&backup.directory, restored.at(3 * DAY)).unwrap();
+    support::stop(again);
+    let verified = verify(&restored.directory, &Against::default()).unwrap();
+    assert_eq!((verified.erased, verified.problems), (2, vec![]));
 }

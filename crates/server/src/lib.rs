@@ -206,6 +206,7 @@ impl App {
             .route("/v1/destinations/{key}/retry", post(deliveries::retry_destination))
             .route("/v1/destinations/{key}/replay", post(deliveries::replay))
             .route("/v1/backup", get(backup::backup))
+            .route("/v1/backup/ledger", get(backup::ledger))
             .route("/v1/export/{what}", get(export::export))
             .route("/v1/imports/{source}", post(imports::rows))
             .route("/v1/imports/{source}/{id}", get(imports::progress))

@@ -150,6 +150,7 @@ pub(crate) const GRANTS: &[Grant] = &[
     grant("post", "/v1/quarantine/{id}/retry", NOBODY_ELSE),
     grant("get", "/v1/export/{what}", NOBODY_ELSE),
     grant("get", "/v1/backup", NOBODY_ELSE),
+    grant("get", "/v1/backup/ledger", NOBODY_ELSE),
     grant("post", "/v1/imports/{source}", NOBODY_ELSE),
     grant("get", "/v1/imports/{source}/{id}", NOBODY_ELSE),
 ];

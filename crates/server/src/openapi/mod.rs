@@ -405,6 +405,16 @@ const PATHS: &[Path] = &[
         Access::Admin,
     ),
     path(
+        "get",
+        "/v1/backup/ledger",
+        "Export",
+        "Files of the ledger for a backup; `jumelle backup` keeps them",
+        &[("after", "The last day, of those that are over, that the backup has")],
+        None,
+        "Frames",
+        Access::Admin,
+    ),
+    path(
         "post",
         "/v1/imports/{source}",
         "Import",
