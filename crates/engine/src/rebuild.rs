@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use jumelle_ledger::{CopyWriter, FOLDER, pieces_of};
+use jumelle_ledger::{Against, CopyWriter, FOLDER, pieces_of};
 use jumelle_model::time::Timestamp;
 use jumelle_store::backup::{BackupError, Restored, restore_history};
 use jumelle_store::{Result, StoreError, Table, Tables};
@@ -163,6 +163,13 @@ fn restore_into(
 }
 
 fn restore_ledger(copy: &Path, directory: &Path) -> std::result::Result<(), RestoreError> {
+    if !copy.exists() {
+        return Ok(());
+    }
+    let verified = jumelle_ledger::verify(copy, &Against::default()).map_err(OpenError::from)?;
+    if verified.problem_count > 0 {
+        return Err(RestoreError::Ledger(verified.problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")));
+    }
     let writer = CopyWriter::open(directory).map_err(OpenError::from)?;
     for piece in pieces_of(copy, None).map_err(OpenError::from)? {
         writer.take(&piece.name, piece.file.take(piece.bytes)).map_err(OpenError::from)?;
@@ -179,6 +186,9 @@ pub enum RestoreError {
     /// The backup.
     #[error(transparent)]
     Backup(#[from] BackupError),
+    /// The copy of the ledger.
+    #[error("the backup's ledger was changed or damaged:\n{0}")]
+    Ledger(String),
     /// The restored directory does not open.
     #[error(transparent)]
     Open(#[from] OpenError),

@@ -52,9 +52,9 @@ impl Row {
         self.what == ERASED
     }
 
-    /// Nothing is left of its salt, its text and whose it was.
+    /// Nothing is left of it but how long it was.
     pub(crate) fn is_empty(&self) -> bool {
-        self.subject.0 == 0 && self.salt == [0; 16] && self.text.iter().all(|byte| *byte == 0)
+        self.place == Some((0, 0)) && self.subject.0 == 0 && self.salt == [0; 16] && self.text.iter().all(|byte| *byte == 0)
     }
 
     pub(crate) fn is_erasable(&self) -> bool {
@@ -90,10 +90,10 @@ impl Row {
         ROW_BYTES as u64 + self.text.len() as u64
     }
 
-    /// The stored form without salt, text and whose it was; length and place in the history stay.
+    /// The stored form without anything but its length.
     pub(crate) fn erased(&self) -> Vec<u8> {
         let nothing =
-            Row { what: ERASED, place: self.place, subject: ProfileId(0), salt: [0; 16], text: vec![0; self.text.len()] };
+            Row { what: ERASED, place: Some((0, 0)), subject: ProfileId(0), salt: [0; 16], text: vec![0; self.text.len()] };
         let mut bytes = Vec::with_capacity(ROW_BYTES + self.text.len());
         nothing.encode(&mut bytes);
         bytes

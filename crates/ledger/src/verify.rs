@@ -30,6 +30,8 @@ pub struct Against {
 pub struct Problem {
     /// Its day, if it is one day's.
     pub day: Option<String>,
+    /// The file that shows it.
+    pub file: String,
     /// Which entry of the day.
     pub index: Option<u64>,
     /// What does not fit.
@@ -38,14 +40,13 @@ pub struct Problem {
 
 impl std::fmt::Display for Problem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if let Some(day) = &self.day {
-            write!(f, "{day}")?;
-            if let Some(index) = self.index {
-                write!(f, ", entry {index}")?;
-            }
-            f.write_str(": ")?;
+        f.write_str(&self.file)?;
+        match (&self.day, self.index) {
+            (_, Some(index)) => write!(f, ", entry {index}")?,
+            (Some(day), None) if !self.file.starts_with(day.as_str()) => write!(f, ", {day}")?,
+            _ => {}
         }
-        f.write_str(&self.what)
+        write!(f, ": {}", self.what)
     }
 }
 
@@ -73,10 +74,13 @@ pub struct Verified {
 }
 
 impl Verified {
-    fn problem(&mut self, day: &str, index: Option<u64>, what: impl Into<String>) {
+    fn problem(&mut self, file: &str, day: &str, index: Option<u64>, what: impl Into<String>) {
+        // Of a day's own files, the ending.
+        let file = if file.starts_with('.') { format!("{day}{file}") } else { file.to_owned() };
         self.problem_count += 1;
         if self.problems.len() < PROBLEMS_MAX {
-            self.problems.push(Problem { day: Some(day.to_owned()).filter(|day| !day.is_empty()), index, what: what.into() });
+            let day = Some(day.to_owned()).filter(|day| !day.is_empty());
+            self.problems.push(Problem { day, file, index, what: what.into() });
         }
     }
 }
@@ -109,7 +113,7 @@ pub fn kept_roots(directory: &Path) -> Result<Vec<Root>> {
 pub fn verify(directory: &Path, against: &Against) -> Result<Verified> {
     if !directory.exists() {
         let mut verified = Verified::default();
-        verified.problem("", None, format!("there is no ledger in {}", directory.display()));
+        verified.problem("ledger", "", None, format!("there is no ledger in {}", directory.display()));
         return Ok(verified);
     }
     Work::new(directory, against, None).run()
@@ -136,7 +140,7 @@ impl<'a> Work<'a> {
         let (roots, _) = match files::roots(self.directory) {
             Ok(read) => read,
             Err(LedgerError::Damaged { what, .. }) => {
-                self.verified.problem("", None, format!("roots.jsonl: {what}"));
+                self.verified.problem("roots.jsonl", "", None, format!("roots.jsonl: {what}"));
                 (Vec::new(), 0)
             }
             Err(error) => return Err(error),
@@ -155,7 +159,12 @@ impl<'a> Work<'a> {
         for day in &days {
             let root = roots.iter().find(|root| root.day == *day);
             if root.is_none() && Some(day) != last.as_ref() {
-                self.verified.problem(day, None, "the day is over and has no root: the day was put in, or its root taken away");
+                self.verified.problem(
+                    "roots.jsonl",
+                    day,
+                    None,
+                    "the day is over and has no root: the day was put in, or its root taken away",
+                );
             }
             self.day(day, root, &previous)?;
             previous = root.map_or(previous, Root::digest);
@@ -171,11 +180,12 @@ impl<'a> Work<'a> {
         let mut before: Option<&Root> = None;
         for root in roots {
             if before.is_some_and(|before| before.day >= root.day) {
-                self.verified.problem(&root.day, None, "the roots are not in the order of their days");
+                self.verified.problem("roots.jsonl", &root.day, None, "the roots are not in the order of their days");
             }
             let digest = before.map_or(NO_ROOT, Root::digest);
             if root.previous != hex(&digest) {
                 self.verified.problem(
+                    "roots.jsonl",
                     &root.day,
                     None,
                     "the root does not follow the one before: a day was changed, removed or put in",
@@ -183,11 +193,13 @@ impl<'a> Work<'a> {
             }
             match root.is_signed() {
                 Some(true) => self.verified.signed += 1,
-                Some(false) => self.verified.problem(&root.day, None, "the signature of the root is not one of its key"),
+                Some(false) => {
+                    self.verified.problem("roots.jsonl", &root.day, None, "the signature of the root is not one of its key")
+                }
                 None => self.verified.unsigned += 1,
             }
             if !self.against.keys.is_empty() && !self.is_by_a_key(root) {
-                self.verified.problem(&root.day, None, "the root is not signed by a key that was given");
+                self.verified.problem("roots.jsonl", &root.day, None, "the root is not signed by a key that was given");
             }
             before = Some(root);
         }
@@ -206,7 +218,7 @@ impl<'a> Work<'a> {
         if limit == u64::MAX && !bytes.is_multiple_of(files::LINK_BYTES) {
             match is_open {
                 true => self.verified.unfinished += 1,
-                false => self.verified.problem(day, None, "the chain ends in the middle of an entry"),
+                false => self.verified.problem(".chain", day, None, "the chain ends in the middle of an entry"),
             }
         }
         if is_open && limit == u64::MAX {
@@ -221,21 +233,21 @@ impl<'a> Work<'a> {
             if link(&before, leaf) != *after {
                 broken = true;
                 let what = "the chain breaks here: an entry was changed, removed, inserted or moved";
-                self.verified.problem(day, Some(index as u64), what);
+                self.verified.problem(".chain", day, Some(index as u64), what);
             }
             before = *after;
             frontier.push(*leaf);
         }
         if let Some(root) = root {
             if root.size != links.len() as u64 {
-                let what = format!("the day has {} entries and had {} when it was closed", links.len(), root.size);
-                self.verified.problem(day, None, what);
+                let what = format!("the day has {} entries, and {} by roots.jsonl", links.len(), root.size);
+                self.verified.problem(".chain", day, None, what);
             }
             if !broken && (root.root != hex(&frontier.root()) || (root.size > 0 && root.chain != hex(&before))) {
-                self.verified.problem(day, None, "the root of the day is not that of its entries");
+                self.verified.problem(".chain", day, None, "the root in roots.jsonl is not that of its entries");
             }
             if !root.closed {
-                self.verified.problem(day, None, "the root says that the day is not over");
+                self.verified.problem(".chain", day, None, "roots.jsonl says that the day is not over");
             }
         }
         self.texts(day, &links, is_open)
@@ -269,26 +281,31 @@ impl<'a> Work<'a> {
             };
             let Some(row) = row else {
                 let missing = links.len() as u64 - index;
-                self.verified.problem(day, Some(index), format!("from here on {missing} texts are missing or cannot be read"));
+                self.verified.problem(
+                    ".text",
+                    day,
+                    Some(index),
+                    format!("from here on {missing} texts are missing or cannot be read"),
+                );
                 return Ok(());
             };
             if row.is_erased() {
                 self.gone.insert((day.to_owned(), index));
                 if !row.is_empty() {
-                    self.verified.problem(day, Some(index), "something stands where a text was erased");
+                    self.verified.problem(".text", day, Some(index), "something stands where a text was erased");
                 }
                 continue;
             }
             if row.leaf() != *leaf {
-                self.verified.problem(day, Some(index), "the text is not the one that was hashed");
+                self.verified.problem(".text", day, Some(index), "the text is not the one that was hashed");
                 continue;
             }
             let Some(statement) = row.statement() else {
-                self.verified.problem(day, Some(index), "the text is no statement");
+                self.verified.problem(".text", day, Some(index), "the text is no statement");
                 continue;
             };
             if !row.fits(&statement) {
-                self.verified.problem(day, Some(index), "what stands before the text is not what the text says");
+                self.verified.problem(".text", day, Some(index), "what stands before the text is not what the text says");
             }
             if let Statement::Erasure(erasure) = statement {
                 for (day, indices) in erasure.entries {
@@ -298,8 +315,9 @@ impl<'a> Work<'a> {
         }
         // On the open day a crash may have left texts whose hashes were never written, or more comes while this is read.
         let more = rows.as_mut().map_or(Ok(None), Rows::next).map_err(io(&path))?.is_some();
-        if more && !is_open {
-            self.verified.problem(day, Some(links.len() as u64), "there are more texts than entries: one was inserted");
+        let rest = rows.as_ref().map_or(0, Rows::rest);
+        if (more || rest > 0) && !is_open {
+            self.verified.problem(".text", day, Some(links.len() as u64), "there are more texts than entries: one was inserted");
         }
         Ok(())
     }
@@ -308,18 +326,24 @@ impl<'a> Work<'a> {
     fn head(&mut self, roots: &[Root]) -> Result<()> {
         let Some(head) = recover::head(self.directory)? else {
             if self.verified.entries > 0 {
-                self.verified.problem("", None, "the file head is missing or cannot be read: the end may have been cut off");
+                self.verified.problem(
+                    "head",
+                    "",
+                    None,
+                    "the file head is missing or cannot be read: the end may have been cut off",
+                );
             }
             return Ok(());
         };
         let signed = head.root.is_signed();
         if signed == Some(false) || (!self.against.keys.is_empty() && !self.is_by_a_key(&head.root)) {
-            self.verified.problem(&head.root.day, None, "the file head is not signed by a key that was given");
+            self.verified.problem("head", &head.root.day, None, "the file head is not signed by a key that was given");
         }
         let is_over = roots.iter().any(|root| root.day == head.root.day);
         let before = roots.iter().rfind(|root| root.day < head.root.day).map_or(NO_ROOT, Root::digest);
         if !is_over && head.root.previous != hex(&before) {
             self.verified.problem(
+                "head",
                 &head.root.day,
                 None,
                 "the day before is not the one that it followed: roots were removed or changed",
@@ -334,7 +358,7 @@ impl<'a> Work<'a> {
                 Some(root) if exported.closed => {
                     let same = root.statement() == exported.statement();
                     if !same {
-                        self.verified.problem(&exported.day, None, "the root is not the one that was exported");
+                        self.verified.problem("roots.jsonl", &exported.day, None, "the root is not the one that was exported");
                     }
                     same
                 }
@@ -350,7 +374,7 @@ impl<'a> Work<'a> {
         let links = files::links(&files::chain_path(self.directory, &root.day), root.size)?;
         if (links.len() as u64) < root.size {
             let what = format!("{name} knows of {} entries, there are {}: the end was cut off", root.size, links.len());
-            self.verified.problem(&root.day, Some(links.len() as u64), what);
+            self.verified.problem(".chain", &root.day, Some(links.len() as u64), what);
             return Ok(false);
         }
         let mut frontier = Frontier::default();
@@ -358,7 +382,7 @@ impl<'a> Work<'a> {
         let chain = links.last().map(|(_, link)| *link);
         let same = hex(&frontier.root()) == root.root && chain.is_none_or(|chain| Some(chain) == unhex(&root.chain));
         if !same {
-            self.verified.problem(&root.day, None, format!("the entries are not those of {name}"));
+            self.verified.problem(".chain", &root.day, None, format!("the entries are not those of {name}"));
         }
         Ok(same)
     }
@@ -366,10 +390,10 @@ impl<'a> Work<'a> {
     fn erasures(&mut self) {
         let (gone, named) = (std::mem::take(&mut self.gone), std::mem::take(&mut self.named));
         for (day, index) in gone.difference(&named) {
-            self.verified.problem(day, Some(*index), "the text was removed, and no erasure says so");
+            self.verified.problem(".text", day, Some(*index), "the text was removed, and no erasure says so");
         }
         for (day, index) in named.difference(&gone) {
-            self.verified.problem(day, Some(*index), "an erasure says that the text is gone, and it is there");
+            self.verified.problem(".text", day, Some(*index), "an erasure says that the text is gone, and it is there");
         }
         self.verified.erased = gone.intersection(&named).count() as u64;
     }
