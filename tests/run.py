@@ -157,6 +157,7 @@ SUITES = [
     ("limits", black_box("limits")),
     ("crash", black_box("crash")),
     ("backup", black_box("backup")),
+    ("ledger", black_box("ledger")),
     ("power_cut", black_box("power_cut")),
     ("observed", black_box("observed")),
     ("disk_trouble", black_box("disk_trouble")),

@@ -20,6 +20,10 @@ use crate::house::{Clearance, DeliveryResult, FinalState, House, Queued};
 use crate::queue::{PAGE, Queue, Waiting};
 use crate::webhook::{Outcome, Webhook};
 
+/// How often what lets a message through is noted anew because it has changed meanwhile.
+const NOTES_MAX: u32 = 4;
+/// How long a message waits that could not be noted.
+const NOTE_AGAIN: Duration = Duration::from_secs(1);
 /// How long a stop waits for requests under way.
 const STOP_WAIT: Duration = Duration::from_secs(5);
 
@@ -361,14 +365,19 @@ async fn attempt(
     mut waiting: Waiting,
     ticket: Ticket,
 ) -> (Waiting, Verdict) {
-    // The second gate, right before the request.
-    let cleared = match house.clear(&waiting.queued) {
-        Clearance::Cleared(cleared) => *cleared,
-        Clearance::Superseded => {
+    let passed = pass(&*house, &waiting.queued).await;
+    let cleared = match passed {
+        Ok(Clearance::Cleared(cleared)) => *cleared,
+        Err(reason) => {
+            lane.breaker.lock().undecided(ticket);
+            *lane.last_error.lock() = Some(reason.clone());
+            return (waiting, Verdict::Again { reason, at: Instant::now() + NOTE_AGAIN });
+        }
+        Ok(Clearance::Superseded) => {
             lane.breaker.lock().undecided(ticket);
             return (waiting, Verdict::Ended);
         }
-        Clearance::Blocked(reason) => {
+        Ok(Clearance::Blocked(reason)) => {
             lane.breaker.lock().undecided(ticket);
             record(&*house, &waiting, FinalState::Blocked, None, Some(reason)).await;
             return (waiting, Verdict::Ended);
@@ -396,6 +405,28 @@ async fn attempt(
             (waiting, Verdict::Ended)
         }
         Judgement::Again { reason, at } => (waiting, Verdict::Again { reason, at }),
+    }
+}
+
+/// The second gate, right before the request. What it lets out is noted first, durably; that takes its time, and a withdrawal does
+/// not wait for it, so the gate is asked again: no request begins on an answer that is older than a write.
+async fn pass(house: &dyn House, queued: &Queued) -> Result<Clearance, String> {
+    let mut answer = house.clear(queued);
+    for _ in 0..NOTES_MAX {
+        let Clearance::Cleared(cleared) = &answer else { return Ok(answer) };
+        if !house.note(cleared).await? {
+            return Ok(Clearance::Superseded);
+        }
+        let again = house.clear(queued);
+        if matches!(&again, Clearance::Cleared(again) if again == cleared) {
+            return Ok(again);
+        }
+        // Another choice lets it through now: that is noted too.
+        answer = again;
+    }
+    match answer {
+        Clearance::Cleared(_) => Err("her choices change faster than they can be noted".into()),
+        other => Ok(other),
     }
 }
 

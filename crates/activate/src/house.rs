@@ -80,6 +80,11 @@ pub trait House: Send + Sync + 'static {
     fn queued(&self, destination: &str, after: Option<QueueKey>, limit: usize) -> Vec<Queued>;
     /// The second gate.
     fn clear(&self, queued: &Queued) -> Clearance;
+    /// Notes what the gate has let out; it may leave only when this has answered `true`. `false`: it is not waiting any more.
+    /// `Err`: it could not be noted, and why.
+    fn note(&self, _cleared: &Cleared) -> Pin<Box<dyn Future<Output = Result<bool, String>> + Send>> {
+        Box::pin(std::future::ready(Ok(true)))
+    }
     /// An attempt has failed; the message may be tried again.
     fn failed(&self, _destination: &str) {}
     /// A place is reached where a test may end the process.

@@ -162,6 +162,16 @@ fn standing_of(key: &Key, state: ConsentState, kept: &Kept) -> Standing {
     }
 }
 
+/// The receipts of a choice: its own, and those of the addresses that a person's grant covered.
+pub fn receipts(choice: &Choice) -> Vec<String> {
+    let kept = Kept { dated: !choice.weak, stamp: choice.stamp, source: choice.source.clone(), proof: choice.proof.clone() };
+    let covered = choice.covers.iter().map(|(namespace, value)| Scope::Address(namespace.clone(), value.clone()));
+    std::iter::once(choice.scope.clone())
+        .chain(covered.filter(|_| choice.scope == Scope::Person && choice.state == ConsentState::Granted))
+        .map(|scope| receipt(&Key { purpose: choice.purpose.clone(), channel: choice.channel, scope }, choice.state, &kept))
+        .collect()
+}
+
 /// Derived from the choice, so that a replay gives the same receipt.
 fn receipt(key: &Key, state: ConsentState, kept: &Kept) -> String {
     let text = format!("{key:?}|{state:?}|{:?}", kept.stamp);

@@ -12,7 +12,7 @@ use crate::choices::{Choices, Standing};
 
 /// A message that the gate has let through, with what let it through. Only [`clear`] makes one; it is not `Clone`, and it is
 /// meant to be used at once: a later sending passes the gate again.
-#[derive(Debug)]
+#[derive(PartialEq, Eq, Debug)]
 pub struct Cleared {
     message: Message,
     evidence: Evidence,

@@ -7,5 +7,5 @@
 mod choices;
 mod gate;
 
-pub use choices::{Choices, Standing};
+pub use choices::{Choices, Standing, receipts};
 pub use gate::{Cleared, Evidence, Reason, Refused, Sent, check, clear};

@@ -86,6 +86,8 @@ impl Fold {
             self.erase_deliveries(id)?;
             self.cause.forget(id);
         }
+        // After her deliveries are gone: nothing about her can be let out, and so noted, any more.
+        self.erase_from_ledger(&ids)?;
         for position in events {
             self.blank(Position(position), |_| Entry::Gone)?;
         }

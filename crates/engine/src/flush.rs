@@ -31,6 +31,8 @@ pub(crate) struct Job {
 impl Job {
     /// Writes it, all or nothing.
     pub(crate) fn write(&self, shared: &Shared) -> Result<()> {
+        // Invariant: tables that reflect a choice or a result are not on disk before the ledger that has it.
+        shared.ledger.checkpoint().map_err(crate::ledger::stored)?;
         let people: Vec<(Vec<u8>, Vec<u8>)> =
             self.people.iter().map(|person| (person.id.0.to_be_bytes().to_vec(), encode(person))).collect();
         shared.behind.write(&self.flushing, &people, self.position)

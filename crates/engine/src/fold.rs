@@ -56,6 +56,8 @@ pub struct Fold {
 #[derive(Default)]
 pub(crate) struct Cause {
     pub(crate) position: Position,
+    /// Its arrival.
+    pub(crate) received: Timestamp,
     ordinals: HashMap<ProfileId, u32>,
 }
 
@@ -185,7 +187,7 @@ impl Fold {
     }
 
     fn entry(&mut self, position: Position, record: Record<'_>) -> Result<()> {
-        self.cause = Cause { position, ..Cause::default() };
+        self.cause = Cause { position, received: record.received, ..Cause::default() };
         let at = match (&record.entry, self.shared.clock_follows_events) {
             (Entry::Event(event), true) => self.clock.max(event.time),
             (_, true) => self.clock,
@@ -470,6 +472,8 @@ impl Fold {
                     .consents
                     .push(serde_json::json!({"purpose": choice.purpose, "channel": choice.channel, "state": choice.state}));
             }
+            // Before anything can be let out under it.
+            self.note_choice(owner, &choice, n as u32)?;
             self.shared.people.change(owner, |person| person.known.choices.fold(&choice))?;
             if !touched.contains(&owner) {
                 touched.push(owner);

@@ -17,6 +17,7 @@ mod flush;
 mod fold;
 mod joins;
 mod keep;
+mod ledger;
 mod live;
 mod outbox;
 mod outlet;
@@ -39,6 +40,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use jumelle_activate::Dispatcher;
+use jumelle_ledger::{Ledger, LedgerError, SigningKey};
 use jumelle_model::Workspace;
 use jumelle_model::ids::Position;
 use jumelle_model::time::Timestamp;
@@ -86,6 +88,8 @@ pub struct Options {
     pub table_cache_bytes: u64,
     /// What time it is; a simulation has its own.
     pub wall: Wall,
+    /// File with the Ed25519 key that signs the ledger's roots.
+    pub ledger_key: Option<PathBuf>,
 }
 
 impl Options {
@@ -98,6 +102,7 @@ impl Options {
             cached_people: 200_000,
             table_cache_bytes: 64 << 20,
             wall: Wall::default(),
+            ledger_key: None,
         }
     }
 }
@@ -116,6 +121,9 @@ pub enum OpenError {
         /// What does not fit.
         what: String,
     },
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     /// A thread could not be started, a directory not be removed.
     #[error("{0}")]
     Io(#[from] std::io::Error),
@@ -286,6 +294,16 @@ pub(crate) fn open_shared(options: &Options, tables_name: &str) -> Result<Arc<Sh
     }
     let tables = Arc::new(tables);
     let position = tables.position()?;
+    let ledger = Arc::new(Ledger::open(
+        &options.directory.join(jumelle_ledger::FOLDER),
+        jumelle_ledger::Settings {
+            key: options.ledger_key.as_deref().map(SigningKey::read).transpose()?,
+            history: history.id()?,
+            end: end.0,
+            folded: position.0,
+            now: options.wall.now(),
+        },
+    )?);
     let clock = tables
         .get(Table::Meta, b"clock")?
         .map_or(Timestamp::MIN.0, |bytes| i64::from_be_bytes(bytes.try_into().unwrap_or_default()));
@@ -299,6 +317,7 @@ pub(crate) fn open_shared(options: &Options, tables_name: &str) -> Result<Arc<Sh
     let behind = Arc::new(Behind::new(tables));
     Ok(Arc::new(Shared {
         history,
+        ledger,
         people: People::new(behind.clone(), options.cached_people),
         behind,
         definitions: RwLock::new(Arc::new(definitions)),

@@ -138,6 +138,7 @@ impl Fold {
         delivery.status = status;
         delivery.reason = reason.map(str::to_owned);
         delivery.at = self.clock;
+        self.note_outcome(&delivery)?;
         self.put_delivery(&delivery);
         let message = delivery.message;
         match state {

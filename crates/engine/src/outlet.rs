@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jumelle_activate::{Clearance, DeliveryResult, House, QueueKey, Queued};
-use jumelle_consent::{Sent, clear};
+use jumelle_consent::{Cleared, Sent, clear};
 use jumelle_model::ids::{DeliveryId, ProfileId};
 use jumelle_model::message::MessageType;
 use jumelle_store::{Table, failpoint};
@@ -87,6 +87,28 @@ impl House for Outlet {
             // It stays in the queue table, and is looked at again at the next start or change of its destination.
             tracing::error!(%error, "the gate cannot read the person; nothing is sent");
             Clearance::Superseded
+        })
+    }
+
+    fn note(&self, cleared: &Cleared) -> Pin<Box<dyn Future<Output = Result<bool, String>> + Send>> {
+        let noted = self.note_release(cleared);
+        let (shared, intake) = (self.shared.clone(), self.intake.clone());
+        Box::pin(async move {
+            let outcome = match noted {
+                Ok(None) => return Ok(false),
+                Ok(Some(noted)) => tokio::task::spawn_blocking(move || shared.commit_ledger(noted)).await,
+                Err(error) => Ok(Err(error)),
+            };
+            failpoint::reach("after ledger write");
+            match outcome {
+                Ok(Ok(())) => Ok(true),
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "the ledger cannot be written; nothing leaves");
+                    intake.fail(format!("the ledger: {error}"));
+                    Err(error.to_string())
+                }
+                Err(_) => Err("the server is stopping".into()),
+            }
         })
     }
 

@@ -1,8 +1,10 @@
 //! Replaying the history into fresh tables, and comparing them with the live ones byte by byte.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use jumelle_ledger::{Against, CopyWriter, FOLDER, pieces_of};
 use jumelle_model::time::Timestamp;
 use jumelle_store::backup::{BackupError, Restored, restore_history};
 use jumelle_store::{Result, StoreError, Table, Tables};
@@ -149,10 +151,30 @@ fn restore_into(
     newer: &[PathBuf],
 ) -> std::result::Result<Restored, RestoreError> {
     let restored = restore_history(backup, directory, until, newer)?;
+    // All of it, also what came after `until`: what has left the house has left it.
+    restore_ledger(&backup.join(FOLDER), &directory.join(FOLDER))?;
     let shared = open_shared(&Options::new(directory), "tables")?;
+    for other in newer {
+        shared.ledger.adopt_erasures(&other.join(FOLDER), shared.wall.now()).map_err(OpenError::from)?;
+    }
     catch_up(&mut Fold::new(shared.clone())?)?;
     shared.behind.tables.sync()?;
     Ok(restored)
+}
+
+fn restore_ledger(copy: &Path, directory: &Path) -> std::result::Result<(), RestoreError> {
+    if !copy.exists() {
+        return Ok(());
+    }
+    let verified = jumelle_ledger::verify(copy, &Against::default()).map_err(OpenError::from)?;
+    if verified.problem_count > 0 {
+        return Err(RestoreError::Ledger(verified.problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")));
+    }
+    let writer = CopyWriter::open(directory).map_err(OpenError::from)?;
+    for piece in pieces_of(copy, None).map_err(OpenError::from)? {
+        writer.take(&piece.name, piece.file.take(piece.bytes)).map_err(OpenError::from)?;
+    }
+    Ok(writer.finish().map_err(OpenError::from)?)
 }
 
 /// Why a backup was not restored.
@@ -164,6 +186,9 @@ pub enum RestoreError {
     /// The backup.
     #[error(transparent)]
     Backup(#[from] BackupError),
+    /// The copy of the ledger.
+    #[error("the backup's ledger was changed or damaged:\n{0}")]
+    Ledger(String),
     /// The restored directory does not open.
     #[error(transparent)]
     Open(#[from] OpenError),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
+use jumelle_ledger::Ledger;
 use jumelle_model::ids::{Position, ProfileId};
 use jumelle_model::time::Timestamp;
 use jumelle_store::{History, Table};
@@ -31,6 +32,8 @@ pub struct Totals {
 pub struct Shared {
     /// The facts.
     pub history: Arc<History>,
+    /// What was chosen and what was let out.
+    pub ledger: Arc<Ledger>,
     /// What is derived from them.
     pub behind: Arc<Behind>,
     /// People and identifiers.

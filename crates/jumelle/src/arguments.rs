@@ -78,6 +78,9 @@ pub enum Command {
     /// Erase a person from history and tables, and tell the tools that had received her.
     #[command(after_help = "Example: jumelle erase email:ana@example.org --yes")]
     Erase(Erase),
+    /// The consent ledger: what was chosen, what was let out, and whether anybody has changed it.
+    #[command(subcommand, after_help = "Example: jumelle ledger verify --data ./data")]
+    Ledger(Ledger),
     /// Tokens of the API: who may call it, with which role, until when.
     #[command(subcommand, after_help = "Example: jumelle token create \"call centre\" --role agent")]
     Token(Token),
@@ -147,6 +150,9 @@ pub struct Serve {
     /// And this many of them at most.
     #[arg(long, env = "JUMELLE_DEDUP_IDS", default_value_t = 10_000_000)]
     pub dedup_ids: usize,
+    /// File with the Ed25519 key (PKCS #8, PEM) that signs the roots of the ledger; without it they are not signed.
+    #[arg(long, env = "JUMELLE_LEDGER_KEY")]
+    pub ledger_key: Option<PathBuf>,
     /// Logs as JSON lines.
     #[arg(long, env = "JUMELLE_LOG_JSON")]
     pub log_json: bool,
@@ -289,6 +295,53 @@ pub enum Token {
     Revoke {
         /// Its id, from `jumelle token list`.
         id: String,
+    },
+}
+
+/// `ledger`
+#[derive(Subcommand, Debug)]
+pub enum Ledger {
+    /// Look for every changed, removed, inserted or moved entry.
+    #[command(after_help = "Example: jumelle ledger verify --roots exported/roots.jsonl")]
+    Verify {
+        /// Ed25519 public key that must have signed the roots, hexadecimal. May be given several times, after a change of key.
+        #[arg(long, value_name = "HEX")]
+        key: Vec<String>,
+        /// Roots that were exported before (roots.jsonl): each must still hold.
+        #[arg(long, value_name = "FILE")]
+        roots: Option<PathBuf>,
+        /// The data directory of a stopped server, instead of a running one.
+        #[arg(long)]
+        data: Option<PathBuf>,
+    },
+    /// List the roots of the days, and of today as it stands.
+    #[command(after_help = "Example: jumelle ledger roots")]
+    Roots {
+        /// The data directory of a stopped server, instead of a running one.
+        #[arg(long)]
+        data: Option<PathBuf>,
+    },
+    /// Write the roots to files, to be kept elsewhere or time-stamped; they name nobody.
+    #[command(after_help = "Example: jumelle ledger export --to exported")]
+    Export {
+        /// Folder to write to.
+        #[arg(long, value_name = "FOLDER")]
+        to: PathBuf,
+        /// The data directory of a stopped server, instead of a running one.
+        #[arg(long)]
+        data: Option<PathBuf>,
+    },
+    /// The proof for one person: what she chose and what was sent under it, as JSON or as a document to print.
+    #[command(after_help = "Example: jumelle ledger proof email:ana@example.org --html proof.html --lang fr")]
+    Proof {
+        /// NAMESPACE:VALUE, or a profile id.
+        identifier: String,
+        /// Write a document to this file instead of JSON to standard output.
+        #[arg(long, value_name = "FILE")]
+        html: Option<PathBuf>,
+        /// Language of the document: fr or en. Default: the workspace's.
+        #[arg(long)]
+        lang: Option<String>,
     },
 }
 

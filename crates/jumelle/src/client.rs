@@ -48,7 +48,9 @@ impl Client {
     /// To a stopped directory, if one is named, else to the server.
     pub async fn open(global: &Global, data: Option<&Path>) -> anyhow::Result<Client> {
         let Some(data) = data else { return Client::remote(global) };
-        let engine = Engine::open(&Options::new(data)).with_context(|| format!("opening {}", data.display()))?;
+        let engine =
+            Engine::open(&Options { ledger_key: std::env::var_os("JUMELLE_LEDGER_KEY").map(Into::into), ..Options::new(data) })
+                .with_context(|| format!("opening {}", data.display()))?;
         let token = format!("{:032x}", rand::random::<u128>());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;

@@ -63,12 +63,54 @@ pub async fn backup(State(app): State<App>, Query(query): Query<BackupQuery>) ->
         Ok(Err(error)) => return Err(error.into()),
         Err(_) => return Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error", "the backup did not begin")),
     }
-    let stream =
-        futures_util::stream::unfold(
-            receiver,
-            |mut receiver| async move { receiver.recv().await.map(|piece| (piece, receiver)) },
-        );
-    Ok(([(header::CONTENT_TYPE, "application/vnd.jumelle.backup")], Body::from_stream(stream)).into_response())
+    Ok(([(header::CONTENT_TYPE, "application/vnd.jumelle.backup")], stream(receiver)).into_response())
+}
+
+/// `?after=DAY`
+#[derive(Deserialize)]
+pub struct LedgerQuery {
+    after: Option<String>,
+}
+
+/// Bytes of one piece of a file.
+const PIECE_BYTES: usize = 1 << 18;
+
+/// `GET /v1/backup/ledger`: for each file a line of JSON (name, bytes) and its bytes; a last line says how many files are of days
+/// that are over: when there were any, the copy asks again.
+pub async fn ledger(State(app): State<App>, Query(query): Query<LedgerQuery>) -> Result<Response, Problem> {
+    let shared = app.engine.shared().clone();
+    let pieces = tokio::task::spawn_blocking(move || shared.ledger.pieces(query.after.as_deref())).await;
+    let stopped = |_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error", "the copy did not begin");
+    let (pieces, over) = pieces.map_err(stopped)??;
+    let (sender, receiver) = mpsc::channel::<Result<Bytes, std::io::Error>>(FRAMES_AHEAD_MAX);
+    tokio::task::spawn_blocking(move || {
+        let mut buffer = vec![0; PIECE_BYTES];
+        for piece in pieces {
+            let line = format!("{}\n", serde_json::json!({"name": piece.name, "bytes": piece.bytes}));
+            if sender.blocking_send(Ok(line.into())).is_err() {
+                return;
+            }
+            let (mut file, mut left) = (piece.file, piece.bytes);
+            while left > 0 {
+                let wanted = PIECE_BYTES.min(usize::try_from(left).unwrap_or(PIECE_BYTES));
+                let read = std::io::Read::read_exact(&mut file, &mut buffer[..wanted]);
+                let failed = read.is_err();
+                let bytes = read.map(|()| Bytes::copy_from_slice(&buffer[..wanted]));
+                if sender.blocking_send(bytes).is_err() || failed {
+                    return;
+                }
+                left -= wanted as u64;
+            }
+        }
+        let _ = sender.blocking_send(Ok(format!("{}\n", serde_json::json!({"over": over})).into()));
+    });
+    Ok(([(header::CONTENT_TYPE, "application/vnd.jumelle.backup")], stream(receiver)).into_response())
+}
+
+fn stream(receiver: mpsc::Receiver<Result<Bytes, std::io::Error>>) -> Body {
+    Body::from_stream(futures_util::stream::unfold(receiver, |mut receiver| async move {
+        receiver.recv().await.map(|piece| (piece, receiver))
+    }))
 }
 
 impl From<BackupError> for Problem {

@@ -13,6 +13,7 @@ mod export;
 mod headers;
 mod health;
 mod imports;
+mod ledger;
 mod listen;
 mod live;
 mod openapi;
@@ -20,6 +21,7 @@ mod operations;
 mod overview;
 mod problem;
 mod profiles;
+mod proof_page;
 mod quarantine;
 mod rate;
 mod roles;
@@ -197,6 +199,9 @@ impl App {
             .route("/v1/segments/{key}/members", get(segments::members))
             .route("/v1/consents", post(consent::record))
             .route("/v1/privacy/erase", post(consent::erase))
+            .route("/v1/privacy/proof", get(ledger::proof))
+            .route("/v1/ledger/roots", get(ledger::roots))
+            .route("/v1/ledger/verify", post(ledger::verify))
             .route("/v1/quarantine", get(quarantine::list))
             .route("/v1/quarantine/{id}", axum::routing::delete(quarantine::delete).get(quarantine::one))
             .route("/v1/quarantine/{id}/retry", post(quarantine::retry))
@@ -206,6 +211,7 @@ impl App {
             .route("/v1/destinations/{key}/retry", post(deliveries::retry_destination))
             .route("/v1/destinations/{key}/replay", post(deliveries::replay))
             .route("/v1/backup", get(backup::backup))
+            .route("/v1/backup/ledger", get(backup::ledger))
             .route("/v1/export/{what}", get(export::export))
             .route("/v1/imports/{source}", post(imports::rows))
             .route("/v1/imports/{source}/{id}", get(imports::progress))

@@ -16,7 +16,7 @@ use crate::health::{self, Signs};
 use crate::{App, Problem};
 
 /// Names of the metrics and what they say.
-pub const METRICS: [(&str, &str); 49] = [
+pub const METRICS: [(&str, &str); 50] = [
     ("jumelle_stored_events_total", "Events durably in the history"),
     ("jumelle_processed_events_total", "Events identified, folded, evaluated and gated"),
     ("jumelle_duplicate_events_total", "Events whose message id was known"),
@@ -39,6 +39,7 @@ pub const METRICS: [(&str, &str); 49] = [
     ("jumelle_history_bytes_total", "Bytes appended to the history"),
     ("jumelle_commit_seconds", "Duration of a durable commit: one write and one fsync of the history"),
     ("jumelle_flush_seconds", "Duration of writing the tables behind"),
+    ("jumelle_ledger_seconds", "Waiting for the ledger before something is let out"),
     ("jumelle_request_seconds", "Duration of an HTTP request, by route and status"),
     ("jumelle_processed_lag_seconds", "From the arrival of a block's first entry to the block being folded"),
     ("jumelle_sent_lag_seconds", "From a delivery's cause to the destination's having taken it"),

@@ -95,6 +95,10 @@ pub(crate) const GRANTS: &[Grant] = &[
     grant("get", "/v1/profiles/{id}/joins", PRIVACY),
     grant("post", "/v1/consents", PRIVACY),
     grant("post", "/v1/privacy/erase", PRIVACY),
+    // The ledger: the proof is about one person, roots and what verifying finds name nobody.
+    grant("get", "/v1/privacy/proof", PRIVACY),
+    grant("get", "/v1/ledger/roots", PRIVACY),
+    grant("post", "/v1/ledger/verify", PRIVACY),
     // What flows. The live stream carries the events themselves.
     grant("get", "/v1/overview", DEFINITIONS),
     grant("get", "/v1/health/details", DEFINITIONS),
@@ -147,6 +151,7 @@ pub(crate) const GRANTS: &[Grant] = &[
     grant("post", "/v1/quarantine/{id}/retry", NOBODY_ELSE),
     grant("get", "/v1/export/{what}", NOBODY_ELSE),
     grant("get", "/v1/backup", NOBODY_ELSE),
+    grant("get", "/v1/backup/ledger", NOBODY_ELSE),
     grant("post", "/v1/imports/{source}", NOBODY_ELSE),
     grant("get", "/v1/imports/{source}/{id}", NOBODY_ELSE),
 ];

@@ -4,7 +4,7 @@
 //! is reached for the n-th time (from 1). No second build is needed for the tests, which run the development binary.
 
 /// The names, in the order in which a batch and its messages pass them.
-pub const PLACES: [&str; 13] = [
+pub const PLACES: [&str; 14] = [
     "before history write",
     "after history write",
     "before acknowledgement",
@@ -13,6 +13,7 @@ pub const PLACES: [&str; 13] = [
     "after flush",
     "before compaction",
     "after compaction",
+    "after ledger write",
     "before send",
     "after send",
     "before result",

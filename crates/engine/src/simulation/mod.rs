@@ -3,6 +3,7 @@
 //!
 //! `JUMELLE_SEED=7` runs that one; `JUMELLE_SEEDS=5000` as many from 0 on (`make soak`). A failure prints its seed.
 
+mod ledger;
 mod recorder;
 mod replay;
 mod world;

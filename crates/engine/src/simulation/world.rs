@@ -7,8 +7,9 @@ use std::sync::mpsc::{Receiver, sync_channel};
 
 use jumelle_activate::{Clearance, DeliveryResult, FinalState, House, Queued};
 use jumelle_collect::Collected;
+use jumelle_ledger::Against;
 use jumelle_model::event::EventKind;
-use jumelle_model::ids::{Position, ProfileId};
+use jumelle_model::ids::{DeliveryId, Position, ProfileId};
 use jumelle_model::time::Timestamp;
 use jumelle_store::Entry;
 use rand::rngs::StdRng;
@@ -136,6 +137,8 @@ pub struct World {
     more: bool,
     messages: u64,
     pub counts: Counts,
+    /// What the gate let out, about whom.
+    let_out: BTreeSet<(ProfileId, DeliveryId)>,
 }
 
 impl World {
@@ -150,6 +153,7 @@ impl World {
             more: false,
             messages: 0,
             counts: Counts::default(),
+            let_out: BTreeSet::new(),
         };
         world.start();
         world.apply();
@@ -409,6 +413,11 @@ impl World {
                 (FinalState::Blocked, Some(reason))
             }
             Clearance::Cleared(cleared) => {
+                // As the dispatcher does: on disk before it leaves.
+                let process = self.process();
+                let noted = process.outlet.note_release(&cleared).unwrap().expect("it waits");
+                process.shared.ledger.commit(noted).unwrap();
+                self.let_out.insert((cleared.message().profile, cleared.message().id));
                 let chance = self.random.random_range(0..10);
                 if chance == 0 {
                     return; // It never arrived, and will be tried again.
@@ -451,8 +460,11 @@ impl World {
         self.settle();
         let process = self.process.as_ref().unwrap();
         self.recorder.check(&process.shared, process.fold.clock, &mut self.counts);
+        let ledger = super::ledger::check(&process.shared, &self.let_out, self.now());
         let size = [1, 7, 10_000][self.random.random_range(0..3)];
         self.compare_replays(&[size]);
+        let replayed = jumelle_ledger::verify(&self.options().directory.join("ledger"), &Against::default()).unwrap();
+        assert_eq!(replayed, ledger, "a replay leaves the ledger as it was");
         self.counts.clone()
     }
 

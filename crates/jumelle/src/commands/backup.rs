@@ -1,8 +1,10 @@
 //! `jumelle backup`
 
+use std::io::{BufRead, Read, Seek, Write};
 use std::path::Path;
 
 use anyhow::Context as _;
+use jumelle_ledger::{Against, CopyWriter, FOLDER, pieces_of};
 use jumelle_model::time::Timestamp;
 use jumelle_store::backup::{BackupReport, BackupWriter, FrameReader, Mark, verify};
 use jumelle_store::{History, HistorySettings};
@@ -21,9 +23,23 @@ pub fn run(global: &Global, backup: &Backup) -> anyhow::Result<()> {
     }
     let spinner = spinner(global, "backing up");
     let writer = BackupWriter::open(&backup.directory, Timestamp::now()).map_err(refused)?;
+    let copy = backup.directory.join(FOLDER);
+    // The ledger after the history: what the history has and the ledger lacks is noted at the restore.
     let report = match &backup.data {
-        Some(data) => from_directory(data, writer)?,
-        None => block_on(from_server(global, writer))?,
+        Some(data) => {
+            let report = from_directory(data, writer)?;
+            let copy = CopyWriter::open(&copy)?;
+            for piece in pieces_of(&data.join(FOLDER), copy.after()?.as_deref())? {
+                copy.take(&piece.name, piece.file.take(piece.bytes))?;
+            }
+            copy.finish()?;
+            report
+        }
+        None => block_on(async {
+            let report = from_server(global, writer).await?;
+            ledger_from_server(global, &copy).await?;
+            Ok(report)
+        })?,
     };
     spinner.finish_and_clear();
     if global.json {
@@ -76,6 +92,39 @@ async fn from_server(global: &Global, mut writer: BackupWriter) -> anyhow::Resul
     writer.finish().map_err(refused)
 }
 
+/// How often a copy asks again, at most: a day does not end that often.
+const LEDGER_PASSES_MAX: usize = 5;
+
+async fn ledger_from_server(global: &Global, directory: &Path) -> anyhow::Result<()> {
+    let client = Client::remote(global)?;
+    let copy = CopyWriter::open(directory)?;
+    for _ in 0..LEDGER_PASSES_MAX {
+        let after = copy.after()?.map(|day| format!("?after={day}")).unwrap_or_default();
+        let mut response = client.send(Method::GET, &format!("/v1/backup/ledger{after}"), None).await?;
+        // Files may be large: what arrives goes to a file, and is taken apart there.
+        let mut spool = tempfile::tempfile()?;
+        while let Some(piece) = response.chunk().await.context("the stream broke; the ledger's copy is as it was before")? {
+            spool.write_all(&piece)?;
+        }
+        spool.rewind()?;
+        let mut spool = std::io::BufReader::new(spool);
+        let over = loop {
+            let mut line = String::new();
+            spool.read_line(&mut line)?;
+            let head: serde_json::Value = serde_json::from_str(&line).context("the ledger's stream was cut off")?;
+            if let Some(over) = head["over"].as_u64() {
+                break over;
+            }
+            let (name, bytes) = (head["name"].as_str().unwrap_or_default(), head["bytes"].as_u64().unwrap_or_default());
+            copy.take(name, (&mut spool).take(bytes))?;
+        };
+        if over == 0 {
+            return Ok(copy.finish()?);
+        }
+    }
+    anyhow::bail!("the ledger changed faster than it could be copied")
+}
+
 fn from_directory(data: &Path, mut writer: BackupWriter) -> anyhow::Result<BackupReport> {
     if !data.join("history").exists() {
         let message = format!("{} is no data directory", data.display());
@@ -91,7 +140,12 @@ fn from_directory(data: &Path, mut writer: BackupWriter) -> anyhow::Result<Backu
 
 fn check(global: &Global, directory: &Path) -> anyhow::Result<()> {
     let spinner = spinner(global, "reading every block");
-    let verified = verify(directory).map_err(|error| Failure::refused(error.to_string()))?;
+    let mut verified = verify(directory).map_err(|error| Failure::refused(error.to_string()))?;
+    let copy = directory.join(FOLDER);
+    if copy.exists() {
+        let ledger = jumelle_ledger::verify(&copy, &Against::default())?;
+        verified.damages.extend(ledger.problems.iter().map(|problem| format!("{FOLDER}: {problem}")));
+    }
     spinner.finish_and_clear();
     if global.json {
         println!("{:#}", serde_json::to_value(&verified)?);

@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod erase;
 pub mod export;
 pub mod import;
+pub mod ledger;
 pub mod profile;
 pub mod rebuild;
 pub mod reference;

@@ -95,6 +95,7 @@ pub fn open(serve: &Serve) -> anyhow::Result<Arc<Engine>> {
         clock_follows_events: serve.clock.map(|clock| clock == Clock::Events),
         window: WindowLimits { span: Span(i64::from(serve.dedup_hours) * 3_600_000_000), ids: serve.dedup_ids },
         cached_people: serve.cached_people,
+        ledger_key: serve.ledger_key.clone(),
         ..Options::new(&serve.data)
     };
     Engine::open(&options).with_context(|| format!("opening {}", serve.data.display()))
@@ -184,6 +185,7 @@ fn with_config(serve: &Serve, given: &Given) -> anyhow::Result<Serve> {
         dedup_hours: Option<u32>,
         dedup_ids: Option<usize>,
         log_json: Option<bool>,
+        ledger_key: Option<std::path::PathBuf>,
         http: crate::arguments::HttpFile,
     }
     let mut serve = serve.clone();
@@ -198,6 +200,7 @@ fn with_config(serve: &Serve, given: &Given) -> anyhow::Result<Serve> {
     take!(data, listen, cached_people, event_bytes, batch_bytes, dedup_hours, dedup_ids, log_json);
     serve.http.fill(file.http, given);
     serve.workspace = serve.workspace.or(file.workspace);
+    serve.ledger_key = serve.ledger_key.or(file.ledger_key);
     serve.clock = match (serve.clock, file.clock.as_deref()) {
         (None, Some("wall")) => Some(Clock::Wall),
         (None, Some("events")) => Some(Clock::Events),

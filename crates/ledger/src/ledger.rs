@@ -1,0 +1,385 @@
+//! The writer: entries are noted in memory, in order, and written in groups.
+//!
+//! Whoever must not go on before an entry is on disk waits for [`Ledger::commit`]: the first to come writes for all who have noted
+//! something by then. What is derived from the history (choices, outcomes, erasures) need not be waited for: it has a place there,
+//! and is folded again after a crash.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use jumelle_model::time::{Span, Timestamp};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::files::{self, Row, append_to, day_of, io, link};
+use crate::merkle::{Frontier, Hash, hex};
+use crate::root::{Root, SigningKey};
+use crate::statement::{Begin, Place, Recovered, Statement};
+use crate::{LedgerError, Result, recover};
+
+/// Bytes noted and not written, at most: whoever notes more writes them first.
+pub const PENDING_BYTES_MAX: usize = 4 << 20;
+
+const ONE_DAY: Span = Span(86_400 * 1_000_000);
+
+/// What a ledger must know of the house when it is opened.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Signs the roots.
+    pub key: Option<SigningKey>,
+    /// Id of the history.
+    pub history: u128,
+    /// End of the history.
+    pub end: u64,
+    /// Position that the tables reflect: what comes after is folded (again) from here on.
+    pub folded: u64,
+    /// What time it is.
+    pub now: Timestamp,
+}
+
+/// The ledger of a data directory. One at a time may be open on it.
+pub struct Ledger {
+    pub(crate) directory: PathBuf,
+    pub(crate) key: Option<SigningKey>,
+    pub(crate) pending: Mutex<Pending>,
+    files: Mutex<Files>,
+    /// An erasure is under way: no checkpoint may claim what it has not done yet.
+    pub(crate) erasing: Mutex<()>,
+    synced: AtomicU64,
+    failed: OnceLock<String>,
+}
+
+/// Where the ledger stands, with what is not written yet.
+pub(crate) struct Pending {
+    pub(crate) day: String,
+    pub(crate) frontier: Frontier,
+    link: Hash,
+    previous: Hash,
+    place: Option<Place>,
+    history: String,
+    text_bytes: u64,
+    /// Entries noted since it was opened.
+    noted: u64,
+    work: Vec<Work>,
+    bytes: usize,
+}
+
+enum Work {
+    Rows { day: String, chain: Vec<u8>, text: Vec<u8> },
+    Close(Root),
+}
+
+#[derive(Default)]
+struct Files {
+    day: String,
+    open: Option<(File, File)>,
+    /// Where the files have come to, and what the file `head` says of it.
+    head: Option<Head>,
+    told: Option<Head>,
+}
+
+/// The file `head`: where the ledger had come to, at least. What a crash may cut off comes after it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) struct Head {
+    /// Root of the open day as it was then.
+    pub(crate) root: Root,
+    pub(crate) text_bytes: u64,
+    pub(crate) place: Option<Place>,
+    pub(crate) history: String,
+}
+
+impl Head {
+    /// A line of JSON, and its SHA-256 on another.
+    fn encode(&self) -> Vec<u8> {
+        let line = serde_json::to_string(self).unwrap_or_default();
+        format!("{line}\n{}\n", hex(&Sha256::digest(&line))).into_bytes()
+    }
+
+    /// `None`: it was not finished, or changed.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Head> {
+        let (line, sum) = std::str::from_utf8(bytes).ok()?.split_once('\n')?;
+        (format!("{}\n", hex(&Sha256::digest(line))) == sum).then(|| serde_json::from_str(line).ok()).flatten()
+    }
+}
+
+impl Pending {
+    /// Root of the open day as it stands.
+    pub(crate) fn root(&self, closed: bool) -> Root {
+        Root {
+            day: self.day.clone(),
+            size: self.frontier.size(),
+            root: hex(&self.frontier.root()),
+            chain: hex(&self.link),
+            previous: hex(&self.previous),
+            closed,
+            public_key: None,
+            signature: None,
+        }
+    }
+
+    fn head(&self) -> Head {
+        let (text_bytes, place, history) = (self.text_bytes, self.place, self.history.clone());
+        Head { root: self.root(false), text_bytes, place, history }
+    }
+
+    fn close(&mut self, key: Option<&SigningKey>) {
+        let mut root = self.root(true);
+        root.sign(key);
+        self.previous = root.digest();
+        self.work.push(Work::Close(root));
+    }
+
+    fn begin(&mut self, day: String) {
+        self.link = files::first_link(&self.previous, &day);
+        self.day = day;
+        self.frontier = Frontier::default();
+        self.text_bytes = 0;
+    }
+
+    /// Goes on to the day of an instant, if that is a later one.
+    fn turn(&mut self, at: Timestamp, key: Option<&SigningKey>) {
+        let day = day_of(at);
+        if self.day >= day {
+            return;
+        }
+        if self.frontier.size() > 0 {
+            self.close(key);
+        }
+        self.begin(day);
+    }
+
+    fn push(&mut self, statement: &Statement) {
+        let row = Row::new(statement);
+        let leaf = row.leaf();
+        self.link = link(&self.link, &leaf);
+        self.frontier.push(leaf);
+        self.text_bytes += row.bytes();
+        self.noted += 1;
+        self.place = self.place.max(statement.place());
+        if let Statement::Begin(begin) = statement {
+            self.history.clone_from(&begin.history);
+        }
+        self.bytes += row.bytes() as usize + files::LINK_BYTES as usize;
+        if !matches!(self.work.last(), Some(Work::Rows { day, .. }) if *day == self.day) {
+            self.work.push(Work::Rows { day: self.day.clone(), chain: Vec::new(), text: Vec::new() });
+        }
+        if let Some(Work::Rows { chain, text, .. }) = self.work.last_mut() {
+            chain.extend_from_slice(&leaf);
+            chain.extend_from_slice(&self.link);
+            row.encode(text);
+        }
+    }
+}
+
+impl Ledger {
+    /// Opens or makes the ledger in `directory`. An unfinished end that a crash has left is cut off, and that is noted; an erasure
+    /// that a crash has interrupted is finished; whatever else does not fit is an error.
+    pub fn open(directory: &Path, settings: Settings) -> Result<Ledger> {
+        std::fs::create_dir_all(directory).map_err(io(directory))?;
+        files::sync_folder(directory.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))?;
+        let found = recover::recover(directory)?;
+        let mut pending = Pending {
+            day: String::new(),
+            frontier: found.frontier,
+            link: found.link,
+            previous: found.previous,
+            place: found.place,
+            history: found.history,
+            text_bytes: found.text_bytes,
+            noted: 0,
+            work: Vec::new(),
+            bytes: 0,
+        };
+        match found.open_day {
+            Some(day) => pending.day = day,
+            // On a clock that went back the day after the last one that is over begins early.
+            None => {
+                let earliest = found.closed_day.and_then(|day| Timestamp::parse(&day)).map(|day| day + ONE_DAY);
+                pending.begin(day_of(settings.now.max(earliest.unwrap_or(settings.now))));
+            }
+        }
+        let ledger = Ledger {
+            directory: directory.to_owned(),
+            key: settings.key.clone(),
+            pending: Mutex::new(pending),
+            files: Mutex::default(),
+            erasing: Mutex::new(()),
+            synced: AtomicU64::new(0),
+            failed: OnceLock::new(),
+        };
+        let at = settings.now;
+        if let Some((chain_bytes, text_bytes)) = found.cut {
+            ledger.note(at, || Some(Statement::Recovered(Recovered { at, chain_bytes, text_bytes })))?;
+        }
+        ledger.begin_history(&settings)?;
+        ledger.sync()?;
+        for erasure in &found.erasures {
+            ledger.overwrite(&erasure.entries)?;
+        }
+        ledger.checkpoint()?;
+        Ok(ledger)
+    }
+
+    /// A ledger goes on with a restored history, whose entries up to its end it knows already; one in a directory that had none
+    /// begins where the tables stand.
+    fn begin_history(&self, settings: &Settings) -> Result<()> {
+        let history = format!("{:032x}", settings.history);
+        let begin = {
+            let mut pending = self.pending.lock();
+            if pending.history == history {
+                return Ok(());
+            }
+            let from = match pending.place {
+                _ if pending.history.is_empty() => settings.folded,
+                Some((position, _)) => settings.end.min(position + 1),
+                None => 0,
+            };
+            let known = pending.place.filter(|(position, _)| *position < settings.end);
+            pending.place = known.or_else(|| from.checked_sub(1).map(|position| (position, u32::MAX)));
+            Begin { at: settings.now, history, from }
+        };
+        self.note(settings.now, || Some(Statement::Begin(begin))).map(drop)
+    }
+
+    /// Notes a statement, if there is one when its turn has come (`statement` is asked under the lock that orders the ledger).
+    /// Answers how many entries must be on disk for this one to be: see [`Ledger::commit`].
+    pub fn note(&self, at: Timestamp, statement: impl FnOnce() -> Option<Statement>) -> Result<Option<u64>> {
+        self.refuse_after_failure()?;
+        let (noted, full) = {
+            let mut pending = self.pending.lock();
+            let Some(statement) = statement() else { return Ok(None) };
+            if statement.place().is_some_and(|place| pending.place >= Some(place)) {
+                return Ok(None);
+            }
+            pending.turn(at, self.key.as_ref());
+            pending.push(&statement);
+            (pending.noted, pending.bytes > PENDING_BYTES_MAX)
+        };
+        if full {
+            self.commit(noted)?;
+        }
+        Ok(Some(noted))
+    }
+
+    /// Where its files are.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// A place in the history that no entry is of yet.
+    pub fn is_new(&self, place: Place) -> bool {
+        self.pending.lock().place < Some(place)
+    }
+
+    /// As many entries as were noted so far.
+    pub fn noted(&self) -> u64 {
+        self.pending.lock().noted
+    }
+
+    /// The first `noted` entries are on disk.
+    pub fn is_synced(&self, noted: u64) -> bool {
+        self.synced.load(Ordering::Acquire) >= noted
+    }
+
+    /// Returns when the first `noted` entries are on disk; writes them if nobody else has.
+    pub fn commit(&self, noted: u64) -> Result<()> {
+        if self.is_synced(noted) {
+            return Ok(());
+        }
+        let mut files = self.files.lock();
+        self.refuse_after_failure()?;
+        if self.is_synced(noted) {
+            return Ok(());
+        }
+        self.write_noted(&mut files)
+    }
+
+    fn write_noted(&self, files: &mut Files) -> Result<()> {
+        let (work, head, upto) = {
+            let mut pending = self.pending.lock();
+            pending.bytes = 0;
+            (std::mem::take(&mut pending.work), pending.head(), pending.noted)
+        };
+        if let Err(error) = files.write(&self.directory, work) {
+            // After a failed sync nobody knows what is on disk: stop rather than try again and pretend.
+            self.failed.get_or_init(|| error.to_string());
+            return Err(error);
+        }
+        files.head = Some(head);
+        self.synced.store(upto, Ordering::Release);
+        Ok(())
+    }
+
+    /// Everything noted so far is on disk.
+    pub fn sync(&self) -> Result<()> {
+        self.commit(self.noted())
+    }
+
+    /// Everything noted so far is on disk, and the file `head` says so: from here on a missing end is no crash's doing.
+    pub fn checkpoint(&self) -> Result<()> {
+        let _erasing = self.erasing.lock();
+        self.sync()?;
+        let mut files = self.files.lock();
+        let Some(mut head) = files.head.clone().filter(|head| Some(head) != files.told.as_ref()) else { return Ok(()) };
+        let told = head.clone();
+        head.root.sign(self.key.as_ref());
+        files::write_whole(&files::head_path(&self.directory), &head.encode())?;
+        files.told = Some(told);
+        Ok(())
+    }
+
+    /// Roots of the days that are over, and of the open one as it stands, signed if there is a key.
+    pub fn roots(&self, now: Timestamp) -> Result<Vec<Root>> {
+        self.pending.lock().turn(now, self.key.as_ref());
+        let (mut roots, mut open) = {
+            let mut files = self.files.lock();
+            self.refuse_after_failure()?;
+            // A day that has just ended is work that no entry asks for.
+            self.write_noted(&mut files)?;
+            (files::roots(&self.directory)?.0, self.pending.lock().root(false))
+        };
+        if open.size > 0 {
+            open.sign(self.key.as_ref());
+            roots.push(open);
+        }
+        Ok(roots)
+    }
+
+    fn refuse_after_failure(&self) -> Result<()> {
+        self.failed.get().map_or(Ok(()), |reason| Err(LedgerError::Failed(reason.clone())))
+    }
+}
+
+impl Files {
+    fn write(&mut self, directory: &Path, work: Vec<Work>) -> Result<()> {
+        for piece in work {
+            match piece {
+                Work::Rows { day, chain, text } => {
+                    if self.day != day || self.open.is_none() {
+                        let texts = append_to(&files::text_path(directory, &day))?;
+                        self.open = Some((texts, append_to(&files::chain_path(directory, &day))?));
+                        self.day = day;
+                    }
+                    let Some((texts, links)) = &mut self.open else { continue };
+                    let path = files::text_path(directory, &self.day);
+                    texts.write_all(&text).and_then(|()| texts.sync_data()).map_err(io(&path))?;
+                    let path = files::chain_path(directory, &self.day);
+                    links.write_all(&chain).and_then(|()| links.sync_data()).map_err(io(&path))?;
+                }
+                Work::Close(root) => {
+                    let path = files::roots_path(directory);
+                    let mut line = serde_json::to_vec(&root).unwrap_or_default();
+                    line.push(b'\n');
+                    append_to(&path)?.write_all(&line).map_err(io(&path))?;
+                    File::open(&path).and_then(|file| file.sync_all()).map_err(io(&path))?;
+                    self.open = None;
+                }
+            }
+        }
+        Ok(())
+    }
+}

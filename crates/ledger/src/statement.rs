@@ -1,0 +1,199 @@
+//! What an entry says. Its text is the JSON of one of these, on one line; the text is what is hashed, never the struct.
+
+use std::collections::BTreeMap;
+
+use jumelle_model::consent::{Channel, ConsentState};
+use jumelle_model::ids::{DeliveryId, ProfileId};
+use jumelle_model::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// One fact.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Statement {
+    /// From here on the entries are of this history.
+    Begin(Begin),
+    /// Somebody chose.
+    Choice(Box<Choice>),
+    /// The gate let something out; written before it leaves.
+    Release(Box<Release>),
+    /// What became of it.
+    Outcome(Outcome),
+    /// A person was erased: the texts of these entries are gone, their hashes stay.
+    Erasure(Erasure),
+    /// The end of the ledger was cut off at a start: entries that no one had been told are written.
+    Recovered(Recovered),
+}
+
+/// See [`Statement::Begin`].
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Begin {
+    /// When.
+    pub at: Timestamp,
+    /// Id of the history, hexadecimal.
+    pub history: String,
+    /// Choices and outcomes from this position on.
+    pub from: u64,
+}
+
+/// See [`Statement::Choice`].
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Choice {
+    /// When it was made.
+    pub at: Timestamp,
+    /// When it arrived.
+    pub received: Timestamp,
+    /// Its event's place in the history.
+    pub position: u64,
+    /// Which of the event's choices.
+    pub ordinal: u32,
+    /// Whose.
+    pub profile: ProfileId,
+    /// For what.
+    pub purpose: String,
+    /// `None`: every channel of the purpose.
+    pub channel: Option<Channel>,
+    /// Yes or no.
+    pub state: ConsentState,
+    /// The address or device that it was given for (namespace, value); `None`: the person.
+    pub address: Option<(String, String)>,
+    /// Addresses and devices that a person's grant covered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub covers: Vec<(String, String)>,
+    /// Who reported it.
+    pub source: String,
+    /// An undated import.
+    pub weak: bool,
+    /// What was shown, where, by which method: as it was sent.
+    pub proof: Option<Value>,
+    /// The names under which a release refers to it.
+    pub receipts: Vec<String>,
+}
+
+/// See [`Statement::Release`].
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Release {
+    /// The instant of the gate's decision.
+    pub at: Timestamp,
+    /// Delivery id, the same at each attempt.
+    pub delivery: DeliveryId,
+    /// About whom.
+    pub profile: ProfileId,
+    /// `segment.entered` …
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Activation key.
+    pub activation: String,
+    /// Segment key.
+    pub segment: String,
+    /// Where to.
+    pub destination: String,
+    /// For what.
+    pub purpose: String,
+    /// How it reaches the person.
+    pub channel: Channel,
+    /// The address or device that it carries.
+    pub address: Option<(String, String)>,
+    /// The fields that it carries.
+    pub data: BTreeMap<String, Value>,
+    /// SHA-256 of the body, hexadecimal; left out where the text must hold nothing of the person.
+    pub body_sha256: Option<String>,
+    /// What let it through.
+    pub under: Under,
+}
+
+/// What let a message through.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Under {
+    /// A choice: its receipt, and since when it stands.
+    Choice {
+        /// One of the choice's receipts.
+        receipt: String,
+        /// Since when.
+        since: Timestamp,
+    },
+    /// A legal basis that asks for no grant.
+    Basis(String),
+    /// It takes the person out of the tool again.
+    TakesBack,
+}
+
+/// See [`Statement::Outcome`].
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Outcome {
+    /// When it was recorded.
+    pub at: Timestamp,
+    /// Its place in the history.
+    pub position: u64,
+    /// Which delivery.
+    pub delivery: DeliveryId,
+    /// About whom.
+    pub profile: ProfileId,
+    /// Where to.
+    pub destination: String,
+    /// `sent`, `blocked` or `dead`.
+    pub state: String,
+    /// Requests that it took.
+    pub attempts: u32,
+    /// HTTP status of the last one.
+    pub status: Option<u16>,
+    /// Why it was blocked or given up.
+    pub reason: Option<String>,
+}
+
+/// See [`Statement::Erasure`].
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Erasure {
+    /// When.
+    pub at: Timestamp,
+    /// Its place in the history; `None`: taken over from a later copy of the ledger.
+    pub position: Option<u64>,
+    /// Who; an id made of a hash, that names nobody any more.
+    pub profile: ProfileId,
+    /// Day → indices of the entries without text from now on.
+    pub entries: BTreeMap<String, Vec<u64>>,
+}
+
+/// See [`Statement::Recovered`].
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Recovered {
+    /// When.
+    pub at: Timestamp,
+    /// Bytes of hashes that were cut off.
+    pub chain_bytes: u64,
+    /// Bytes of texts that were cut off.
+    pub text_bytes: u64,
+}
+
+/// Position and ordinal of what is derived from the history: such an entry is written once, however often it is folded.
+pub type Place = (u64, u32);
+
+impl Statement {
+    /// Its place in the history, if it is derived from there.
+    pub fn place(&self) -> Option<Place> {
+        match self {
+            Statement::Choice(choice) => Some((choice.position, choice.ordinal)),
+            Statement::Outcome(outcome) => Some((outcome.position, 0)),
+            Statement::Erasure(erasure) => erasure.position.map(|position| (position, 0)),
+            Statement::Begin(_) | Statement::Release(_) | Statement::Recovered(_) => None,
+        }
+    }
+
+    /// Whom it is about.
+    pub fn subject(&self) -> ProfileId {
+        match self {
+            Statement::Choice(choice) => choice.profile,
+            Statement::Release(release) => release.profile,
+            Statement::Outcome(outcome) => outcome.profile,
+            Statement::Erasure(erasure) => erasure.profile,
+            Statement::Begin(_) | Statement::Recovered(_) => ProfileId(0),
+        }
+    }
+
+    /// An erasure takes its text away.
+    pub fn is_erasable(&self) -> bool {
+        matches!(self, Statement::Choice(_) | Statement::Release(_) | Statement::Outcome(_))
+    }
+}

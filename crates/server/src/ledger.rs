@@ -1,0 +1,180 @@
+//! The ledger: roots, verification, and the proof for one person.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use jumelle_engine::Shared;
+use jumelle_ledger::{Against, LedgerError, Proof, Root, Statement, Under};
+use jumelle_model::ids::{DeliveryId, ProfileId};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::profiles::find;
+use crate::proof_page;
+use crate::{App, Problem};
+
+/// `GET /v1/ledger/roots`
+pub async fn roots(State(app): State<App>) -> Result<Json<Value>, Problem> {
+    let items = blocking(&app, |shared| shared.ledger.roots(shared.wall.now())).await?;
+    Ok(Json(json!({"items": items, "next": null})))
+}
+
+/// `{"keys": [HEX], "roots": [ROOT]}`, both optional.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct VerifyRequest {
+    keys: Vec<String>,
+    roots: Vec<Root>,
+}
+
+/// `POST /v1/ledger/verify`
+pub async fn verify(State(app): State<App>, body: String) -> Result<Json<Value>, Problem> {
+    let request: VerifyRequest = match body.trim() {
+        "" => VerifyRequest::default(),
+        body => serde_json::from_str(body)
+            .map_err(|error| Problem::bad_request(format!("{error}; write {{\"keys\": [hexadecimal], \"roots\": […]}}")))?,
+    };
+    let against = Against { keys: request.keys, roots: request.roots };
+    let verified = blocking(&app, move |shared| shared.ledger.verify(&against)).await?;
+    Ok(Json(json!(verified)))
+}
+
+/// `?identifier=&format=&lang=`
+#[derive(Deserialize)]
+pub struct ProofQuery {
+    identifier: String,
+    format: Option<String>,
+    lang: Option<String>,
+}
+
+/// `GET /v1/privacy/proof`
+pub async fn proof(State(app): State<App>, Query(query): Query<ProofQuery>) -> Result<Response, Problem> {
+    let html = match query.format.as_deref() {
+        None | Some("json") => false,
+        Some("html") => true,
+        Some(other) => return Err(Problem::bad_request(format!("{other:?} is not json or html")).with("field", "format")),
+    };
+    let ids = ids_of(&app, &query.identifier)?;
+    let (asked, locale) = (ids.clone(), app.engine.shared().definitions().workspace.settings.locale.clone());
+    let proof = blocking(&app, move |shared| shared.ledger.prove(&ids, shared.wall.now())).await?;
+    let document = document(&query.identifier, &asked, &proof);
+    if !html {
+        return Ok(Json(document).into_response());
+    }
+    let lang = query.lang.unwrap_or(locale);
+    // The page is a document to print: it has one style sheet and nothing that runs.
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    let headers = [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CONTENT_SECURITY_POLICY, policy)];
+    Ok((headers, proof_page::page(&document, proof_page::Words::of(&lang))).into_response())
+}
+
+async fn blocking<T: Send + 'static>(
+    app: &App,
+    work: impl FnOnce(Arc<Shared>) -> Result<T, LedgerError> + Send + 'static,
+) -> Result<T, Problem> {
+    let shared = app.engine.shared().clone();
+    let done = tokio::task::spawn_blocking(move || work(shared)).await;
+    let stopped = |_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error", "the work on the ledger did not end");
+    Ok(done.map_err(stopped)??)
+}
+
+impl From<LedgerError> for Problem {
+    fn from(error: LedgerError) -> Problem {
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "ledger error", error.to_string())
+    }
+}
+
+/// The ids that a person has or had; of somebody erased those that her tombstones name.
+fn ids_of(app: &App, identifier: &str) -> Result<Vec<ProfileId>, Problem> {
+    let shared = app.engine.shared();
+    let mut ids: Vec<ProfileId> = identifier.parse().into_iter().collect();
+    let found = find(app, identifier);
+    if let Ok(person) = &found {
+        ids.push(person.id);
+        ids.extend(person.known.absorbed.iter().copied());
+    }
+    if let Some((namespace, value)) = identifier.split_once(':')
+        && let Ok(identifier) = jumelle_identify::identifier_of(&shared.definitions().workspace, namespace, value)
+    {
+        let key = identifier.key();
+        for tombstone in shared.history.tombstones() {
+            let tombstone = tombstone?;
+            ids.extend(tombstone.keys.contains(&key).then_some(tombstone.profile));
+        }
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    match (found, ids.is_empty()) {
+        (Err(problem), true) => Err(problem),
+        _ => Ok(ids),
+    }
+}
+
+/// The proof as people and programs read it: what was chosen, what was sent under which choice, and the entries that say so.
+fn document(identifier: &str, ids: &[ProfileId], proof: &Proof) -> Value {
+    let (mut choices, mut erasures) = (Vec::new(), Vec::new());
+    let mut by_receipt: HashMap<String, Value> = HashMap::new();
+    let mut outcomes: HashMap<DeliveryId, Value> = HashMap::new();
+    let statements: Vec<(Value, Statement)> = proof
+        .entries
+        .iter()
+        .filter_map(|entry| Some((json!({"day": entry.day, "index": entry.index}), entry.statement()?)))
+        .collect();
+    for (place, statement) in &statements {
+        match statement {
+            Statement::Choice(choice) => {
+                for receipt in &choice.receipts {
+                    by_receipt.insert(receipt.clone(), place.clone());
+                }
+                choices.push(json!({
+                    "chosen_at": choice.at, "received_at": choice.received, "purpose": choice.purpose,
+                    "channel": choice.channel, "state": choice.state, "address": choice.address, "source": choice.source,
+                    "undated_import": choice.weak, "shown": choice.proof, "receipts": choice.receipts, "entry": place,
+                }));
+            }
+            Statement::Outcome(outcome) => {
+                let told = json!({
+                    "at": outcome.at, "state": outcome.state, "attempts": outcome.attempts, "status": outcome.status,
+                    "reason": outcome.reason, "entry": place,
+                });
+                outcomes.insert(outcome.delivery, told);
+            }
+            Statement::Erasure(erasure) => {
+                let count: usize = erasure.entries.values().map(Vec::len).sum();
+                erasures.push(json!({"at": erasure.at, "profile": erasure.profile, "entries": count, "entry": place}));
+            }
+            _ => {}
+        }
+    }
+    let mut sent: BTreeMap<(jumelle_model::Timestamp, DeliveryId), Value> = BTreeMap::new();
+    let mut first: HashMap<DeliveryId, jumelle_model::Timestamp> = HashMap::new();
+    for (place, statement) in statements {
+        let Statement::Release(release) = statement else { continue };
+        let at = *first.entry(release.delivery).or_insert(release.at);
+        let attempt = json!({"at": release.at, "entry": place});
+        let item = sent.entry((at, release.delivery)).or_insert_with(|| {
+            let choice = match &release.under {
+                Under::Choice { receipt, .. } => by_receipt.get(receipt).cloned(),
+                _ => None,
+            };
+            json!({
+                "at": release.at, "delivery": release.delivery, "type": release.kind, "destination": release.destination,
+                "purpose": release.purpose, "channel": release.channel, "address": release.address, "data": release.data,
+                "body_sha256": release.body_sha256, "under": release.under, "choice": choice,
+                "outcome": outcomes.get(&release.delivery), "let_out": [],
+            })
+        });
+        if let Some(attempts) = item["let_out"].as_array_mut() {
+            attempts.push(attempt);
+        }
+    }
+    json!({
+        "version": 1, "identifier": identifier, "profiles": ids, "made_at": proof.made_at, "truncated": proof.truncated,
+        "choices": choices, "sent": sent.into_values().collect::<Vec<_>>(), "erasures": erasures,
+        "entries": proof.entries, "roots": proof.roots,
+    })
+}
