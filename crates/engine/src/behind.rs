@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jumelle_model::ids::Position;
-use jumelle_store::{Table, Tables, failpoint};
+use jumelle_store::{Table, Tables, TablesBatch, failpoint};
 use parking_lot::RwLock;
 
 type Rows = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
@@ -152,8 +152,13 @@ impl Behind {
         Flushing(flushing)
     }
 
-    /// Writes them, with the people given, and the position that all of it reflects.
-    pub fn write(&self, flushing: &Flushing, people: &[(Vec<u8>, Vec<u8>)], position: Position) -> jumelle_store::Result<()> {
+    /// Writes them, with what `more` adds, and the position that all of it reflects.
+    pub fn write(
+        &self,
+        flushing: &Flushing,
+        position: Position,
+        more: impl FnOnce(&mut TablesBatch<'_>),
+    ) -> jumelle_store::Result<()> {
         let mut batch = self.tables.batch();
         for (table, rows) in &flushing.0 {
             for (key, row) in rows.iter() {
@@ -163,20 +168,17 @@ impl Behind {
                 }
             }
         }
-        for (key, value) in people {
-            batch.put(Table::People, key, value);
-        }
+        more(&mut batch);
         failpoint::reach("before flush");
         batch.commit(position)?;
         failpoint::reach("after flush");
         Ok(())
     }
 
-    /// They are on disk: reads find them there.
-    pub fn written(&self) {
-        for layer in &self.layers {
-            layer.write().in_flight = Arc::default();
-        }
+    /// They are on disk: reads find them there. What is given back is to be dropped, at leisure.
+    pub fn written(&self) -> Flushing {
+        let taken = Table::ALL.map(|table| (table, std::mem::take(&mut self.layer(table).write().in_flight)));
+        Flushing(taken.into())
     }
 }
 
@@ -207,7 +209,7 @@ mod tests {
                     }
                     4 if flushing.is_none() => flushing = Some(behind.begin_flush()),
                     _ => if let Some(flushing) = flushing.take() {
-                        behind.write(&flushing, &[], Position(0)).unwrap();
+                        behind.write(&flushing, Position(0), |_| {}).unwrap();
                         behind.written();
                     },
                 }

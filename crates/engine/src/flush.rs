@@ -12,11 +12,14 @@ use jumelle_store::{Result, Table};
 
 use crate::behind::Flushing;
 use crate::fold::Fold;
-use crate::people::encode;
+use crate::people::{Evicted, encode_into};
 use crate::shared::{Shared, encode_chunk};
 
 /// Changed people or rows that make a flush due before its time.
 pub const UNWRITTEN_MAX: usize = 100_000;
+
+/// Room for the stored form of one person; it grows where it must.
+const PERSON_BYTES: usize = 4 << 10;
 
 /// Row of `Meta` that is there while the tables hold half of an entry.
 pub(crate) const INCOMPLETE_ROW: &[u8] = b"incomplete";
@@ -26,16 +29,26 @@ pub(crate) struct Job {
     flushing: Flushing,
     people: Vec<Arc<Person>>,
     position: Position,
+    _spent: Option<Spent>,
 }
+
+/// What memory holds no longer: freed on the flusher's thread, not on the one that folds.
+type Spent = (Flushing, Evicted);
 
 impl Job {
     /// Writes it, all or nothing.
-    pub(crate) fn write(&self, shared: &Shared) -> Result<()> {
+    pub(crate) fn write(self, shared: &Shared) -> Result<()> {
         // Invariant: tables that reflect a choice or a result are not on disk before the ledger that has it.
         shared.ledger.checkpoint().map_err(crate::ledger::stored)?;
-        let people: Vec<(Vec<u8>, Vec<u8>)> =
-            self.people.iter().map(|person| (person.id.0.to_be_bytes().to_vec(), encode(person))).collect();
-        shared.behind.write(&self.flushing, &people, self.position)
+        let people = self.people;
+        shared.behind.write(&self.flushing, self.position, |batch| {
+            let mut bytes = Vec::with_capacity(PERSON_BYTES);
+            for person in people {
+                bytes.clear();
+                bytes = encode_into(bytes, &person);
+                batch.put(Table::People, &person.id.0.to_be_bytes(), &bytes);
+            }
+        })
     }
 }
 
@@ -44,6 +57,7 @@ pub(crate) struct Flusher {
     jobs: Option<SyncSender<Job>>,
     results: Receiver<Result<()>>,
     under_way: bool,
+    spent: Option<Spent>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
@@ -61,7 +75,7 @@ impl Flusher {
                 }
             }
         })?;
-        Ok(Flusher { jobs: Some(jobs), results, under_way: false, thread: Some(thread) })
+        Ok(Flusher { jobs: Some(jobs), results, under_way: false, spent: None, thread: Some(thread) })
     }
 
     /// Takes the result of a job that has ended. `true`: nothing is under way.
@@ -76,12 +90,12 @@ impl Flusher {
         let Some(result) = result else { return Ok(false) };
         self.under_way = false;
         result?;
-        shared.behind.written();
-        shared.people.evict();
+        self.spent = Some((shared.behind.written(), shared.people.evict()));
         Ok(true)
     }
 
-    pub(crate) fn submit(&mut self, job: Job) {
+    pub(crate) fn submit(&mut self, mut job: Job) {
+        job._spent = self.spent.take();
         if let Some(jobs) = &self.jobs {
             self.under_way = jobs.send(job).is_ok();
         }
@@ -112,7 +126,7 @@ impl Fold {
         self.today.put(shared);
         shared.behind.put(Table::Meta, b"clock".to_vec(), self.clock.0.to_be_bytes());
         let people = shared.people.take_dirty()?;
-        Ok(Job { flushing: shared.behind.begin_flush(), people, position: self.position() })
+        Ok(Job { flushing: shared.behind.begin_flush(), people, position: self.position(), _spent: None })
     }
 
     /// The position up to which this fold has come: within a block, that of the entry being folded.

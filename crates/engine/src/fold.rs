@@ -308,7 +308,9 @@ impl Fold {
         let id = resolution.person;
         let grows = resolution.created || !resolution.absorbed.is_empty() || !resolution.attached.is_empty();
         let mut recognised_before = 0;
-        if grows {
+        if resolution.created {
+            self.shared.people.create(id);
+        } else if grows {
             for known in std::iter::once(&id).chain(&resolution.absorbed) {
                 let person = self.shared.people.get(*known)?;
                 recognised_before += u64::from(person.is_some_and(|person| person.is_recognised()));

@@ -99,7 +99,7 @@ impl Options {
             directory: directory.into(),
             clock_follows_events: None,
             window: WindowLimits::default(),
-            cached_people: 200_000,
+            cached_people: 50_000,
             table_cache_bytes: 64 << 20,
             wall: Wall::default(),
             ledger_key: None,

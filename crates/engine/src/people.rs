@@ -1,8 +1,8 @@
 //! People and their identifiers in memory, over the tables.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use jumelle_model::identifier::Identifier;
 use jumelle_model::ids::ProfileId;
 use jumelle_profile::Person;
@@ -12,6 +12,9 @@ use parking_lot::Mutex;
 use crate::behind::Behind;
 
 const SHARDS: usize = 64;
+
+type HashMap<K, V> = std::collections::HashMap<K, V, RandomState>;
+type HashSet<K> = std::collections::HashSet<K, RandomState>;
 
 /// People (a cache that holds all changed ones), and who has which identifier. One thread changes, any thread reads: a person is
 /// an `Arc`, so a reader or the flusher keeps the version that it took.
@@ -46,7 +49,7 @@ struct Generations<K, V> {
 
 impl<K, V> Default for Generations<K, V> {
     fn default() -> Self {
-        Generations { young: HashMap::new(), old: HashMap::new() }
+        Generations { young: HashMap::default(), old: HashMap::default() }
     }
 }
 
@@ -72,15 +75,19 @@ impl<K: std::hash::Hash + Eq + Copy, V: Clone> Generations<K, V> {
         self.young.remove(key);
     }
 
-    /// Drops the old generation but for what must stay, if the young one has reached `max`.
-    fn rotate(&mut self, max: usize, keep: impl Fn(&K) -> bool) {
-        if self.young.len() >= max {
-            let mut gone = std::mem::replace(&mut self.old, std::mem::take(&mut self.young));
-            gone.retain(|key, _| keep(key));
-            self.young = gone;
+    /// Takes the old generation out but for what must stay, if the young one has reached `max`.
+    fn rotate(&mut self, max: usize, keep: impl Fn(&K) -> bool) -> HashMap<K, V> {
+        if self.young.len() < max {
+            return HashMap::default();
         }
+        let mut gone = std::mem::replace(&mut self.old, std::mem::take(&mut self.young));
+        self.young = gone.extract_if(|key, _| keep(key)).collect();
+        gone
     }
 }
+
+/// People that are no longer kept in memory. To drop one frees some dozens of allocations: not on the thread that folds.
+pub struct Evicted(#[expect(dead_code, reason = "held to be dropped elsewhere")] Vec<HashMap<ProfileId, Arc<Person>>>);
 
 impl People {
     /// `cached_max`: people kept in memory, about; changed ones are kept until written.
@@ -134,6 +141,12 @@ impl People {
             Some(person) => Ok(change(Arc::make_mut(person))),
             None => unreachable!("inserted above, under the same lock"),
         }
+    }
+
+    /// Makes a person whom nobody knew: the tables need not be asked.
+    pub fn create(&self, id: ProfileId) {
+        self.dirty.lock().insert(id);
+        self.shard(id).lock().people.insert(id, Arc::new(Person::new(id)));
     }
 
     /// Takes a person out, for a join or an erasure.
@@ -196,12 +209,12 @@ impl People {
     }
 
     /// Lets go of people that are on disk, if there are many. Call only when no flush is under way.
-    pub fn evict(&self) {
+    pub fn evict(&self) -> Evicted {
         let dirty = self.dirty.lock();
-        for shard in &self.shards {
-            shard.lock().people.rotate(self.per_shard_max, |id| dirty.contains(id));
-        }
+        let gone = self.shards.iter().map(|shard| shard.lock().people.rotate(self.per_shard_max, |id| dirty.contains(id)));
+        let gone = Evicted(gone.filter(|gone| !gone.is_empty()).collect());
         self.owners.lock().rotate(self.per_shard_max * SHARDS * 2, |_| false);
+        gone
     }
 
     /// How many look-ups memory answered.
@@ -218,10 +231,10 @@ impl People {
     }
 }
 
-/// The stored form: canonical, equal people give equal bytes.
-pub fn encode(person: &Person) -> Vec<u8> {
+/// Appends the stored form: canonical, equal people give equal bytes.
+pub fn encode_into(bytes: Vec<u8>, person: &Person) -> Vec<u8> {
     // Every type of a person can be written; a Vec does not run out.
-    postcard::to_allocvec(person).unwrap_or_default()
+    postcard::to_extend(person, bytes).unwrap_or_default()
 }
 
 /// Reads the stored form.

@@ -1,5 +1,7 @@
 //! One written form per identifier.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fmt;
 
 use jumelle_model::workspace::{NamespaceRule, Normalizer};
@@ -76,7 +78,31 @@ fn email(text: &str) -> Result<String, Rejection> {
     if well_formed { Ok(lower) } else { Err(Rejection::NotAnEmail) }
 }
 
+thread_local! {
+    /// What a number was found to be: parsing one costs more than all the rest of an event, and a customer's comes with most of
+    /// hers. Per country as written in the workspace.
+    static NUMBERS: RefCell<HashMap<(String, String), Result<String, Rejection>>> = RefCell::default();
+}
+
+/// Numbers remembered per thread; past it all are forgotten.
+const NUMBERS_MAX: usize = 32_768;
+
 fn e164(text: &str, country: &str) -> Result<String, Rejection> {
+    let key = (country.to_owned(), text.to_owned());
+    if let Some(known) = NUMBERS.with_borrow(|numbers| numbers.get(&key).cloned()) {
+        return known;
+    }
+    let found = parse_e164(text, country);
+    NUMBERS.with_borrow_mut(|numbers| {
+        if numbers.len() >= NUMBERS_MAX {
+            numbers.clear();
+        }
+        numbers.insert(key, found.clone());
+    });
+    found
+}
+
+fn parse_e164(text: &str, country: &str) -> Result<String, Rejection> {
     let id: Option<phonenumber::country::Id> = country.parse().ok();
     let international = text.strip_prefix("00").map(|rest| format!("+{rest}"));
     let number = phonenumber::parse(id, international.as_deref().unwrap_or(text)).map_err(|_| Rejection::NotAPhone)?;

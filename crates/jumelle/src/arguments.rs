@@ -136,7 +136,7 @@ pub struct Serve {
     #[arg(long, env = "JUMELLE_CONFIG")]
     pub config: Option<PathBuf>,
     /// People kept in memory, about.
-    #[arg(long, env = "JUMELLE_CACHED_PEOPLE", default_value_t = 200_000)]
+    #[arg(long, env = "JUMELLE_CACHED_PEOPLE", default_value_t = 50_000)]
     pub cached_people: usize,
     /// Bytes of one event at most.
     #[arg(long, env = "JUMELLE_EVENT_BYTES", default_value_t = 32 * 1024)]

@@ -68,6 +68,16 @@ impl Table {
         Table::Days,
     ];
 
+    /// Bytes gathered in memory before they become a file. A new visitor's identifiers are looked for and not found: in memory
+    /// that is a walk through a skip list, which is short here; files have filters.
+    fn memtable_bytes(self) -> u64 {
+        match self {
+            Table::People => 32 << 20,
+            Table::Identifiers => 8 << 20,
+            _ => 16 << 20,
+        }
+    }
+
     /// Name on disk.
     pub fn name(self) -> &'static str {
         match self {
@@ -109,7 +119,10 @@ impl Tables {
         let (database, repaired) = crate::open_checked(&path, cache_bytes, 512 << 20, false)?;
         let keyspaces: Vec<Keyspace> = Table::ALL
             .iter()
-            .map(|table| database.keyspace(table.name(), KeyspaceCreateOptions::default))
+            .map(|table| {
+                let options = || KeyspaceCreateOptions::default().max_memtable_size(table.memtable_bytes());
+                database.keyspace(table.name(), options)
+            })
             .collect::<std::result::Result<_, _>>()?;
         crate::sync_keyspaces(&path)?;
         crate::check_sequence(&path, &keyspaces, repaired)?;
