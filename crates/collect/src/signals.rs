@@ -39,9 +39,13 @@ struct Signals<'e> {
 
 /// Refuses what is malformed; answers whether the event carries a signal that the workspace reads.
 pub(crate) fn check(event: &Json<'_>, read: SignalsRead) -> Result<bool, Problem> {
-    let Some(context) = lookup(event, "context") else { return Ok(false) };
+    let says = |object: &Json<'_>| {
+        object.as_object().is_some_and(|object| object.iter().any(|(key, value)| key == SEC_GPC && *value == Json::Bool(true)))
+    };
+    let Some(context) = lookup(event, "context") else { return Ok(says(event) && read.gpc) };
     let signals = signals(context)?;
-    Ok(signals.tcf.is_some() && read.tcf
+    Ok((says(event) || says(context)) && read.gpc
+        || signals.tcf.is_some() && read.tcf
         || signals.gpp.is_some() && (read.gpp || read.tcf)
         || !signals.gcm.is_empty() && read.gcm
         || signals.gpc && read.gpc
