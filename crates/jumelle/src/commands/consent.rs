@@ -34,7 +34,7 @@ pub fn run(global: &Global, consent: &Consent) -> anyhow::Result<()> {
 }
 
 fn of_file(string: &str, file: &Path) -> anyhow::Result<Value> {
-    let text = std::fs::read_to_string(file)?;
+    let text = std::fs::read_to_string(file).map_err(|error| Failure::refused(format!("{}: {error}", file.display())))?;
     let workspace = Workspace::parse(&text).map_err(|problems| Failure::refused(format!("{}: {problems}", file.display())))?;
     let string = AnyString::decode(string).map_err(|malformed| Failure::refused(malformed.to_string()))?;
     Ok(string.explain(&workspace, Timestamp::now()))
