@@ -58,4 +58,4 @@ release:
 # Removes what was built and installed inside the clone. Data directories stay.
 clean:
 	cargo clean
-	rm -rf .venv tests/sdk/node_modules tests/browser/node_modules docs/book
+	rm -rf .venv tests/sdk/node_modules tests/strings/node_modules tests/browser/node_modules docs/book

@@ -150,6 +150,7 @@ SUITES = [
     ("story", black_box("story")),
     ("demo", black_box("demo")),
     ("api", black_box("api")),
+    ("strings", black_box("strings.test_strings")),
     ("activation", black_box("activation")),
     ("watching", black_box("watching")),
     ("browser", browser),

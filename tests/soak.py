@@ -150,6 +150,7 @@ PARTS = [
     ("fuzz_rule", fuzz("rule")),
     ("fuzz_mapping", fuzz("mapping", "examples")),
     ("fuzz_block", fuzz("block")),
+    ("fuzz_consent_strings", fuzz("consent_strings")),
 ]
 
 
@@ -171,7 +172,7 @@ def main(wanted):
             outcome = Outcome(False, repr(error))
         held = held and outcome.held
         verdict = "held" if outcome.held else "FAILED"
-        lines.append(f"  {name:<15} {time.monotonic() - began:7.0f} s   {verdict:<7} {outcome.told}")
+        lines.append(f"  {name:<20} {time.monotonic() - began:7.0f} s   {verdict:<7} {outcome.told}")
         print(lines[-1].strip(), flush=True)
     print("\n━━ soak")
     print("\n".join(lines), flush=True)

@@ -2,15 +2,22 @@
 #![no_main]
 
 use jumelle_collect::{Limits, consents, decode_batch, decode_single, read_event};
+use jumelle_model::Workspace;
 use jumelle_model::event::EventKind;
 use jumelle_model::time::Timestamp;
 use jumelle_model::workspace::Vocabulary;
 use libfuzzer_sys::fuzz_target;
 
 const NOW: Timestamp = Timestamp(1_767_225_600_000_000);
+/// Every signal has a meaning.
+const WORKSPACE: &str = "
+purposes: {marketing: {basis: consent, gcm: [ad_storage]}, analytics: {basis: consent, tcf: [8]}}
+consent: {strings: {gpp: {choices: {marketing: {opt_outs: [sale]}}}, categories: {choices: {analytics: {categories: [A]}}}}}
+";
 
 fuzz_target!(|body: &str| {
-    let limits = Limits::default();
+    let workspace = Workspace::parse(WORKSPACE).expect("a workspace");
+    let limits = Limits { signals: workspace.signals_read(), ..Limits::default() };
     let mut made = 0;
     let mut make_id = || {
         made += 1;
@@ -26,7 +33,7 @@ fuzz_target!(|body: &str| {
             for vocabulary in [Vocabulary::Segment, Vocabulary::Ga4] {
                 let read = read_event(event.kind, "site", &event.message_id, (event.time, NOW), &event.body, vocabulary);
                 let read = read.expect("what was taken can be read");
-                let _ = consents(&read);
+                let _ = consents(&read, &workspace);
             }
         }
     }

@@ -6,10 +6,12 @@
 pub mod decode;
 pub mod files;
 mod read;
+mod signals;
 mod validate;
 mod vocabulary;
 
 pub use decode::{Collected, Decoded, Rejected, decode_batch, decode_single};
 pub use read::{ConsentEntry, consents, read_event};
+pub use signals::with_sec_gpc;
 pub use validate::Limits;
 pub use vocabulary::{GA4_EVENTS, GA4_ONE_PRODUCT, GA4_PROPERTIES};

@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use jumelle_model::event::{Event, EventKind, lookup};
 use jumelle_model::time::Timestamp;
 use jumelle_model::workspace::Vocabulary;
-use jumelle_model::{Channel, ConsentState, Json};
+use jumelle_model::{Channel, ConsentState, Json, Workspace};
 
+use crate::signals::{self, SEC_GPC};
 use crate::vocabulary::{translate_name, translate_properties};
 
 /// Reads a stored event. `None`: the stored text is not a JSON object, which collection never lets in.
@@ -37,17 +38,29 @@ pub fn read_event<'a>(
         anonymous_id: None,
         previous_id: None,
     };
+    let mut sec_gpc = false;
     for (key, value) in object.into_vec() {
         match (key.as_ref(), value) {
             ("event", Json::Str(name)) if kind == EventKind::Track => event.name = name,
             ("properties", value @ Json::Object(_)) => event.properties = value,
             ("traits", value @ Json::Object(_)) => event.traits = value,
             ("context", value @ Json::Object(_)) => event.context = value,
+            (SEC_GPC, Json::Bool(true)) => sec_gpc = true,
             ("userId", value) => event.user_id = id_text(value),
             ("anonymousId", value) => event.anonymous_id = id_text(value),
             ("previousId", value) => event.previous_id = id_text(value),
             _ => {}
         }
+    }
+    if sec_gpc {
+        let mut context = std::mem::replace(&mut event.context, Json::Null);
+        if !context.is_object() {
+            context = Json::Object(Default::default());
+        }
+        if let Json::Object(members) = &mut context {
+            members.insert(SEC_GPC, Json::Bool(true));
+        }
+        event.context = context;
     }
     if vocabulary == Vocabulary::Ga4 {
         event.name = translate_name(event.name);
@@ -84,12 +97,21 @@ pub struct ConsentEntry {
     pub proof: Option<String>,
     /// An imported flag without a date (`"undated": true`): loses against any dated choice.
     pub weak: bool,
+    /// From a signal that may come with each event (a TC string …), not from `context.consents`.
+    pub is_signal: bool,
 }
 
-/// The consents that an event carries; entries that collection would have refused are left out.
-pub fn consents(event: &Event<'_>) -> Vec<ConsentEntry> {
-    let Some(Json::Array(entries)) = lookup(&event.context, "consents") else { return Vec::new() };
-    entries.iter().filter_map(consent).collect()
+/// The consents that an event carries, written out or as signals that the workspace gives a meaning; entries that collection would
+/// have refused are left out.
+pub fn consents(event: &Event<'_>, workspace: &Workspace) -> Vec<ConsentEntry> {
+    let mut found = match lookup(&event.context, "consents") {
+        Some(Json::Array(entries)) => entries.iter().filter_map(consent).collect(),
+        _ => Vec::new(),
+    };
+    if ["consent", "gpc", SEC_GPC].iter().any(|field| lookup(&event.context, field).is_some()) {
+        found.extend(signals::entries(event, workspace));
+    }
+    found
 }
 
 fn consent(entry: &Json<'_>) -> Option<ConsentEntry> {
@@ -117,5 +139,6 @@ fn consent(entry: &Json<'_>) -> Option<ConsentEntry> {
         },
         proof: lookup(entry, "proof").map(ToString::to_string),
         weak: matches!(lookup(entry, "undated"), Some(Json::Bool(true))),
+        is_signal: false,
     })
 }

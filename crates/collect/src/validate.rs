@@ -6,6 +6,7 @@ use jumelle_model::event::{EventKind, lookup};
 use jumelle_model::number::Decimal;
 use jumelle_model::rule::MONEY_PROPERTIES;
 use jumelle_model::time::{Span, Timestamp};
+use jumelle_model::workspace::SignalsRead;
 
 /// Bounds of collection, and the purposes that consents may name.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -16,11 +17,13 @@ pub struct Limits {
     pub batch_events: usize,
     /// Declared purposes; empty: none is checked (there are no definitions yet).
     pub purposes: Vec<String>,
+    /// Signals that the workspace reads; what is malformed is refused all the same.
+    pub signals: SignalsRead,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { event_bytes: 32 * 1024, batch_events: 10_000, purposes: Vec::new() }
+        Limits { event_bytes: 32 * 1024, batch_events: 10_000, purposes: Vec::new(), signals: SignalsRead::default() }
     }
 }
 
@@ -48,7 +51,7 @@ pub(crate) struct Problem {
     pub message: String,
 }
 
-fn problem<T>(field: impl Into<String>, rule: &'static str, message: impl Into<String>) -> Result<T, Problem> {
+pub(crate) fn problem<T>(field: impl Into<String>, rule: &'static str, message: impl Into<String>) -> Result<T, Problem> {
     Err(Problem { field: field.into(), rule, message: message.into() })
 }
 
@@ -137,7 +140,7 @@ pub(crate) fn validate(
         return problem("userId", "missing", "an event needs a userId, an anonymousId or another identifier of the person");
     }
     check_numbers(&event)?;
-    let has_consents = check_consents(&event, limits)?;
+    let has_consents = check_consents(&event, limits)? | crate::signals::check(&event, limits.signals)?;
     let time = corrected_time(&event, sent_at, now)?;
     Ok(Valid { kind, message_id, time, has_consents })
 }
@@ -352,7 +355,7 @@ fn depth_over(value: &Json<'_>, limit: usize) -> bool {
     }
 }
 
-fn type_of(value: &Json<'_>) -> &'static str {
+pub(crate) fn type_of(value: &Json<'_>) -> &'static str {
     match value {
         Json::Null => "null",
         Json::Bool(_) => "true or false",

@@ -1,6 +1,7 @@
 //! What the tracking API takes and refuses: each refusal with its index, field and rule, and nothing that panics.
 
 use jumelle_collect::{Decoded, Limits, Rejected, consents, decode_batch, decode_single, read_event};
+use jumelle_model::Workspace;
 use jumelle_model::event::EventKind;
 use jumelle_model::time::Timestamp;
 use jumelle_model::workspace::Vocabulary;
@@ -16,7 +17,18 @@ fn now() -> Timestamp {
 }
 
 fn limits() -> Limits {
-    Limits { purposes: vec!["marketing".into(), "analytics".into()], ..Limits::default() }
+    let signals = all_signals().signals_read();
+    Limits { purposes: vec!["marketing".into(), "analytics".into()], signals, ..Limits::default() }
+}
+
+/// A workspace that gives every signal a meaning.
+fn all_signals() -> Workspace {
+    let text = "
+        purposes: {marketing: {basis: consent, gcm: [ad_storage]}, analytics: {basis: consent, tcf: [8]}}
+        consent: {strings: {
+            gpp: {choices: {marketing: {opt_outs: [sale]}}},
+            categories: {choices: {analytics: {categories: [Analytics]}}}}}";
+    Workspace::parse(text).expect("a workspace")
 }
 
 fn batch(body: &str) -> Result<Decoded, Rejected> {
@@ -265,8 +277,11 @@ fn the_context_of_the_batch_is_the_event_s_and_is_checked_as_such() {
     let decoded = batch(&body).expect("a batch");
     assert!(decoded.rejected.is_empty(), "the context names the person: {:?}", decoded.rejected);
     assert!(decoded.collected[0].has_consents, "the answer waits for the gate");
-    assert_eq!(consents(&read(&decoded.collected[0].body, Vocabulary::Segment)).len(), 1);
-    assert!(!decoded.collected[1].has_consents && consents(&read(&decoded.collected[1].body, Vocabulary::Segment)).is_empty());
+    assert_eq!(consents(&read(&decoded.collected[0].body, Vocabulary::Segment), &Workspace::empty()).len(), 1);
+    assert!(
+        !decoded.collected[1].has_consents
+            && consents(&read(&decoded.collected[1].body, Vocabulary::Segment), &Workspace::empty()).is_empty()
+    );
 
     let wrong = json!({"consents": [{"purpose": "marketing", "state": "maybe"}]});
     let decoded = batch(&json!({"batch": [track(json!({}))], "context": wrong}).to_string()).expect("a batch");
@@ -397,7 +412,11 @@ fn holds_together(decoded: Result<Decoded, Rejected>, expected: Option<usize>) {
                 for vocabulary in [Vocabulary::Segment, Vocabulary::Ga4] {
                     let read = read_event(event.kind, "site", &event.message_id, (event.time, now()), &event.body, vocabulary);
                     let read = read.unwrap_or_else(|| panic!("not read back: {}", event.body));
-                    assert!(event.has_consents || consents(&read).is_empty(), "unannounced consents: {}", event.body);
+                    assert!(
+                        event.has_consents || consents(&read, &all_signals()).is_empty(),
+                        "unannounced consents: {}",
+                        event.body
+                    );
                 }
             }
             for rejected in &decoded.rejected {

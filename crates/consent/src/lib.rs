@@ -6,6 +6,8 @@
 
 mod choices;
 mod gate;
+pub mod signals;
+pub mod strings;
 
 pub use choices::{Choices, Standing, receipts};
 pub use gate::{Cleared, Evidence, Reason, Refused, Sent, check, clear};

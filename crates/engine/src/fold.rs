@@ -410,7 +410,7 @@ impl Fold {
         touched: &mut Vec<ProfileId>,
     ) -> Result<()> {
         let definitions = self.definitions.clone();
-        for (n, entry) in consents(event).into_iter().enumerate() {
+        for (n, entry) in consents(event, &definitions.workspace).into_iter().enumerate() {
             // The time of the choice, never later than its arrival.
             let time = entry.at.unwrap_or(event.time).min(event.received);
             let stamp = Stamp { time, ..event.stamp() };
@@ -464,6 +464,37 @@ impl Fold {
                 source: event.source.to_owned(),
                 proof: entry.proof,
             };
+            let address = match &choice.scope {
+                Scope::Address(namespace, value) => Some((namespace.clone(), value.clone())),
+                Scope::Person => None,
+            };
+            // A string that comes with each event is noted and told once, not each time.
+            let before = match entry.is_signal {
+                true => self.shared.people.get(owner)?.and_then(|person| {
+                    person.known.choices.standing(&choice.purpose, choice.channel, address.as_ref(), Timestamp::MAX)
+                }),
+                false => None,
+            };
+            let repeated = before.filter(|before| before.state == choice.state);
+            if let Some(standing) = &repeated
+                && choice.state == ConsentState::Granted
+                && (choice.weak || !standing.weak && standing.since >= choice.stamp.time)
+            {
+                // It adds nothing, and what was let out names the grant that is noted.
+                continue;
+            }
+            // A repeated refusal is as young as its event; nothing is let out under it.
+            if repeated.is_none() || choice.state == ConsentState::Granted {
+                // Before anything can be let out under it.
+                self.note_choice(owner, &choice, n as u32)?;
+            }
+            self.shared.people.change(owner, |person| person.known.choices.fold(&choice))?;
+            if !touched.contains(&owner) {
+                touched.push(owner);
+            }
+            if repeated.is_some() {
+                continue;
+            }
             metrics::counter!("jumelle_choices_total", "state" => match choice.state {
                 ConsentState::Granted => "granted",
                 ConsentState::Denied => "denied",
@@ -473,12 +504,6 @@ impl Fold {
                 effect
                     .consents
                     .push(serde_json::json!({"purpose": choice.purpose, "channel": choice.channel, "state": choice.state}));
-            }
-            // Before anything can be let out under it.
-            self.note_choice(owner, &choice, n as u32)?;
-            self.shared.people.change(owner, |person| person.known.choices.fold(&choice))?;
-            if !touched.contains(&owner) {
-                touched.push(owner);
             }
         }
         Ok(())

@@ -75,6 +75,9 @@ pub enum Command {
     /// Look at segments: who would be in one, and when.
     #[command(subcommand, after_help = "Example: jumelle segment preview loyal --at 2011-09-01")]
     Segment(Segment),
+    /// Read a TC or GPP string, and say what the policy makes of it.
+    #[command(subcommand, after_help = "Example: jumelle consent decode DBABLA~BVQqAAAACgA.QA --json")]
+    Consent(Consent),
     /// Erase a person from history and tables, and tell the tools that had received her.
     #[command(after_help = "Example: jumelle erase email:ana@example.org --yes")]
     Erase(Erase),
@@ -371,6 +374,21 @@ impl TokenRole {
             TokenRole::Read => "read",
         }
     }
+}
+
+/// `consent`
+#[derive(Subcommand, Debug)]
+pub enum Consent {
+    /// Show a string field by field, and what it means for each purpose and channel.
+    #[command(after_help = "Example: jumelle consent decode DBABLA~BVQqAAAACgA.QA\n\
+                            Example: jumelle consent decode DBABLA~BVQqAAAACgA.QA --workspace workspace.yaml")]
+    Decode {
+        /// A TC string (it begins with C) or a GPP string (with D).
+        string: String,
+        /// The policy of this workspace file, without a server; else that of the running server.
+        #[arg(long)]
+        workspace: Option<PathBuf>,
+    },
 }
 
 /// `erase`

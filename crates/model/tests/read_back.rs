@@ -6,8 +6,8 @@ use jumelle_model::number::{Currency, Decimal};
 use jumelle_model::rule::{Aggregate, Comparison, Did, EventQuery, Filter, Rule, Test};
 use jumelle_model::time::{Span, Timestamp};
 use jumelle_model::workspace::{
-    Activation, ComputedTrait, Destination, Difference, ExchangeRate, FieldPath, Initial, Label, NamespaceRule, Normalizer,
-    Purpose, Secret, Segment, Source, SourceKind, Vocabulary,
+    Activation, CategoryChoice, ComputedTrait, Destination, Difference, ExchangeRate, FieldPath, GppChoice, Initial, Label,
+    NamespaceRule, Normalizer, OptOut, Purpose, Secret, Segment, Source, SourceKind, Strings, TcfChoice, Vocabulary,
 };
 use jumelle_model::{Workspace, workspace};
 use proptest::collection::{btree_map, vec};
@@ -201,6 +201,38 @@ fn settings() -> impl Strategy<Value = workspace::Settings> {
     )
 }
 
+fn strings() -> impl Strategy<Value = Strings> {
+    let ids = || subsequence((1..=12u8).collect::<Vec<_>>(), 0..4);
+    let device = subsequence(vec![Channel::Push, Channel::Onsite, Channel::Display], 0..=3);
+    let channels = prop_oneof![device.clone(), Just(vec![Channel::PartnerSharing])];
+    let opt_outs = subsequence(OptOut::ALL.map(|(_, one)| one).to_vec(), 1..=4);
+    let tcf = option::of((ids(), ids(), ids(), ids(), subsequence((1..=24u8).collect::<Vec<_>>(), 1..4)));
+    let categories = option::of(text().prop_map(|name| vec![format!("c{name}")]));
+    (option::of(1..=u16::MAX), tcf, option::of((channels, opt_outs)), categories, device).prop_map(
+        |(vendor, tcf, gpp, categories, channels)| {
+            let purpose = || "p0".to_owned();
+            let of_tcf = |(purposes, publisher, custom, special_features, legitimate_interests)| TcfChoice {
+                purpose: purpose(),
+                channels: channels.clone(),
+                purposes,
+                publisher,
+                custom,
+                special_features,
+                legitimate_interests,
+            };
+            Strings {
+                vendor,
+                tcf: tcf.into_iter().map(of_tcf).collect(),
+                gpp: gpp.into_iter().map(|(channels, opt_outs)| GppChoice { purpose: purpose(), channels, opt_outs }).collect(),
+                categories: categories
+                    .into_iter()
+                    .map(|categories| CategoryChoice { purpose: purpose(), channels: channels.clone(), categories })
+                    .collect(),
+            }
+        },
+    )
+}
+
 fn definitions() -> impl Strategy<Value = Workspace> {
     let namespaces = subsequence(vec!["user_id", "email", "phone", "anonymous_id", "card"], 1..=5).prop_shuffle();
     let normalizers = [Normalizer::Trim, Normalizer::Lowercase, Normalizer::Email, Normalizer::E164];
@@ -217,9 +249,9 @@ fn definitions() -> impl Strategy<Value = Workspace> {
             vec((basis, subsequence((1..=11u8).collect::<Vec<_>>(), 0..4), gcm, any::<bool>()), 1..3),
             vec((label(), query()), 1..3),
         ),
-        (vec((label(), rule()), 0..4), destination, map),
+        (vec((label(), rule()), 0..4), destination, map, strings()),
     )
-        .prop_map(|((settings, sources, namespaces, rules), (purposes, traits), (segments, destination, map))| {
+        .prop_map(|((settings, sources, namespaces, rules), (purposes, traits), (segments, destination, map, strings))| {
             let key = |letter: &str, n: usize| format!("{letter}{n}");
             let mut built = Workspace::empty();
             built.settings = settings;
@@ -244,6 +276,11 @@ fn definitions() -> impl Strategy<Value = Workspace> {
                 .enumerate()
                 .map(|(n, (basis, tcf, gcm, gpc))| Purpose { key: key("p", n), basis, tcf, gcm, gpc })
                 .collect();
+            built.strings = strings;
+            if let Some(choice) = built.strings.tcf.first() {
+                // It is written once.
+                built.purposes.iter_mut().filter(|purpose| purpose.key == choice.purpose).for_each(|purpose| purpose.tcf.clear());
+            }
             built.traits = traits
                 .into_iter()
                 .enumerate()

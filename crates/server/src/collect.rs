@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use base64::Engine as _;
-use jumelle_collect::{Decoded, Limits, Rejected, decode_batch, decode_single};
+use jumelle_collect::{Decoded, Limits, Rejected, decode_batch, decode_single, with_sec_gpc};
 use jumelle_engine::Draft;
 use jumelle_model::event::EventKind;
 use jumelle_model::time::Timestamp;
@@ -186,7 +186,17 @@ async fn store(
     }
     let source: Arc<str> = source.key.as_str().into();
     let (decoded, whole) = match decoded {
-        Ok(decoded) => (decoded, None),
+        Ok(mut decoded) => {
+            if sec_gpc(headers) && definitions.workspace.signals_read().gpc {
+                for event in &mut decoded.collected {
+                    event.body = with_sec_gpc(&event.body).into_owned();
+                    event.has_consents = true;
+                }
+                // Tried again from quarantine, they still have it.
+                decoded.rejected.iter_mut().for_each(|rejected| rejected.body = with_sec_gpc(&rejected.body).into_owned());
+            }
+            (decoded, None)
+        }
         Err(rejected) => (Decoded { rejected: vec![rejected.clone()], ..Decoded::default() }, Some(rejected)),
     };
     let answer = submit(app, &source, decoded).await?;
@@ -206,6 +216,11 @@ async fn store(
         "success": true, "accepted": answer.accepted, "duplicates": answer.duplicates, "rejected": answer.rejected,
     }))
     .into_response())
+}
+
+/// `Sec-GPC: 1` (W3C Global Privacy Control, section 3.1): no other value counts, and one that comes twice counts once.
+fn sec_gpc(headers: &HeaderMap) -> bool {
+    headers.get_all("sec-gpc").iter().any(|value| value.as_bytes() == b"1")
 }
 
 fn count_and_refuse(rejected: &Rejected) -> Problem {
@@ -265,6 +280,7 @@ impl App {
         let definitions = self.engine.shared().definitions();
         Limits {
             event_bytes: self.limits.event_bytes,
+            signals: definitions.workspace.signals_read(),
             purposes: definitions.workspace.purposes.iter().map(|purpose| purpose.key.clone()).collect(),
             ..Limits::default()
         }

@@ -1,10 +1,12 @@
-//! Consents by API, and erasure.
+//! Consents by API, consent strings explained, and erasure.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
 use jumelle_collect::decode_single;
+use jumelle_consent::signals::AnyString;
+use jumelle_consent::strings::{GppString, TcString};
 use jumelle_model::event::EventKind;
 use jumelle_model::time::Timestamp;
 use serde::Deserialize;
@@ -64,6 +66,29 @@ pub async fn record(State(app): State<App>, body: String) -> Result<Json<Value>,
     let source: Arc<str> = request.source.as_deref().unwrap_or("api").into();
     let answer = submit(&app, &source, decoded).await?;
     Ok(Json(json!({"success": true, "accepted": answer.accepted, "duplicates": answer.duplicates})))
+}
+
+/// `{"tcf": STRING}` or `{"gpp": STRING}`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "lowercase")]
+pub enum DecodeRequest {
+    /// A TC string.
+    Tcf(String),
+    /// A GPP string.
+    Gpp(String),
+}
+
+/// `POST /v1/consents/decode`: a string field by field, and what the workspace makes of it. Nothing is recorded.
+pub async fn decode(State(app): State<App>, body: String) -> Result<Json<Value>, Problem> {
+    let request: DecodeRequest = serde_json::from_str(&body)
+        .map_err(|error| Problem::bad_request(format!("{error}; write {{\"tcf\": \"C…\"}} or {{\"gpp\": \"D…\"}}")))?;
+    let (field, rule, decoded) = match &request {
+        DecodeRequest::Tcf(text) => ("tcf", "tcf_string", TcString::decode(text).map(|string| AnyString::Tcf(Box::new(string)))),
+        DecodeRequest::Gpp(text) => ("gpp", "gpp_string", GppString::decode(text).map(AnyString::Gpp)),
+    };
+    let string =
+        decoded.map_err(|malformed| Problem::bad_request(malformed.to_string()).with("field", field).with("rule", rule))?;
+    Ok(Json(string.explain(&app.engine.shared().definitions().workspace, Timestamp::now())))
 }
 
 /// `{"identifier": "email:ana@example.org"}`

@@ -198,6 +198,7 @@ impl App {
             .route("/v1/segments/preview", post(segments::preview))
             .route("/v1/segments/{key}/members", get(segments::members))
             .route("/v1/consents", post(consent::record))
+            .route("/v1/consents/decode", post(consent::decode))
             .route("/v1/privacy/erase", post(consent::erase))
             .route("/v1/privacy/proof", get(ledger::proof))
             .route("/v1/ledger/roots", get(ledger::roots))

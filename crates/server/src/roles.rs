@@ -94,6 +94,8 @@ pub(crate) const GRANTS: &[Grant] = &[
     grant("get", "/v1/profiles/{id}/explain", PRIVACY),
     grant("get", "/v1/profiles/{id}/joins", PRIVACY),
     grant("post", "/v1/consents", PRIVACY),
+    // Nothing of a person is read or written: the string comes with the call.
+    grant("post", "/v1/consents/decode", ONE_PERSON),
     grant("post", "/v1/privacy/erase", PRIVACY),
     // The ledger: the proof is about one person, roots and what verifying finds name nobody.
     grant("get", "/v1/privacy/proof", PRIVACY),

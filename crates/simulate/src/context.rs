@@ -233,8 +233,8 @@ impl Bits {
     }
 }
 
-/// The core segment of a TC string, version 2, of an imaginary consent platform (IAB TCF "Consent string and vendor list formats",
-/// core string). The purposes follow the choice; vendors 1 to 10 are allowed or not, as advertising is.
+/// A TC string of TCF 2.3 of an imaginary consent platform (IAB TCF "Consent string and vendor list formats"): core and disclosed
+/// vendors. The purposes follow the choice; vendors 1 to 10 are shown, and allowed or not, as advertising is.
 fn tc_string(out: &mut Vec<u8>, choice: DeviceChoice, at_ms: i64) {
     let mut bits = Bits::default();
     // Since the policy of 2021, times are whole days.
@@ -270,6 +270,17 @@ fn tc_string(out: &mut Vec<u8>, choice: DeviceChoice, at_ms: i64) {
     bits.put(0, 16);
     bits.put(0, 1);
     bits.put(0, 12); // publisher restrictions
+    base64url(out, &bits);
+    let mut disclosed = Bits::default();
+    disclosed.put(1, 3);
+    disclosed.put(10, 16);
+    disclosed.put(0, 1);
+    disclosed.put(0x3ff, 10);
+    out.push(b'.');
+    base64url(out, &disclosed);
+}
+
+fn base64url(out: &mut Vec<u8>, bits: &Bits) {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     for chunk in bits.bytes.chunks(3) {
         let group = u32::from(chunk[0]) << 16

@@ -57,6 +57,11 @@ impl Difference {
                 fields,
             });
         }
+        let mut fields = Vec::new();
+        differ("", &old["consent"]["strings"], &new["consent"]["strings"], &mut fields);
+        if !fields.is_empty() {
+            changes.push(Change { collection: "consent".into(), key: "strings".into(), kind: ChangeKind::Changed, fields });
+        }
         for collection in ["sources", "identifiers", "purposes", "traits", "segments", "destinations", "activations"] {
             let empty = serde_json::Map::new();
             let old = old[collection].as_object().unwrap_or(&empty);

@@ -4,6 +4,7 @@ mod difference;
 mod json;
 mod node;
 mod parse;
+mod signals;
 mod text;
 mod yaml;
 
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use difference::{Change, ChangeKind, Difference};
 pub use parse::{PROBLEMS_MAX, Problem, Problems};
+pub use signals::{CategoryChoice, GppChoice, OptOut, SignalsRead, Strings, TcfChoice};
 pub use text::{read_yaml, rule_json};
 
 use crate::consent::{Basis, Channel};
@@ -31,6 +33,9 @@ pub struct Workspace {
     pub identifiers: Vec<NamespaceRule>,
     /// What data may be used for.
     pub purposes: Vec<Purpose>,
+    /// `consent.strings:` what signals of a browser mean for the purposes.
+    #[serde(default)]
+    pub strings: Strings,
     /// Computed traits.
     pub traits: Vec<ComputedTrait>,
     /// Segments.
@@ -146,7 +151,7 @@ pub struct Purpose {
     pub key: String,
     /// Legal basis.
     pub basis: Basis,
-    /// TCF purposes it stands for.
+    /// TCF purposes it stands for: a TC string grants it when all of them are consented to. Finer: [`Strings`].
     pub tcf: Vec<u8>,
     /// Types of Google Consent Mode it stands for: granted when all of them are, denied when one of them is.
     pub gcm: Vec<String>,

@@ -4,6 +4,7 @@ mod definition;
 mod reader;
 mod rule;
 mod settings;
+mod signals;
 
 use std::fmt;
 
@@ -70,6 +71,7 @@ impl Workspace {
             sources: Vec::new(),
             identifiers: definition::default_identifiers(),
             purposes: Vec::new(),
+            strings: Strings::default(),
             traits: Vec::new(),
             segments: Vec::new(),
             destinations: Vec::new(),
@@ -98,8 +100,9 @@ impl Workspace {
 
 fn workspace(reader: &mut Reader, root: &Node) -> Option<Workspace> {
     let entries = reader.map(root, "")?;
-    let collections = ["workspace", "sources", "identifiers", "purposes", "traits", "segments", "destinations", "activations"];
-    reader.only(entries, "", &collections);
+    let sections =
+        ["workspace", "sources", "identifiers", "purposes", "consent", "traits", "segments", "destinations", "activations"];
+    reader.only(entries, "", &sections);
     // Keys as written, so that a wrong definition does not make those that name it look wrong as well.
     let known = definition::Known::of(entries);
     let mut found = Workspace::empty();
@@ -117,6 +120,9 @@ fn workspace(reader: &mut Reader, root: &Node) -> Option<Workspace> {
     }
     if let Some(node) = get(entries, "purposes") {
         found.purposes = reader.each(node, "purposes", definition::purpose);
+    }
+    if let Some(node) = get(entries, "consent") {
+        found.strings = signals::consent(reader, &known, entries, node);
     }
     if let Some(node) = get(entries, "traits") {
         found.traits = reader.each(node, "traits", definition::computed_trait);

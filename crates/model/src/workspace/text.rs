@@ -96,6 +96,9 @@ impl Workspace {
                 _ => self.activations.iter().map(|item| (item.key.clone(), activation_json(item))).collect(),
             };
             whole.insert(collection.into(), Value::Object(items));
+            if collection == "purposes" && self.strings != Strings::default() {
+                whole.insert("consent".into(), json!({"strings": strings_json(&self.strings)}));
+            }
         }
         Value::Object(whole)
     }
@@ -138,6 +141,46 @@ fn settings_json(settings: &Settings) -> Value {
 
 fn purpose_json(purpose: &Purpose) -> Value {
     json!({"basis": purpose.basis, "tcf": purpose.tcf, "gcm": purpose.gcm, "gpc": purpose.gpc})
+}
+
+/// Empty lists are left out.
+fn strings_json(strings: &Strings) -> Value {
+    let choice = |channels: &[Channel], fields: &[(&str, Value)]| {
+        let channels: Vec<&str> = channels.iter().map(|channel| channel.as_str()).collect();
+        let all = [("channels", json!(channels))].into_iter().chain(fields.iter().cloned());
+        all.filter(|(_, list)| list.as_array().is_some_and(|list| !list.is_empty()))
+            .map(|(field, list)| (field.to_owned(), list))
+            .collect::<Map<_, _>>()
+    };
+    let tcf: Map<String, Value> = strings
+        .tcf
+        .iter()
+        .map(|one| {
+            let fields = [
+                ("purposes", json!(one.purposes)),
+                ("publisher", json!(one.publisher)),
+                ("custom", json!(one.custom)),
+                ("special_features", json!(one.special_features)),
+                ("legitimate_interests", json!(one.legitimate_interests)),
+            ];
+            (one.purpose.clone(), choice(&one.channels, &fields).into())
+        })
+        .collect();
+    let gpp: Map<String, Value> = strings
+        .gpp
+        .iter()
+        .map(|one| (one.purpose.clone(), choice(&one.channels, &[("opt_outs", json!(one.opt_outs))]).into()))
+        .collect();
+    let categories: Map<String, Value> = strings
+        .categories
+        .iter()
+        .map(|one| (one.purpose.clone(), choice(&one.channels, &[("categories", json!(one.categories))]).into()))
+        .collect();
+    let mut json = json!({"tcf": {"choices": tcf}, "gpp": {"choices": gpp}, "categories": {"choices": categories}});
+    if let Some(vendor) = strings.vendor {
+        json["tcf"]["vendor"] = vendor.into();
+    }
+    json
 }
 
 fn source_json(source: &Source) -> Value {

@@ -298,6 +298,16 @@ const PATHS: &[Path] = &[
     ),
     path(
         "post",
+        "/v1/consents/decode",
+        "Consent",
+        "A TC or GPP string field by field, and what the policy makes of it",
+        &[],
+        Some("DecodeRequest"),
+        "DecodedString",
+        Access::Admin,
+    ),
+    path(
+        "post",
         "/v1/privacy/erase",
         "Consent",
         "Erase a person, and tell the tools that had received her",
