@@ -107,8 +107,8 @@ pub fn check(
             Err(Reason::Denied { purpose: purpose.to_owned(), channel, since: standing.since })
         }
         (Some(standing), _) => Ok(Evidence::Granted(standing)),
-        (None, Basis::Consent) => Err(Reason::Unknown { purpose: purpose.to_owned(), channel }),
-        (None, Basis::Contract | Basis::LegitimateInterest) => Ok(Evidence::Basis(basis)),
+        (None, Basis::Consent | Basis::SoftOptIn) => Err(Reason::Unknown { purpose: purpose.to_owned(), channel }),
+        (None, Basis::Contract | Basis::LegitimateInterest | Basis::LegalObligation) => Ok(Evidence::Basis(basis)),
     }
 }
 

@@ -15,6 +15,11 @@ pub enum Basis {
     Contract,
     /// Passes unless the person objected.
     LegitimateInterest,
+    /// Passes unless the person objected.
+    LegalObligation,
+    /// Passes for existing customers who were told when their address was collected, by e-mail and text message, until they
+    /// object; for others only with a valid grant.
+    SoftOptIn,
 }
 
 /// Where a message meets the person.

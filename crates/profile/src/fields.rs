@@ -5,6 +5,7 @@ use jumelle_model::Workspace;
 use jumelle_model::time::Timestamp;
 use jumelle_model::workspace::{Activation, FieldPath};
 use jumelle_segment::Plan;
+use sha2::{Digest, Sha256};
 
 use crate::person::Person;
 use crate::view::computed_json;
@@ -26,7 +27,7 @@ pub fn fields(workspace: &Workspace, plan: &Plan, activation: &Activation, perso
     let mut fields = Fields { address: None, data: Vec::with_capacity(activation.map.len()), next: Timestamp::MAX };
     for (field, path) in &activation.map {
         let json = match path {
-            FieldPath::Identifier(namespace) => {
+            FieldPath::Identifier(namespace) | FieldPath::HashedIdentifier(namespace) => {
                 let candidates = person.known.identifiers_of(namespace);
                 let carries_channel = activation.channel.address_namespace() == Some(namespace);
                 let passes = |value: &str| {
@@ -40,7 +41,10 @@ pub fn fields(workspace: &Workspace, plan: &Plan, activation: &Activation, perso
                 if carries_channel && fields.address.is_none() {
                     fields.address = chosen.map(|identifier| (namespace.clone(), identifier.value.clone()));
                 }
-                chosen.map(|identifier| serde_json::Value::from(identifier.value.as_str()).to_string())
+                chosen.map(|identifier| match path {
+                    FieldPath::HashedIdentifier(_) => serde_json::Value::from(sha256_hex(&identifier.value)).to_string(),
+                    _ => serde_json::Value::from(identifier.value.as_str()).to_string(),
+                })
             }
             FieldPath::Trait(path) => match path.split_once('.') {
                 None => person.known.traits.get(path).map(|value| value.json.clone()),
@@ -57,4 +61,9 @@ pub fn fields(workspace: &Workspace, plan: &Plan, activation: &Activation, perso
         }
     }
     fields
+}
+
+/// SHA-256 of a normalised value, in lower-case hexadecimal digits: what advertising tools match on.
+fn sha256_hex(value: &str) -> String {
+    Sha256::digest(value.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }

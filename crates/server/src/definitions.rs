@@ -36,6 +36,7 @@ pub async fn whole(State(app): State<App>, Extension(identity): Extension<Identi
     let definitions = app.engine.shared().definitions();
     let mut whole = serde_json::Map::new();
     whole.insert("workspace".into(), json!(definitions.workspace.settings));
+    whole.insert("policy".into(), definitions.workspace.policy.to_json());
     for collection in COLLECTIONS {
         let items: serde_json::Map<String, Value> = keys(&definitions.workspace, collection)
             .into_iter()

@@ -156,6 +156,8 @@ pub fn destination(key: &str, url: &str) -> Destination {
         secret: None,
         allow_private: true,
         concurrency: 8,
+        country: None,
+        transfer: None,
     }
 }
 
