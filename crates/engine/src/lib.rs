@@ -6,6 +6,7 @@
 mod apply;
 mod behind;
 mod committer;
+mod contacts;
 mod days;
 mod definitions;
 mod delivery;
@@ -48,7 +49,7 @@ use jumelle_store::{History, HistorySettings, StoreError, Table, Tables, failpoi
 use parking_lot::{Mutex, RwLock};
 
 pub use committer::{Draft, Intake, Receipt, SubmitError};
-pub use days::{Day, SegmentDay};
+pub use days::{Day, SegmentDay, told};
 pub use definitions::Definitions;
 pub use delivery::{Delivery, DeliveryState};
 pub use flow::{Flow, Minute, Outcomes};

@@ -1,6 +1,6 @@
 //! The fields that an activation maps, for one person at an instant.
 
-use jumelle_consent::check;
+use jumelle_consent::{Asked, Circumstances, OkOrSoon, Party, decide};
 use jumelle_model::Workspace;
 use jumelle_model::time::Timestamp;
 use jumelle_model::workspace::{Activation, FieldPath};
@@ -19,12 +19,22 @@ pub struct Fields {
     pub data: Vec<(String, String)>,
     /// When a computed field may change by itself.
     pub next: Timestamp,
+    /// What the gate looks at beside her choices.
+    pub circumstances: Circumstances,
+    /// When time alone may next change them.
+    pub circumstances_next: Timestamp,
 }
 
 /// Of several addresses the one that the gate lets through is taken, the latest seen first; if none passes, the latest seen.
 pub fn fields(workspace: &Workspace, plan: &Plan, activation: &Activation, person: &Person, at: Timestamp) -> Fields {
-    let basis = workspace.purpose(&activation.purpose).map(|purpose| purpose.basis);
-    let mut fields = Fields { address: None, data: Vec::with_capacity(activation.map.len()), next: Timestamp::MAX };
+    let (circumstances, circumstances_next) = person.circumstances(workspace, plan, at);
+    let mut fields = Fields {
+        address: None,
+        data: Vec::with_capacity(activation.map.len()),
+        next: Timestamp::MAX,
+        circumstances,
+        circumstances_next,
+    };
     for (field, path) in &activation.map {
         let json = match path {
             FieldPath::Identifier(namespace) | FieldPath::HashedIdentifier(namespace) => {
@@ -32,7 +42,14 @@ pub fn fields(workspace: &Workspace, plan: &Plan, activation: &Activation, perso
                 let carries_channel = activation.channel.address_namespace() == Some(namespace);
                 let passes = |value: &str| {
                     let address = (namespace.clone(), value.to_owned());
-                    check(&person.known.choices, &activation.purpose, basis, activation.channel, Some(&address), at).is_ok()
+                    let party = Party { choices: &person.known.choices, circumstances: &fields.circumstances, contacts: &[] };
+                    let asked = Asked {
+                        purpose: &activation.purpose,
+                        channel: activation.channel,
+                        address: Some(&address),
+                        destination: Some(&activation.destination),
+                    };
+                    decide(workspace, asked, party, at).outcome.is_ok_or_soon()
                 };
                 let chosen = match carries_channel {
                     true => candidates.iter().find(|candidate| passes(&candidate.value)).or(candidates.first()),

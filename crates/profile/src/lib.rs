@@ -3,6 +3,7 @@
 //! Architecture invariant: a pure function of the person's events and the definitions; reads no clock, knows no storage.
 //! `merge(fold(A), fold(B)) = fold(A ∪ B)` for what [`Known`] holds (property test in `tests/merge.rs`).
 
+mod circumstances;
 mod fields;
 mod person;
 mod view;

@@ -273,9 +273,12 @@ impl Policy {
         starts.filter(|from| *from > case.at).min().unwrap_or(Timestamp::MAX)
     }
 
-    /// Whether time alone can close the gate on a grant of this purpose, anywhere.
-    pub fn ages(&self, purpose: &Purpose) -> bool {
-        purpose.terms.expires_after.is_some() || self.rules.iter().any(|rule| rule.expires_after.is_some())
+    /// Every age at which a grant of this purpose may stop counting somewhere.
+    pub fn validities(&self, purpose: &Purpose) -> Vec<Span> {
+        match purpose.terms.expires_after {
+            Some(span) => vec![span],
+            None => self.rules.iter().filter_map(|rule| rule.expires_after).collect(),
+        }
     }
 
     /// Whether anything is counted.
