@@ -26,6 +26,7 @@ mod people;
 mod preview;
 mod pulse;
 mod query;
+mod reach;
 mod rebuild;
 mod shared;
 #[cfg(test)]
@@ -57,6 +58,7 @@ pub use joins::{JoinKind, JoinStep};
 pub use live::{Effect, Heard, Live};
 pub use preview::{Preview, preview};
 pub use query::{COUNTED_MAX, DeliveriesAsked, EventRow, PAGE_MAX, Page};
+pub use reach::{REACH_PEOPLE_MAX, Reach, ReachChange, reach};
 pub use rebuild::{Loss, RebuildReport, RestoreError, rebuild, restore, table_digest};
 pub use shared::{Shared, Totals};
 pub use wall::Wall;

@@ -10,4 +10,4 @@ mod view;
 
 pub use fields::{Fields, fields};
 pub use person::{ANONYMOUS_ID, Activated, Held, Known, Person, Seen, TRAITS_MAX, TraitValue, Transition};
-pub use view::{consents_json, label, profile_json};
+pub use view::{consents_json, label, profile_json, signals_json};

@@ -68,11 +68,20 @@ pub async fn apply(State(app): State<App>, Query(query): Query<ApplyQuery>, body
 async fn take(app: &App, workspace: Workspace, dry_run: bool) -> Result<Json<Value>, Problem> {
     let before = app.engine.shared().definitions();
     let difference = Difference::between(&before.workspace, &workspace);
+    // Looked at before: afterwards there is nothing to compare with.
+    let (shared, after) = (app.engine.shared().clone(), workspace.clone());
+    let reach = tokio::task::spawn_blocking(move || jumelle_engine::reach(&shared, &after)).await.map_err(|error| {
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "who can be reached was not found out", error.to_string())
+    })??;
     let applied = !dry_run && !difference.changes.is_empty();
     if applied {
         app.engine.apply(&workspace).await?;
     }
-    Ok(Json(json!({"applied": applied, "changes": difference.changes, "text": difference.to_string()})))
+    let mut text = difference.to_string();
+    if !reach.changes.is_empty() {
+        text = format!("{text}\n{reach}");
+    }
+    Ok(Json(json!({"applied": applied, "changes": difference.changes, "reach": reach, "text": text})))
 }
 
 /// `GET /v1/{collection}`

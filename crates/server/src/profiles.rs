@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use jumelle_consent::{Asked, Party, Reason, decide};
 use jumelle_model::ids::{Position, ProfileId};
-use jumelle_profile::{Person, consents_json, fields, profile_json};
+use jumelle_profile::{Person, consents_json, fields, profile_json, signals_json};
 use jumelle_segment::{Language, explain_verdict};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -114,7 +114,9 @@ pub async fn joins(State(app): State<App>, Path(id): Path<String>) -> Result<Jso
 /// `GET /v1/profiles/{…}/consents`
 pub async fn consents(State(app): State<App>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
     let person = find(&app, &id)?;
-    Ok(Json(json!({"items": consents_json(&person.known.choices), "next": null})))
+    let definitions = app.engine.shared().definitions();
+    let items = consents_json(&definitions.workspace, &definitions.plan, &person, app.engine.shared().now());
+    Ok(Json(json!({"items": items, "signals": signals_json(&person.known.choices), "next": null})))
 }
 
 /// `GET /v1/profiles/{…}/deliveries`: the newest first.
