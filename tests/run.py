@@ -151,6 +151,7 @@ SUITES = [
     ("demo", black_box("demo")),
     ("api", black_box("api")),
     ("activation", black_box("activation")),
+    ("policy", black_box("policy")),
     ("watching", black_box("watching")),
     ("browser", browser),
     ("security", black_box("security")),
