@@ -571,7 +571,10 @@ impl Fold {
         let mapped = fields(workspace, plan, activation, &person, self.clock);
         let before = person.activations.get(&activation.key).cloned().unwrap_or_default();
         let mut standing = before.clone();
-        let contacts = self.shared.contacts(workspace, id, None)?;
+        let contacts = match person.memberships.contains_key(&activation.segment) {
+            true => self.shared.contacts(workspace, id, None)?,
+            false => Vec::new(),
+        };
         let (steps, gate_next) = keep(workspace, activation, &person, &mapped, &contacts, &mut standing, self.clock);
         let next = if standing.held == Held::In { mapped.next.min(gate_next) } else { gate_next };
         drop(person);

@@ -35,46 +35,46 @@ pub fn keep(
     };
     let now = Sent { address: fields.address.clone(), data: fields.data.clone() };
     let mut steps = Vec::new();
+    if !member {
+        if standing.held == Held::In
+            && let Some(last) = standing.last.take()
+        {
+            steps.push(Step::Queue(MessageType::Exited, last));
+        }
+        standing.held = Held::Out;
+        return (steps, Timestamp::MAX);
+    }
+    let verdict = gate(now.address.as_ref());
+    let mut next = verdict.next;
 
     if standing.held == Held::In
         && let Some(last) = standing.last.clone()
     {
+        let of_last = if last.address == now.address { verdict.clone() } else { gate(last.address.as_ref()) };
+        next = next.min(of_last.next);
         // Hours and frequency delay what is new; they take nobody back.
-        let withdrawn = gate(last.address.as_ref()).outcome.is_err_and(|reason| !reason.is_momentary());
-        if !member {
-            steps.push(Step::Queue(MessageType::Exited, last));
-            standing.held = Held::Out;
-            standing.last = None;
-        } else if withdrawn {
+        if of_last.outcome.is_err_and(|reason| !reason.is_momentary()) {
             steps.push(Step::Queue(MessageType::Withdrawn, last));
             // Another address may be open: looked at below, without recording a block for the one just closed.
             standing.held = Held::Blocked;
             standing.last = None;
-        } else if last != now && gate(now.address.as_ref()).outcome.is_ok() {
+        } else if last != now && verdict.outcome.is_ok() {
             steps.push(Step::Queue(MessageType::Updated, now.clone()));
             standing.last = Some(now.clone());
         }
     }
-    match (standing.held, member) {
-        (Held::Blocked | Held::Skipped, false) => standing.held = Held::Out,
-        (Held::Out | Held::Blocked, true) => match gate(now.address.as_ref()).outcome {
-            Ok(_) => {
-                steps.push(Step::Queue(MessageType::Entered, now.clone()));
-                standing.held = Held::In;
-                standing.last = Some(now.clone());
-            }
-            Err(reason) if standing.held == Held::Out => {
-                steps.push(Step::Block(now.clone(), reason));
-                standing.held = Held::Blocked;
-            }
-            Err(_) => {}
-        },
+    match (standing.held, verdict.outcome) {
+        (Held::Out | Held::Blocked, Ok(_)) => {
+            steps.push(Step::Queue(MessageType::Entered, now.clone()));
+            standing.held = Held::In;
+            standing.last = Some(now);
+        }
+        (Held::Out, Err(reason)) => {
+            steps.push(Step::Block(now, reason));
+            standing.held = Held::Blocked;
+        }
         _ => {}
     }
-    if !matches!(standing.held, Held::Blocked | Held::In) {
-        return (steps, Timestamp::MAX);
-    }
-    let told = standing.last.as_ref().filter(|last| **last != now);
-    let told = told.map_or(Timestamp::MAX, |last| gate(last.address.as_ref()).next);
-    (steps, gate(now.address.as_ref()).next.min(told).min(fields.circumstances_next))
+    let watched = matches!(standing.held, Held::Blocked | Held::In);
+    (steps, if watched { next.min(fields.circumstances_next) } else { Timestamp::MAX })
 }
