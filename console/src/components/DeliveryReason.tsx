@@ -5,9 +5,9 @@ import { GateReason } from "./GateReason";
 type Delivery = Schemas["Delivery"];
 
 /** Why a delivery did not arrive: in words where the gate closed, in the tool's words otherwise. */
-export function DeliveryReason({ delivery: { state, reason } }: { delivery: Pick<Delivery, "state" | "reason"> }) {
+export function DeliveryReason({ delivery: { state, reason, gate } }: { delivery: Pick<Delivery, "state" | "reason" | "gate"> }) {
   if (!reason) return null;
-  return state === "blocked" ? <GateReason reason={reason} /> : <span>{reason}</span>;
+  return state === "blocked" ? <GateReason reason={reason} gate={gate} /> : <span>{reason}</span>;
 }
 
 /** What a message is about, in the reader's language. */

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use jumelle_model::event::{Event, EventKind, lookup};
 use jumelle_model::time::Timestamp;
 use jumelle_model::workspace::Vocabulary;
-use jumelle_model::{Channel, ConsentState, Json, Workspace};
+use jumelle_model::{Channel, ConsentState, Json, Signal, Workspace};
 
 use crate::signals::{self, SEC_GPC};
 use crate::vocabulary::{translate_name, translate_properties};
@@ -119,13 +119,24 @@ fn consent(entry: &Json<'_>) -> Option<ConsentEntry> {
         Some(Json::Str(text)) => Some(text.as_ref()),
         _ => None,
     };
+    let signal = match text("signal") {
+        Some(name) => Some(Signal::parse(name)?),
+        None => None,
+    };
     Some(ConsentEntry {
-        purpose: text("purpose")?.to_owned(),
+        purpose: match signal {
+            Some(signal) => signal.purpose().to_owned(),
+            // No workspace declares such a purpose; it must not be taken for a signal.
+            None => text("purpose").filter(|purpose| Signal::of_purpose(purpose).is_none())?.to_owned(),
+        },
         channel: match text("channel") {
             Some(name) => Some(Channel::parse(name)?),
             None => None,
         },
-        state: match text("state")? {
+        state: match text("state").or(signal.map(|_| "on"))? {
+            "on" if signal.is_some() => ConsentState::Denied,
+            "lifted" if signal.is_some() => ConsentState::Granted,
+            _ if signal.is_some() => return None,
             "granted" => ConsentState::Granted,
             "denied" => ConsentState::Denied,
             _ => return None,

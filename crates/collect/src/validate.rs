@@ -1,7 +1,7 @@
 //! The checks on one event of the tracking API. Each refusal names the field, the rule, and what would be right.
 
 use jumelle_model::Json;
-use jumelle_model::consent::Channel;
+use jumelle_model::consent::{Channel, Signal};
 use jumelle_model::event::{EventKind, lookup};
 use jumelle_model::number::Decimal;
 use jumelle_model::rule::MONEY_PROPERTIES;
@@ -298,6 +298,23 @@ fn check_amounts(object: &Json<'_>, path: &str) -> Result<(), Problem> {
     Ok(())
 }
 
+/// `{"signal": "bounce", "state": "on", …}` in the place of a purpose.
+fn check_signal(signal: &Json<'_>, entry: &Json<'_>, n: usize) -> Result<(), Problem> {
+    let path = |field: &str| format!("context.consents[{n}].{field}");
+    if !matches!(signal, Json::Str(text) if Signal::parse(text).is_some()) {
+        let known = Signal::ALL.map(Signal::as_str).join(", ");
+        return problem(path("signal"), "unknown_signal", format!("the signal is one of {known}"));
+    }
+    if lookup(entry, "purpose").is_some() {
+        return problem(path("purpose"), "signal_and_purpose", "a signal is about every purpose; leave purpose out");
+    }
+    match lookup(entry, "state") {
+        None => Ok(()),
+        Some(Json::Str(state)) if matches!(state.as_ref(), "on" | "lifted") => Ok(()),
+        Some(_) => problem(path("state"), "signal_state", "the state of a signal is \"on\" (if left out) or \"lifted\""),
+    }
+}
+
 /// `context.consents`: a choice that is not understood is never taken for one.
 fn check_consents(event: &Json<'_>, limits: &Limits) -> Result<bool, Problem> {
     let Some(consents) = lookup(event, "context.consents") else { return Ok(false) };
@@ -306,9 +323,15 @@ fn check_consents(event: &Json<'_>, limits: &Limits) -> Result<bool, Problem> {
     };
     for (n, entry) in entries.iter().enumerate() {
         let path = |field: &str| format!("context.consents[{n}].{field}");
+        if let Some(signal) = lookup(entry, "signal") {
+            check_signal(signal, entry, n)?;
+        }
         match lookup(entry, "purpose") {
+            None if lookup(entry, "signal").is_some() => {}
             Some(Json::Str(purpose)) => {
-                if !limits.purposes.is_empty() && !limits.purposes.iter().any(|known| known.as_str() == purpose.as_ref()) {
+                let declared = || limits.purposes.iter().any(|known| known.as_str() == purpose.as_ref());
+                // What begins so is kept for signals, also where no purpose is declared.
+                if purpose.starts_with('!') || (!limits.purposes.is_empty() && !declared()) {
                     let known = limits.purposes.join(", ");
                     return problem(
                         path("purpose"),
@@ -320,6 +343,7 @@ fn check_consents(event: &Json<'_>, limits: &Limits) -> Result<bool, Problem> {
             _ => return problem(path("purpose"), "missing", "a consent names its purpose"),
         }
         match lookup(entry, "state") {
+            _ if lookup(entry, "signal").is_some() => {}
             Some(Json::Str(state)) if matches!(state.as_ref(), "granted" | "denied") => {}
             _ => return problem(path("state"), "consent_state", "the state of a consent is \"granted\" or \"denied\""),
         }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use jumelle_model::consent::{Channel, Choice, ConsentState, Scope};
+use jumelle_model::consent::{Channel, Choice, ConsentState, Scope, Signal};
 use jumelle_model::ids::Stamp;
-use jumelle_model::time::Timestamp;
+use jumelle_model::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// All choices of one person. Keeps, per scope × purpose × channel, the newest grant *and* the newest denial: a person's later
 /// grant covers only what she had then, so it must not make an earlier denial forgotten for an address that comes later.
@@ -101,7 +102,49 @@ impl Choices {
         address: Option<&(String, String)>,
         at: Timestamp,
     ) -> Option<Standing> {
-        let mut best: Option<(bool, Timestamp, ConsentState, Stamp, &Key, &Kept)> = None;
+        self.best(purpose, channel, address, at).map(Candidate::standing)
+    }
+
+    /// As [`Choices::standing`]; complaints, oppositions and objections that stand count as denials of a marketing purpose.
+    pub fn standing_for_marketing(
+        &self,
+        purpose: &str,
+        channel: Channel,
+        address: Option<&(String, String)>,
+        at: Timestamp,
+    ) -> Option<Standing> {
+        let of_signals = [Signal::Complaint, Signal::Opposition, Signal::Objection].into_iter().filter_map(|signal| {
+            self.best(signal.purpose(), Some(channel), address, at).filter(|found| found.state == ConsentState::Denied)
+        });
+        let best = self.best(purpose, Some(channel), address, at).into_iter().chain(of_signals);
+        best.max_by_key(Candidate::rank).map(Candidate::standing)
+    }
+
+    /// A signal that stands, for an address or without one.
+    pub fn signal(
+        &self,
+        signal: Signal,
+        channel: Channel,
+        address: Option<&(String, String)>,
+        at: Timestamp,
+    ) -> Option<Standing> {
+        let found = self.best(signal.purpose(), Some(channel), address, at)?;
+        (found.state == ConsentState::Denied).then(|| found.standing())
+    }
+
+    fn best(
+        &self,
+        purpose: &str,
+        channel: Option<Channel>,
+        address: Option<&(String, String)>,
+        at: Timestamp,
+    ) -> Option<Candidate<'_>> {
+        // Signals sort before every purpose of a workspace: most people have none, and are asked about five of them each time.
+        let first = self.0.first_key_value()?.0;
+        if purpose.starts_with('!') && !first.purpose.starts_with('!') {
+            return None;
+        }
+        let mut best: Option<Candidate<'_>> = None;
         let mut consider = |scope: Scope, states: &[ConsentState]| {
             let whole_purpose = [None];
             let this_and_whole = [channel, None];
@@ -114,10 +157,8 @@ impl Choices {
                     // stamped it: an earlier denial may have been forgotten for it.
                     let counts = |kept: &&Kept| state == ConsentState::Denied || kept.stamp.time <= at;
                     let Some(kept) = newest.get(state).filter(counts) else { continue };
-                    let candidate = (kept.dated, kept.stamp.time, state, kept.stamp, key, kept);
-                    if best.as_ref().is_none_or(|best| {
-                        (best.0, best.1, best.2, best.3) < (candidate.0, candidate.1, candidate.2, candidate.3)
-                    }) {
+                    let candidate = Candidate { key, state, kept };
+                    if best.as_ref().is_none_or(|best| best.rank() < candidate.rank()) {
                         best = Some(candidate);
                     }
                 }
@@ -131,7 +172,17 @@ impl Choices {
             }
             None => consider(Scope::Person, &[ConsentState::Granted, ConsentState::Denied]),
         }
-        best.map(|(_, _, state, _, key, kept)| standing_of(key, state, kept))
+        best
+    }
+
+    /// The earliest instant after `at` at which a grant may stop counting by its age. `spans`: of a purpose, all that may apply.
+    pub fn next_expiry(&self, at: Timestamp, spans: impl Fn(&str) -> Vec<Span>) -> Timestamp {
+        let grants = self.0.iter().filter_map(|(key, newest)| Some((key, newest.grant.as_ref()?)));
+        let ends = grants.flat_map(|(key, grant)| {
+            let given = grant.stamp.time.0;
+            spans(&key.purpose).into_iter().map(move |span| Timestamp(given.saturating_add(span.0)))
+        });
+        ends.filter(|end| *end > at).min().unwrap_or(Timestamp::MAX)
     }
 
     /// Every scope × purpose × channel with the choice that counts there, for people to read.
@@ -145,6 +196,41 @@ impl Choices {
                 Some(standing_of(key, state, kept))
             })
             .collect()
+    }
+}
+
+/// One choice among those that speak of a question.
+struct Candidate<'a> {
+    key: &'a Key,
+    state: ConsentState,
+    kept: &'a Kept,
+}
+
+impl Candidate<'_> {
+    /// A dated one before a weak one, then the later one, at equal times the denial.
+    fn rank(&self) -> (bool, Timestamp, ConsentState, Stamp) {
+        (self.kept.dated, self.kept.stamp.time, self.state, self.kept.stamp)
+    }
+
+    fn standing(self) -> Standing {
+        standing_of(self.key, self.state, self.kept)
+    }
+}
+
+impl Standing {
+    /// The version of the text that was shown, if the proof names it: `{"text_version": "2026-08", …}`.
+    pub fn text_version(&self) -> Option<String> {
+        let proof: Value = serde_json::from_str(self.proof.as_deref()?).ok()?;
+        match &proof["text_version"] {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        }
+    }
+
+    /// The signal that it is, if it is none of the person's choices.
+    pub fn signal(&self) -> Option<Signal> {
+        Signal::of_purpose(&self.purpose)
     }
 }
 

@@ -1,14 +1,18 @@
 //! The gate: the one place where a message becomes sendable.
 
-use std::fmt;
-
-use jumelle_model::consent::{Basis, Channel, ConsentState};
+use jiff::civil::{Date, Time};
+use jiff::tz::TimeZone;
+use jumelle_model::Workspace;
+use jumelle_model::consent::{Basis, Channel, ConsentState, Signal};
 use jumelle_model::message::Message;
 use jumelle_model::time::Timestamp;
+use jumelle_model::workspace::policy::{Case, Frequency, Meaning, PolicyRule, covers};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::choices::{Choices, Standing};
+use crate::hours::closed_until;
+use crate::reason::Reason;
 
 /// A message that the gate has let through, with what let it through. Only [`clear`] makes one; it is not `Clone`, and it is
 /// meant to be used at once: a later sending passes the gate again.
@@ -30,49 +34,6 @@ pub enum Evidence {
     TakesBack,
 }
 
-/// Why the gate is closed.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum Reason {
-    /// Nobody chose anything: unknown is not yes.
-    Unknown {
-        /// Purpose key.
-        purpose: String,
-        /// Channel.
-        channel: Channel,
-    },
-    /// A refusal or withdrawal stands.
-    Denied {
-        /// Purpose key.
-        purpose: String,
-        /// Channel.
-        channel: Channel,
-        /// When it was made.
-        since: Timestamp,
-    },
-    /// The purpose is not declared (any more).
-    NoPurpose {
-        /// Purpose key.
-        purpose: String,
-    },
-    /// A message that takes back what was never sent.
-    NeverSent,
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Reason::Unknown { purpose, channel } => {
-                write!(f, "no consent for {purpose}/{}: unknown since ever", channel.as_str())
-            }
-            Reason::Denied { purpose, channel, since } => {
-                write!(f, "no consent for {purpose}/{}: denied since {since}", channel.as_str())
-            }
-            Reason::NoPurpose { purpose } => write!(f, "the purpose {purpose} is not declared"),
-            Reason::NeverSent => f.write_str("nothing to take back: the destination never received this person"),
-        }
-    }
-}
-
 /// A message that stays in the house, and why.
 #[derive(Debug)]
 pub struct Refused {
@@ -91,34 +52,239 @@ pub struct Sent {
     pub data: Vec<(String, String)>,
 }
 
-/// Whether the gate is open for a purpose, a channel and an address at an instant. `basis`: `None` if not declared.
-pub fn check(
-    choices: &Choices,
-    purpose: &str,
-    basis: Option<Basis>,
-    channel: Channel,
-    address: Option<&(String, String)>,
-    at: Timestamp,
-) -> Result<Evidence, Reason> {
-    let Some(basis) = basis else { return Err(Reason::NoPurpose { purpose: purpose.to_owned() }) };
-    let standing = choices.standing(purpose, Some(channel), address, at);
-    match (standing, basis) {
-        (Some(standing), _) if standing.state == ConsentState::Denied => {
-            Err(Reason::Denied { purpose: purpose.to_owned(), channel, since: standing.since })
-        }
-        (Some(standing), _) => Ok(Evidence::Granted(standing)),
-        (None, Basis::Consent) => Err(Reason::Unknown { purpose: purpose.to_owned(), channel }),
-        (None, Basis::Contract | Basis::LegitimateInterest) => Ok(Evidence::Basis(basis)),
+/// What the gate is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// Purpose key.
+    pub purpose: &'a str,
+    /// How it would reach her.
+    pub channel: Channel,
+    /// The address or device of the channel that it would use, if any.
+    pub address: Option<&'a (String, String)>,
+    /// Destination key; none where nothing is sent yet (a rule of a segment).
+    pub destination: Option<&'a str>,
+}
+
+/// About whom.
+#[derive(Clone, Copy, Debug)]
+pub struct Party<'a> {
+    /// What she chose.
+    pub choices: &'a Choices,
+    /// What is known of her that a policy looks at.
+    pub circumstances: &'a Circumstances,
+    /// Earlier messages to her, in any order: those that the policy may count.
+    pub contacts: &'a [Contact],
+}
+
+/// What is known of a person that a policy looks at.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Circumstances {
+    /// `FR`, `US-CA`; none: the workspace's.
+    pub country: Option<String>,
+    /// IANA name; none (or none that is known): the workspace's.
+    pub timezone: Option<String>,
+    /// Day of birth.
+    pub born: Option<Date>,
+    /// Addressed in her profession.
+    pub business: bool,
+    /// Purposes for which she is a customer who was told.
+    pub customer_for: Vec<String>,
+}
+
+/// One earlier message to a person.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Contact {
+    /// When it was queued or sent.
+    pub at: Timestamp,
+    /// How.
+    pub channel: Channel,
+    /// Purpose key.
+    pub purpose: String,
+}
+
+/// Open or not, and until when.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Verdict {
+    /// What opens it, or why it is closed.
+    pub outcome: Result<Evidence, Reason>,
+    /// When the passing of time alone may next change that; `MAX`: never.
+    pub next: Timestamp,
+}
+
+/// Open, or closed for a moment only.
+pub trait OkOrSoon {
+    /// Whether nothing but hours or frequency stands in the way.
+    fn is_ok_or_soon(&self) -> bool;
+}
+
+impl OkOrSoon for Result<Evidence, Reason> {
+    fn is_ok_or_soon(&self) -> bool {
+        self.as_ref().err().is_none_or(Reason::is_momentary)
     }
+}
+
+/// Decides for a purpose, a channel, an address and a destination at an instant.
+pub fn decide(workspace: &Workspace, asked: Asked<'_>, party: Party<'_>, at: Timestamp) -> Verdict {
+    let mut next = Timestamp::MAX;
+    let outcome = passes(workspace, asked, party, at, &mut next);
+    Verdict { outcome, next }
+}
+
+/// The checks in their order: what holds until somebody does something comes before what passes by itself.
+fn passes(
+    workspace: &Workspace,
+    asked: Asked<'_>,
+    party: Party<'_>,
+    at: Timestamp,
+    next: &mut Timestamp,
+) -> Result<Evidence, Reason> {
+    let Some(purpose) = workspace.purpose(asked.purpose) else {
+        return Err(Reason::NoPurpose { purpose: asked.purpose.to_owned() });
+    };
+    let channel = asked.channel;
+    if !purpose.terms.channels.is_empty() && !purpose.terms.channels.contains(&channel) {
+        return Err(Reason::ChannelNotDeclared { purpose: purpose.key.clone(), channel });
+    }
+    if let Some(standing) = party.choices.signal(Signal::Restriction, channel, asked.address, at) {
+        return Err(Reason::Restricted { since: standing.since });
+    }
+    if let Some(standing) = party.choices.signal(Signal::Bounce, channel, asked.address, at) {
+        return Err(Reason::Bounced { channel, since: standing.since });
+    }
+    let country = party.circumstances.country.as_deref().unwrap_or(&workspace.settings.country);
+    let case = Case { purpose, channel, country, business: party.circumstances.business, at };
+    *next = (*next).min(workspace.policy.changes_after(case));
+    let evidence = consents(workspace, case, asked, party, next)?;
+    old_enough(workspace, case, party, next)?;
+    may_be_transferred(workspace, case, asked)?;
+    in_hours(workspace, case, party, next)?;
+    not_too_often(workspace, case, party, next)?;
+    Ok(evidence)
+}
+
+/// What the person chose, how long that counts, and what silence means.
+fn consents(
+    workspace: &Workspace,
+    case: Case<'_>,
+    asked: Asked<'_>,
+    party: Party<'_>,
+    next: &mut Timestamp,
+) -> Result<Evidence, Reason> {
+    let (purpose, channel, at) = (case.purpose, case.channel, case.at);
+    let standing = if purpose.is_marketing() {
+        party.choices.standing_for_marketing(&purpose.key, channel, asked.address, at)
+    } else {
+        party.choices.standing(&purpose.key, Some(channel), asked.address, at)
+    };
+    // A grant that no longer counts is as good as none: what silence means decides, and if that is no, says why.
+    let mut spent: Option<Reason> = None;
+    if let Some(standing) = standing {
+        let (key, since) = (purpose.key.clone(), standing.since);
+        if standing.state == ConsentState::Denied {
+            return Err(match standing.signal() {
+                Some(signal) => Reason::Objected { purpose: key, channel, signal, since },
+                None => Reason::Denied { purpose: key, channel, since },
+            });
+        }
+        let expired_at = workspace.policy.expires_after(case).map(|span| Timestamp(since.0.saturating_add(span.0)));
+        let version = standing.text_version();
+        if !purpose.takes_version(version.as_deref()) {
+            let needed = purpose.text().map(|text| text.version.clone()).unwrap_or_default();
+            spent = Some(Reason::OldText { purpose: key, channel, since, version, needed });
+        } else if let Some(expired_at) = expired_at.filter(|expired_at| *expired_at <= at) {
+            spent = Some(Reason::Expired { purpose: key, channel, since, expired_at });
+        } else {
+            *next = (*next).min(expired_at.unwrap_or(Timestamp::MAX));
+            return Ok(Evidence::Granted(standing));
+        }
+    }
+    let key = purpose.key.clone();
+    match workspace.policy.unknown(case) {
+        Meaning::Allowed => Ok(Evidence::Basis(purpose.basis)),
+        Meaning::Customer if party.circumstances.customer_for.contains(&key) => Ok(Evidence::Basis(Basis::SoftOptIn)),
+        Meaning::Customer => Err(spent.unwrap_or(Reason::NotACustomer { purpose: key, channel })),
+        Meaning::Refused => Err(spent.unwrap_or(Reason::Unknown { purpose: key, channel })),
+    }
+}
+
+/// Only who is known to be too young is refused; an unknown age is no refusal.
+fn old_enough(workspace: &Workspace, case: Case<'_>, party: Party<'_>, next: &mut Timestamp) -> Result<(), Reason> {
+    let (Some(age_min), Some(born)) = (workspace.policy.age_min(case), party.circumstances.born) else { return Ok(()) };
+    // Who is born on 29 February comes of age on the 28th of other years: jiff's calendar, a day early at most.
+    let of_age = born.checked_add(jiff::Span::new().years(i64::from(age_min))).ok();
+    let of_age = of_age.and_then(|day| zone(workspace, party).to_timestamp(day.to_datetime(Time::midnight())).ok());
+    let of_age = of_age.map_or(Timestamp::MAX, |instant| Timestamp(instant.as_microsecond()));
+    if of_age <= case.at {
+        return Ok(());
+    }
+    *next = (*next).min(of_age);
+    Err(Reason::Minor { purpose: case.purpose.key.clone(), age_min })
+}
+
+fn may_be_transferred(workspace: &Workspace, case: Case<'_>, asked: Asked<'_>) -> Result<(), Reason> {
+    let Some(key) = asked.destination else { return Ok(()) };
+    let destination = workspace.destination(key);
+    if destination.is_some_and(|destination| destination.transfer.is_some()) {
+        return Ok(());
+    }
+    let country = destination.and_then(|destination| destination.country.as_deref());
+    let mut lists = workspace.policy.rules_for(case).filter_map(|rule| rule.transfers.as_deref());
+    if lists.all(|list| country.is_some_and(|country| covers(list, country))) {
+        return Ok(());
+    }
+    Err(Reason::Transfer { destination: key.to_owned(), country: country.map(str::to_owned) })
+}
+
+fn in_hours(workspace: &Workspace, case: Case<'_>, party: Party<'_>, next: &mut Timestamp) -> Result<(), Reason> {
+    let mut of_rules = workspace.policy.rules_for(case).filter_map(|rule| rule.hours.as_ref()).peekable();
+    if of_rules.peek().is_none() {
+        return Ok(());
+    }
+    let zone = zone(workspace, party);
+    // Of several closed ones the last to open; then all are looked at again.
+    let Some(opens_at) = of_rules.filter_map(|hours| closed_until(hours, &zone, case.at)).max() else { return Ok(()) };
+    *next = (*next).min(opens_at);
+    Err(Reason::Hours { channel: case.channel, opens_at })
+}
+
+fn not_too_often(workspace: &Workspace, case: Case<'_>, party: Party<'_>, next: &mut Timestamp) -> Result<(), Reason> {
+    let about = |contact: &Contact, rule: &PolicyRule| {
+        let marketing = workspace.purpose(&contact.purpose).is_none_or(|purpose| purpose.is_marketing());
+        (rule.about.channels.is_empty() || rule.about.channels.contains(&contact.channel))
+            && (rule.about.purposes.is_empty() || rule.about.purposes.contains(&contact.purpose))
+            && rule.about.marketing.is_none_or(|asked| asked == marketing)
+    };
+    for rule in workspace.policy.rules_for(case) {
+        let Some(Frequency { max, within }) = rule.frequency else { continue };
+        let since = case.at.0.saturating_sub(within.0);
+        let mut counted: Vec<Timestamp> = party
+            .contacts
+            .iter()
+            .filter(|contact| contact.at.0 > since && about(contact, rule))
+            .map(|contact| contact.at)
+            .collect();
+        counted.sort_unstable_by(|a, b| b.cmp(a));
+        // The newest `max` of them fill the span: the next may be when the oldest of these leaves it.
+        let Some(oldest) = counted.get(max.saturating_sub(1) as usize) else { continue };
+        let opens_at = Timestamp(oldest.0.saturating_add(within.0));
+        *next = (*next).min(opens_at);
+        return Err(Reason::Frequency { channel: case.channel, max, within, opens_at });
+    }
+    Ok(())
+}
+
+fn zone(workspace: &Workspace, party: Party<'_>) -> TimeZone {
+    let own = party.circumstances.timezone.as_deref().and_then(|name| TimeZone::get(name).ok());
+    own.or_else(|| TimeZone::get(&workspace.settings.timezone).ok()).unwrap_or(TimeZone::UTC)
 }
 
 /// Passes a message through the gate at an instant. A message that takes a person back needs no consent, but must carry exactly
 /// what `sent` says the destination had received, and no more.
 #[expect(clippy::result_large_err, reason = "a refusal hands the message back, and is as ordinary as a passage")]
 pub fn clear(
+    workspace: &Workspace,
     message: Message,
-    choices: &Choices,
-    basis: Option<Basis>,
+    party: Party<'_>,
     sent: Option<&Sent>,
     at: Timestamp,
 ) -> Result<Cleared, Refused> {
@@ -130,10 +296,30 @@ pub fn clear(
             Err(Refused { message, reason: Reason::NeverSent })
         };
     }
-    match check(choices, &message.purpose, basis, message.channel, message.address.as_ref(), at) {
+    if let Some(reason) = field_not_allowed(workspace, &message) {
+        return Err(Refused { message, reason });
+    }
+    let asked = Asked {
+        purpose: &message.purpose,
+        channel: message.channel,
+        address: message.address.as_ref(),
+        destination: Some(&message.destination),
+    };
+    match decide(workspace, asked, party, at).outcome {
         Ok(evidence) => Ok(Cleared { message, evidence }),
         Err(reason) => Err(Refused { message, reason }),
     }
+}
+
+/// Definitions are refused when they map too much; here it is a message that was queued under earlier ones.
+fn field_not_allowed(workspace: &Workspace, message: &Message) -> Option<Reason> {
+    let allowed = workspace.purpose(&message.purpose)?.terms.fields.as_ref()?;
+    let map = workspace.activation(&message.activation).map(|activation| activation.map.as_slice()).unwrap_or_default();
+    let (field, _) = message.data.iter().find(|(field, _)| {
+        // A field that the activation no longer maps may have come from anywhere.
+        !map.iter().any(|(name, from)| name == field && allowed.contains(from))
+    })?;
+    Some(Reason::FieldNotAllowed { purpose: message.purpose.clone(), field: field.clone() })
 }
 
 impl Cleared {

@@ -6,8 +6,11 @@
 
 mod choices;
 mod gate;
+mod hours;
+mod reason;
 pub mod signals;
 pub mod strings;
 
 pub use choices::{Choices, Standing, receipts};
-pub use gate::{Cleared, Evidence, Reason, Refused, Sent, check, clear};
+pub use gate::{Asked, Circumstances, Cleared, Contact, Evidence, OkOrSoon, Party, Refused, Sent, Verdict, clear, decide};
+pub use reason::{Reason, Tongue};

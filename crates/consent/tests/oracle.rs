@@ -1,7 +1,10 @@
 //! The gate against a plain reading of the rules over the list of all choices: it opens exactly where the rules do, in whatever
 //! order and between how many people the choices were spread before they were found to be one.
 
-use jumelle_consent::{Choices, check};
+use std::sync::LazyLock;
+
+use jumelle_consent::{Asked, Choices, Circumstances, Evidence, Party, Reason, decide};
+use jumelle_model::Workspace;
 use jumelle_model::consent::{Basis, Channel, Choice, ConsentState, Scope};
 use jumelle_model::ids::{Fingerprint, Stamp};
 use jumelle_model::time::Timestamp;
@@ -14,6 +17,26 @@ type Address = (String, String);
 const NOW: Timestamp = Timestamp(100);
 const BASES: [Option<Basis>; 4] = [Some(Basis::Consent), Some(Basis::Contract), Some(Basis::LegitimateInterest), None];
 const CHANNELS: [Channel; 4] = [Channel::Email, Channel::Sms, Channel::Onsite, Channel::Postal];
+
+/// One workspace for each of the bases that are asked about; without a policy, choices and basis alone decide.
+static WORKSPACES: LazyLock<[Workspace; 4]> = LazyLock::new(|| {
+    let with = |basis: &str| format!("purposes: {{marketing: {{basis: {basis}}}, service: {{basis: {basis}}}}}");
+    let texts = [with("consent"), with("contract"), with("legitimate_interest"), "purposes: {}".to_owned()];
+    texts.map(|text| Workspace::parse(&text).expect("a workspace of a test"))
+});
+
+fn check(
+    choices: &Choices,
+    purpose: &str,
+    basis: Option<Basis>,
+    channel: Channel,
+    address: Option<&Address>,
+    at: Timestamp,
+) -> Result<Evidence, Reason> {
+    let n = BASES.iter().position(|known| *known == basis).expect("a basis of the table");
+    let party = Party { choices, circumstances: &Circumstances::default(), contacts: &[] };
+    decide(&WORKSPACES[n], Asked { purpose, channel, address, destination: None }, party, at).outcome
+}
 
 fn address(namespace: &str, value: &str) -> Address {
     (namespace.to_owned(), value.to_owned())

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use jumelle_consent::Reason;
 use jumelle_model::time::Timestamp;
 use jumelle_store::{Result, Table};
 use serde::{Deserialize, Serialize};
@@ -93,8 +94,19 @@ impl Day {
     }
 }
 
+/// A kept reason as people read it in English, and what the gate says of it (code, inputs, both sentences) if it is one of its own.
+pub fn told(reason: Option<String>) -> (Option<String>, Option<serde_json::Value>) {
+    match reason.as_deref().and_then(Reason::read) {
+        Some(of_gate) => (Some(of_gate.to_string()), Some(of_gate.to_json())),
+        None => (reason, None),
+    }
+}
+
 /// `no consent for marketing/email: denied since 2026-…` → `denied`.
 pub(crate) fn reason_kind(why: &str) -> &str {
+    if let Some(reason) = Reason::read(why) {
+        return reason.code();
+    }
     let without_instant = why.split(" since ").next().unwrap_or(why);
     without_instant.rsplit(": ").next().unwrap_or(without_instant)
 }
@@ -192,6 +204,8 @@ mod tests {
     fn a_reason_is_named_without_its_instant() {
         assert_eq!(reason_kind("no consent for marketing/email: denied since 2026-01-01T00:00:00Z"), "denied");
         assert_eq!(reason_kind("no consent for marketing/email: unknown since ever"), "unknown");
+        let reason = Reason::Restricted { since: Timestamp(1) };
+        assert_eq!(reason_kind(&reason.write()), "restricted");
         assert_eq!(reason_kind("the purpose marketing is not declared"), "the purpose marketing is not declared");
     }
 }

@@ -4,6 +4,7 @@ use jumelle_identify::Resolution;
 use jumelle_model::ids::{Position, ProfileId};
 use jumelle_store::{Entry, Record, Result};
 
+use crate::days::told;
 use crate::fold::Fold;
 use crate::live::{Effect, Named};
 
@@ -36,9 +37,10 @@ impl Fold {
                 effect.keep_body(body);
             }
             Entry::Result { delivery, profile, destination, state, status, reason, .. } => {
+                let (reason, gate) = told(reason.map(str::to_owned));
                 effect.profile = Some(*profile);
                 effect.result = Some(serde_json::json!({
-                    "delivery": delivery, "destination": destination, "state": state, "status": status, "reason": reason,
+                    "delivery": delivery, "destination": destination, "state": state, "status": status, "reason": reason, "gate": gate,
                 }));
             }
             _ => {}

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use jumelle_activate::Queued;
 use jumelle_collect::{consents, read_event};
 use jumelle_identify::{Evidence, Graph, Resolution, evidence, identifier_of, resolve};
-use jumelle_model::consent::{Choice, ConsentState, Scope};
+use jumelle_model::consent::{Choice, ConsentState, Scope, Signal};
 use jumelle_model::event::Event;
 use jumelle_model::identifier::Identifier;
 use jumelle_model::ids::{Position, ProfileId, Stamp};
@@ -423,7 +423,11 @@ impl Fold {
                     let alone = Evidence { identifiers: vec![identifier.clone()], ..Evidence::default() };
                     let seed = format!("{}#{n}", event.message_id);
                     let Some(owner) = self.identify(&alone, event.stamp(), event.source, &seed)? else { continue };
-                    (owner, Scope::Address(identifier.namespace, identifier.value))
+                    // A restriction is of the person, by whichever name she is given.
+                    match entry.purpose == Signal::Restriction.purpose() {
+                        true => (owner, Scope::Person),
+                        false => (owner, Scope::Address(identifier.namespace, identifier.value)),
+                    }
                 }
                 None => {
                     let named: Vec<&Identifier> = evidence
@@ -518,8 +522,11 @@ impl Fold {
         let (workspace, plan) = (&definitions.workspace, &definitions.plan);
         let mut next = Timestamp::MAX;
         let mut transitions: Vec<(&str, bool)> = Vec::new();
+        next = next.min(person.known.choices.next_expiry(self.clock, |purpose| {
+            workspace.purpose(purpose).map_or_else(Vec::new, |purpose| workspace.policy.validities(purpose))
+        }));
         {
-            let facts = person.facts(workspace);
+            let facts = person.facts(workspace, plan);
             for (n, segment) in workspace.segments.iter().enumerate() {
                 let verdict = plan.evaluate(n, &facts, self.clock);
                 next = next.min(verdict.next);
@@ -591,8 +598,12 @@ impl Fold {
         let mapped = fields(workspace, plan, activation, &person, self.clock);
         let before = person.activations.get(&activation.key).cloned().unwrap_or_default();
         let mut standing = before.clone();
-        let steps = keep(workspace, activation, &person, &mapped, &mut standing, self.clock);
-        let next = if standing.held == Held::In { mapped.next } else { Timestamp::MAX };
+        let contacts = match person.memberships.contains_key(&activation.segment) {
+            true => self.shared.contacts(workspace, id, None)?,
+            false => Vec::new(),
+        };
+        let (steps, gate_next) = keep(workspace, activation, &person, &mapped, &contacts, &mut standing, self.clock);
+        let next = if standing.held == Held::In { mapped.next.min(gate_next) } else { gate_next };
         drop(person);
         if standing != before || !steps.is_empty() {
             self.shared.people.change(id, |person| person.activations.insert(activation.key.clone(), standing))?;
@@ -600,7 +611,7 @@ impl Fold {
         for step in steps {
             match step {
                 Step::Queue(kind, sent) => self.queue(activation, id, kind, sent, None)?,
-                Step::Block(sent, reason) => self.queue(activation, id, MessageType::Entered, sent, Some(reason.to_string()))?,
+                Step::Block(sent, reason) => self.queue(activation, id, MessageType::Entered, sent, Some(reason.write()))?,
             }
         }
         Ok(next)

@@ -6,6 +6,7 @@
 mod apply;
 mod behind;
 mod committer;
+mod contacts;
 mod days;
 mod definitions;
 mod delivery;
@@ -25,6 +26,7 @@ mod people;
 mod preview;
 mod pulse;
 mod query;
+mod reach;
 mod rebuild;
 mod shared;
 #[cfg(test)]
@@ -48,7 +50,7 @@ use jumelle_store::{History, HistorySettings, StoreError, Table, Tables, failpoi
 use parking_lot::{Mutex, RwLock};
 
 pub use committer::{Draft, Intake, Receipt, SubmitError};
-pub use days::{Day, SegmentDay};
+pub use days::{Day, SegmentDay, told};
 pub use definitions::Definitions;
 pub use delivery::{Delivery, DeliveryState};
 pub use flow::{Flow, Minute, Outcomes};
@@ -56,6 +58,7 @@ pub use joins::{JoinKind, JoinStep};
 pub use live::{Effect, Heard, Live};
 pub use preview::{Preview, preview};
 pub use query::{COUNTED_MAX, DeliveriesAsked, EventRow, PAGE_MAX, Page};
+pub use reach::{REACH_PEOPLE_MAX, Reach, ReachChange, reach};
 pub use rebuild::{Loss, RebuildReport, RestoreError, rebuild, restore, table_digest};
 pub use shared::{Shared, Totals};
 pub use wall::Wall;

@@ -8,6 +8,7 @@ use jumelle_model::workspace::Activation;
 use jumelle_profile::Held;
 use jumelle_store::{Result, ResultState, Table};
 
+use crate::days::told;
 use crate::delivery::{Delivery, DeliveryState, ended_key, person_key, queue_key};
 use crate::fold::Fold;
 
@@ -58,9 +59,10 @@ impl Fold {
         self.put_delivery(&delivery);
         if let Some(effect) = &mut self.effect {
             let message = &delivery.message;
+            let (reason, gate) = told(delivery.reason.clone());
             effect.deliveries.push(serde_json::json!({
                 "id": id, "activation": message.activation, "destination": message.destination, "purpose": message.purpose,
-                "channel": message.channel, "type": message.kind.as_str(), "state": delivery.state, "reason": delivery.reason,
+                "channel": message.channel, "type": message.kind.as_str(), "state": delivery.state, "reason": reason, "gate": gate,
             }));
         }
         match &delivery.reason {
@@ -171,6 +173,13 @@ impl Fold {
                 (false, ResultState::Sent) => standing.received = Some(carried.clone()),
                 (false, _) if attempts > 0 => standing.received = Some(carried.clone()),
                 (false, _) => {}
+            }
+            if message.kind == MessageType::Updated && state == ResultState::Blocked && standing.last.as_ref() == Some(&carried) {
+                // The destination still has what it had; once the gate opens, that is compared again.
+                standing.last = standing.received.clone();
+                if standing.last.is_none() {
+                    standing.held = Held::Blocked;
+                }
             }
             if message.kind == MessageType::Entered
                 && state == ResultState::Blocked

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jumelle_activate::{Clearance, DeliveryResult, House, QueueKey, Queued};
-use jumelle_consent::{Cleared, Sent, clear};
+use jumelle_consent::{Choices, Circumstances, Cleared, Party, Sent, clear};
 use jumelle_model::ids::{DeliveryId, ProfileId};
 use jumelle_model::message::MessageType;
 use jumelle_store::{Table, failpoint};
@@ -30,14 +30,16 @@ impl Outlet {
         let Some(delivery) = Delivery::decode(&row).filter(|delivery| delivery.state == DeliveryState::Queued) else {
             return Ok(Clearance::Superseded);
         };
+        let key = delivery.key();
         let mut message = delivery.message;
         let definitions = self.shared.definitions();
-        let basis = definitions.workspace.purpose(&message.purpose).map(|purpose| purpose.basis);
+        let workspace = &definitions.workspace;
         let now = self.shared.now();
         if message.kind == MessageType::Erased {
             let carried = Sent { address: message.address.clone(), data: message.data.clone() };
-            let outcome = clear(message, &jumelle_consent::Choices::default(), basis, Some(&carried), now);
-            return Ok(answer(outcome));
+            let nobody =
+                Party { choices: &Choices::default(), circumstances: &Circumstances::default(), contacts: Default::default() };
+            return Ok(answer(clear(workspace, message, nobody, Some(&carried), now)));
         }
         let id = self.shared.people.surviving(message.profile)?;
         let Some(person) = self.shared.people.get(id)? else { return Ok(Clearance::Superseded) };
@@ -47,14 +49,21 @@ impl Outlet {
             message.address = received.address.clone();
             message.data = received.data.clone();
         }
-        Ok(answer(clear(message, &person.known.choices, basis, received.as_ref(), now)))
+        let (circumstances, _) = person.circumstances(workspace, &definitions.plan, now);
+        // Only what brings her into a tool is a contact; what she is in already is kept up to date.
+        let contacts = match message.kind {
+            MessageType::Entered => self.shared.contacts(workspace, id, Some(key))?,
+            _ => Vec::new(),
+        };
+        let party = Party { choices: &person.known.choices, circumstances: &circumstances, contacts: &contacts };
+        Ok(answer(clear(workspace, message, party, received.as_ref(), now)))
     }
 }
 
 fn answer(outcome: Result<jumelle_consent::Cleared, jumelle_consent::Refused>) -> Clearance {
     match outcome {
         Ok(cleared) => Clearance::Cleared(Box::new(cleared)),
-        Err(refused) => Clearance::Blocked(refused.reason.to_string()),
+        Err(refused) => Clearance::Blocked(refused.reason.write()),
     }
 }
 

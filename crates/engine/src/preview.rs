@@ -13,7 +13,7 @@ use jumelle_model::rule::Rule;
 use jumelle_model::time::Timestamp;
 use jumelle_model::{Event, Workspace};
 use jumelle_profile::Person;
-use jumelle_segment::{Facts, Question, States};
+use jumelle_segment::{Facts, Plan, Question, States};
 use jumelle_store::{Block, Entry, Result};
 
 use crate::fold::read_entry;
@@ -37,6 +37,7 @@ pub struct Preview {
 
 /// Facts other than events: traits and consents as they are known now, restricted to what was known at the instant.
 struct AsOf<'a> {
+    plan: &'a Plan,
     person: Option<&'a Person>,
     workspace: &'a Workspace,
     at: Timestamp,
@@ -56,7 +57,7 @@ impl Facts for AsOf<'_> {
     }
 
     fn consent_open(&self, purpose: &str, channel: Option<Channel>, at: Timestamp) -> bool {
-        self.person.is_some_and(|person| person.facts(self.workspace).consent_open(purpose, channel, at))
+        self.person.is_some_and(|person| person.facts(self.workspace, self.plan).consent_open(purpose, channel, at))
     }
 
     fn states(&self) -> &States {
@@ -113,7 +114,13 @@ pub fn preview(shared: &Shared, rule: &Rule, at: Timestamp) -> Result<Preview> {
     let mut members = Vec::new();
     for (id, events) in of_person {
         let person = shared.people.get(id)?;
-        let facts = AsOf { person: person.as_deref(), workspace: &definitions.workspace, at, states: States::default() };
+        let facts = AsOf {
+            plan: &definitions.plan,
+            person: person.as_deref(),
+            workspace: &definitions.workspace,
+            at,
+            states: States::default(),
+        };
         if question.holds(&events, &facts, at) {
             members.push(id);
         }

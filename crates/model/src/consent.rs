@@ -15,6 +15,11 @@ pub enum Basis {
     Contract,
     /// Passes unless the person objected.
     LegitimateInterest,
+    /// Passes unless the person objected.
+    LegalObligation,
+    /// Passes for existing customers who were told when their address was collected, by e-mail and text message, until they
+    /// object; for others only with a valid grant.
+    SoftOptIn,
 }
 
 /// Where a message meets the person.
@@ -111,6 +116,54 @@ pub enum ConsentState {
     Granted,
     /// No.
     Denied,
+}
+
+/// What is reported about a person or an address beside her choices. Kept like a choice of a purpose that no workspace can declare:
+/// on is a denial, lifted a grant, so it merges by the same laws.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Signal {
+    /// The address takes no messages: nothing goes there until it is lifted.
+    Bounce,
+    /// A message was reported as unwanted: closes marketing there until a later grant.
+    Complaint,
+    /// It stands on an opposition list: closes marketing there until a later grant.
+    Opposition,
+    /// The person objected to marketing (GDPR, article 21): closes it everywhere until a later grant.
+    Objection,
+    /// Her data is kept and not used (GDPR, article 18): nothing goes out until it is lifted.
+    Restriction,
+}
+
+impl Signal {
+    /// Every signal.
+    pub const ALL: [Signal; 5] = [Signal::Bounce, Signal::Complaint, Signal::Opposition, Signal::Objection, Signal::Restriction];
+
+    /// The name on the wire.
+    pub fn as_str(self) -> &'static str {
+        &self.purpose()[1..]
+    }
+
+    /// The inverse of [`Signal::as_str`].
+    pub fn parse(text: &str) -> Option<Signal> {
+        Signal::ALL.into_iter().find(|signal| signal.as_str() == text)
+    }
+
+    /// The purpose under which it is kept: no key of a workspace begins so.
+    pub fn purpose(self) -> &'static str {
+        match self {
+            Signal::Bounce => "!bounce",
+            Signal::Complaint => "!complaint",
+            Signal::Opposition => "!opposition",
+            Signal::Objection => "!objection",
+            Signal::Restriction => "!restriction",
+        }
+    }
+
+    /// The inverse of [`Signal::purpose`].
+    pub fn of_purpose(purpose: &str) -> Option<Signal> {
+        Signal::ALL.into_iter().find(|signal| signal.purpose() == purpose)
+    }
 }
 
 /// Whose choice it is: a consent belongs to what it was given for (DESIGN §8.7).

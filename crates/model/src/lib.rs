@@ -12,7 +12,7 @@ pub mod rule;
 pub mod time;
 pub mod workspace;
 
-pub use consent::{Basis, Channel, Choice, ConsentState, Scope};
+pub use consent::{Basis, Channel, Choice, ConsentState, Scope, Signal};
 pub use event::{Event, EventKind};
 pub use identifier::Identifier;
 pub use ids::{DeliveryId, Fingerprint, Position, ProfileId, Stamp};

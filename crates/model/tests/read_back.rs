@@ -5,6 +5,7 @@ use jumelle_model::event::Scalar;
 use jumelle_model::number::{Currency, Decimal};
 use jumelle_model::rule::{Aggregate, Comparison, Did, EventQuery, Filter, Rule, Test};
 use jumelle_model::time::{Span, Timestamp};
+use jumelle_model::workspace::policy::Terms;
 use jumelle_model::workspace::{
     Activation, CategoryChoice, ComputedTrait, Destination, Difference, ExchangeRate, FieldPath, GppChoice, Initial, Label,
     NamespaceRule, Normalizer, OptOut, Purpose, Secret, Segment, Source, SourceKind, Strings, TcfChoice, Vocabulary,
@@ -240,7 +241,7 @@ fn definitions() -> impl Strategy<Value = Workspace> {
     let kind = select(vec![SourceKind::Web, SourceKind::App, SourceKind::Server, SourceKind::File]);
     let secret = prop_oneof![Just(Secret::Env("HOOK".into())), Just(Secret::Plain("a secret: of {16} bytes".into()))];
     let destination = (option::of(secret), any::<bool>(), 1..=256u32);
-    let basis = select(vec![Basis::Consent, Basis::Contract, Basis::LegitimateInterest]);
+    let basis = select(vec![Basis::Consent, Basis::Contract, Basis::LegitimateInterest, Basis::LegalObligation]);
     let gcm = subsequence(vec!["ad_storage".to_owned(), "ad_user_data".into(), "analytics_storage".into()], 0..=3);
     let map = (select(Channel::ALL.to_vec()), any::<bool>(), vec(text(), 0..3), select(vec!["city", "a.b"]));
     (
@@ -274,7 +275,7 @@ fn definitions() -> impl Strategy<Value = Workspace> {
             built.purposes = purposes
                 .into_iter()
                 .enumerate()
-                .map(|(n, (basis, tcf, gcm, gpc))| Purpose { key: key("p", n), basis, tcf, gcm, gpc })
+                .map(|(n, (basis, tcf, gcm, gpc))| Purpose { key: key("p", n), basis, tcf, gcm, gpc, terms: Terms::default() })
                 .collect();
             built.strings = strings;
             if let Some(choice) = built.strings.tcf.first() {
@@ -290,8 +291,16 @@ fn definitions() -> impl Strategy<Value = Workspace> {
                 segments.into_iter().enumerate().map(|(n, (label, rule))| Segment { key: key("g", n), label, rule }).collect();
             let (secret, allow_private, concurrency) = destination;
             let url = "https://hooks.example.org/in?x=1".into();
-            built.destinations =
-                vec![Destination { key: "d0".into(), connector: "webhook".into(), url, secret, allow_private, concurrency }];
+            built.destinations = vec![Destination {
+                key: "d0".into(),
+                connector: "webhook".into(),
+                url,
+                secret,
+                allow_private,
+                concurrency,
+                country: None,
+                transfer: None,
+            }];
             if let Some(segment) = built.segments.first() {
                 let (channel, sends, fields, trait_path) = map;
                 let mut mapped: Vec<(String, FieldPath)> = Vec::new();

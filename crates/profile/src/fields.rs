@@ -1,10 +1,11 @@
 //! The fields that an activation maps, for one person at an instant.
 
-use jumelle_consent::check;
+use jumelle_consent::{Asked, Circumstances, OkOrSoon, Party, decide};
 use jumelle_model::Workspace;
 use jumelle_model::time::Timestamp;
 use jumelle_model::workspace::{Activation, FieldPath};
 use jumelle_segment::Plan;
+use sha2::{Digest, Sha256};
 
 use crate::person::Person;
 use crate::view::computed_json;
@@ -18,20 +19,37 @@ pub struct Fields {
     pub data: Vec<(String, String)>,
     /// When a computed field may change by itself.
     pub next: Timestamp,
+    /// What the gate looks at beside her choices.
+    pub circumstances: Circumstances,
+    /// When time alone may next change them.
+    pub circumstances_next: Timestamp,
 }
 
 /// Of several addresses the one that the gate lets through is taken, the latest seen first; if none passes, the latest seen.
 pub fn fields(workspace: &Workspace, plan: &Plan, activation: &Activation, person: &Person, at: Timestamp) -> Fields {
-    let basis = workspace.purpose(&activation.purpose).map(|purpose| purpose.basis);
-    let mut fields = Fields { address: None, data: Vec::with_capacity(activation.map.len()), next: Timestamp::MAX };
+    let (circumstances, circumstances_next) = person.circumstances(workspace, plan, at);
+    let mut fields = Fields {
+        address: None,
+        data: Vec::with_capacity(activation.map.len()),
+        next: Timestamp::MAX,
+        circumstances,
+        circumstances_next,
+    };
     for (field, path) in &activation.map {
         let json = match path {
-            FieldPath::Identifier(namespace) => {
+            FieldPath::Identifier(namespace) | FieldPath::HashedIdentifier(namespace) => {
                 let candidates = person.known.identifiers_of(namespace);
                 let carries_channel = activation.channel.address_namespace() == Some(namespace);
                 let passes = |value: &str| {
                     let address = (namespace.clone(), value.to_owned());
-                    check(&person.known.choices, &activation.purpose, basis, activation.channel, Some(&address), at).is_ok()
+                    let party = Party { choices: &person.known.choices, circumstances: &fields.circumstances, contacts: &[] };
+                    let asked = Asked {
+                        purpose: &activation.purpose,
+                        channel: activation.channel,
+                        address: Some(&address),
+                        destination: Some(&activation.destination),
+                    };
+                    decide(workspace, asked, party, at).outcome.is_ok_or_soon()
                 };
                 let chosen = match carries_channel {
                     true => candidates.iter().find(|candidate| passes(&candidate.value)).or(candidates.first()),
@@ -40,7 +58,10 @@ pub fn fields(workspace: &Workspace, plan: &Plan, activation: &Activation, perso
                 if carries_channel && fields.address.is_none() {
                     fields.address = chosen.map(|identifier| (namespace.clone(), identifier.value.clone()));
                 }
-                chosen.map(|identifier| serde_json::Value::from(identifier.value.as_str()).to_string())
+                chosen.map(|identifier| match path {
+                    FieldPath::HashedIdentifier(_) => serde_json::Value::from(sha256_hex(&identifier.value)).to_string(),
+                    _ => serde_json::Value::from(identifier.value.as_str()).to_string(),
+                })
             }
             FieldPath::Trait(path) => match path.split_once('.') {
                 None => person.known.traits.get(path).map(|value| value.json.clone()),
@@ -57,4 +78,9 @@ pub fn fields(workspace: &Workspace, plan: &Plan, activation: &Activation, perso
         }
     }
     fields
+}
+
+/// SHA-256 of a normalised value, in lower-case hexadecimal digits: what advertising tools match on.
+fn sha256_hex(value: &str) -> String {
+    Sha256::digest(value.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -3,10 +3,11 @@
 //! Architecture invariant: a pure function of the person's events and the definitions; reads no clock, knows no storage.
 //! `merge(fold(A), fold(B)) = fold(A ∪ B)` for what [`Known`] holds (property test in `tests/merge.rs`).
 
+mod circumstances;
 mod fields;
 mod person;
 mod view;
 
 pub use fields::{Fields, fields};
 pub use person::{ANONYMOUS_ID, Activated, Held, Known, Person, Seen, TRAITS_MAX, TraitValue, Transition};
-pub use view::{consents_json, label, profile_json};
+pub use view::{consents_json, label, profile_json, signals_json};

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jumelle_consent::{Choices, Sent};
+use jumelle_consent::{Asked, Choices, OkOrSoon, Party, Sent, decide};
 use jumelle_identify::Refusal;
 use jumelle_model::consent::Channel;
 use jumelle_model::event::{Event, EventKind, Scalar};
 use jumelle_model::identifier::Identifier;
 use jumelle_model::ids::{ProfileId, Stamp};
-use jumelle_model::time::Timestamp;
-use jumelle_model::{Basis, Json, Workspace};
+use jumelle_model::time::{Span, Timestamp};
+use jumelle_model::{Json, Workspace};
 use jumelle_segment::{Facts, Plan, States};
 use serde::{Deserialize, Serialize};
 
@@ -175,8 +175,8 @@ impl Person {
     }
 
     /// What rules may ask, under the definitions of `workspace`.
-    pub fn facts<'a>(&'a self, workspace: &'a Workspace) -> impl Facts + 'a {
-        PersonFacts { person: self, workspace }
+    pub fn facts<'a>(&'a self, workspace: &'a Workspace, plan: &'a Plan) -> impl Facts + 'a {
+        PersonFacts { person: self, workspace, plan }
     }
 }
 
@@ -312,12 +312,7 @@ fn merge_seen(identifiers: &mut BTreeMap<Identifier, Seen>, identifier: Identifi
 struct PersonFacts<'a> {
     person: &'a Person,
     workspace: &'a Workspace,
-}
-
-impl PersonFacts<'_> {
-    fn basis(&self, purpose: &str) -> Option<Basis> {
-        self.workspace.purpose(purpose).map(|purpose| purpose.basis)
-    }
+    plan: &'a Plan,
 }
 
 impl Facts for PersonFacts<'_> {
@@ -329,18 +324,28 @@ impl Facts for PersonFacts<'_> {
         self.person.known.trait_exists(path)
     }
 
-    /// Open if the gate would let a message through to one of her addresses of the channel, or to her where there is none.
+    /// Open if the gate would let a message through to one of her addresses of the channel, or to her where there is none, at
+    /// some hour; without a channel, if she granted the purpose as a whole and that counts.
     fn consent_open(&self, purpose: &str, channel: Option<Channel>, at: Timestamp) -> bool {
         let choices = &self.person.known.choices;
         let Some(channel) = channel else {
-            return choices
-                .standing(purpose, None, None, at)
-                .is_some_and(|standing| standing.state == jumelle_model::ConsentState::Granted);
+            let declared = self.workspace.purpose(purpose);
+            return choices.standing(purpose, None, None, at).is_some_and(|standing| {
+                let age = Span(at.0.saturating_sub(standing.since.0));
+                standing.state == jumelle_model::ConsentState::Granted
+                    && declared.is_none_or(|declared| {
+                        declared.takes_version(standing.text_version().as_deref())
+                            && declared.terms.expires_after.is_none_or(|expires_after| age < expires_after)
+                    })
+            });
         };
+        let (circumstances, _) = self.person.circumstances(self.workspace, self.plan, at);
+        let party = Party { choices, circumstances: &circumstances, contacts: &[] };
         let addresses =
             channel.address_namespace().map(|namespace| self.person.known.identifiers_of(namespace)).unwrap_or_default();
         let open = |address: Option<&(String, String)>| {
-            jumelle_consent::check(choices, purpose, self.basis(purpose), channel, address, at).is_ok()
+            let asked = Asked { purpose, channel, address, destination: None };
+            decide(self.workspace, asked, party, at).outcome.is_ok_or_soon()
         };
         if addresses.is_empty() {
             return open(None);

@@ -1,8 +1,9 @@
 //! A person as the API gives her (DESIGN §6).
 
-use jumelle_consent::Choices;
-use jumelle_model::consent::Scope;
-use jumelle_model::time::Timestamp;
+use jumelle_consent::{Choices, Standing};
+use jumelle_model::consent::{Channel, ConsentState, Scope};
+use jumelle_model::time::{Span, Timestamp};
+use jumelle_model::workspace::policy::{Case, Policy};
 use jumelle_model::{Money, Workspace};
 use jumelle_segment::Plan;
 use serde_json::{Map, Value, json};
@@ -43,7 +44,8 @@ pub fn profile_json(workspace: &Workspace, plan: &Plan, person: &Person, at: Tim
         "affinities": {},
         "scores": {},
         "segments": segments,
-        "consents": consents_json(&known.choices),
+        "consents": consents_json(workspace, plan, person, at),
+        "signals": signals_json(&known.choices),
         "absorbed": known.absorbed,
         "refused_joins": known.refusals.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "events": known.events,
@@ -62,19 +64,52 @@ pub fn label<'a>(workspace: &Workspace, person: &'a Person) -> Option<&'a str> {
     })
 }
 
-/// Every choice that counts, per purpose, channel and scope.
-pub fn consents_json(choices: &Choices) -> Vec<Value> {
-    choices
-        .list()
-        .into_iter()
-        .map(|standing| {
-            let target = match &standing.scope {
-                Scope::Person => Value::from("person"),
-                Scope::Address(namespace, value) => {
-                    Value::Object(Map::from_iter([(namespace.clone(), Value::from(value.as_str()))]))
-                }
-            };
+fn target_json(scope: &Scope) -> Value {
+    match scope {
+        Scope::Person => Value::from("person"),
+        Scope::Address(namespace, value) => Value::Object(Map::from_iter([(namespace.clone(), Value::from(value.as_str()))])),
+    }
+}
+
+/// Bounces, complaints, oppositions, objections and restrictions, per channel and scope.
+pub fn signals_json(choices: &Choices) -> Vec<Value> {
+    let signals = choices.list().into_iter().filter_map(|standing| Some((standing.signal()?, standing)));
+    signals
+        .map(|(signal, standing)| {
             json!({
+                "signal": signal, "channel": standing.channel, "for": target_json(&standing.scope),
+                "state": if standing.state == ConsentState::Denied { "on" } else { "lifted" },
+                "since": standing.since, "source": standing.source, "receipt": standing.receipt,
+            })
+        })
+        .collect()
+}
+
+/// Every choice that counts, per purpose, channel and scope; when it stops counting and when she may be asked again, as far as the
+/// policy says so for the channel that it names.
+pub fn consents_json(workspace: &Workspace, plan: &Plan, person: &Person, at: Timestamp) -> Vec<Value> {
+    let (circumstances, _) = person.circumstances(workspace, plan, at);
+    let country = circumstances.country.as_deref().unwrap_or(&workspace.settings.country);
+    let after = |standing: &Standing, span: fn(&Policy, Case<'_>) -> Option<Span>| {
+        let purpose = workspace.purpose(&standing.purpose)?;
+        let own = |case: Case<'_>| span(&workspace.policy, case);
+        let case = |channel| Case { purpose, channel, country, business: circumstances.business, at };
+        // For all channels: the shortest of any.
+        let span = match standing.channel {
+            Some(channel) => own(case(channel)),
+            None => Channel::ALL.into_iter().filter_map(|channel| own(case(channel))).min(),
+        }?;
+        Some(Timestamp(standing.since.0.saturating_add(span.0)))
+    };
+    let choices = person.known.choices.list().into_iter().filter(|standing| standing.signal().is_none());
+    choices
+        .map(|standing| {
+            let target = target_json(&standing.scope);
+            let granted = standing.state == ConsentState::Granted;
+            json!({
+                "expires_at": granted.then(|| after(&standing, Policy::expires_after)).flatten(),
+                "ask_again_at": after(&standing, Policy::ask_again_after),
+                "text_version": standing.text_version(),
                 "purpose": standing.purpose,
                 "channel": standing.channel,
                 "for": target,

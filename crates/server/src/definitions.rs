@@ -36,6 +36,7 @@ pub async fn whole(State(app): State<App>, Extension(identity): Extension<Identi
     let definitions = app.engine.shared().definitions();
     let mut whole = serde_json::Map::new();
     whole.insert("workspace".into(), json!(definitions.workspace.settings));
+    whole.insert("policy".into(), definitions.workspace.policy.to_json());
     for collection in COLLECTIONS {
         let items: serde_json::Map<String, Value> = keys(&definitions.workspace, collection)
             .into_iter()
@@ -67,11 +68,20 @@ pub async fn apply(State(app): State<App>, Query(query): Query<ApplyQuery>, body
 async fn take(app: &App, workspace: Workspace, dry_run: bool) -> Result<Json<Value>, Problem> {
     let before = app.engine.shared().definitions();
     let difference = Difference::between(&before.workspace, &workspace);
+    // Looked at before: afterwards there is nothing to compare with.
+    let (shared, after) = (app.engine.shared().clone(), workspace.clone());
+    let reach = tokio::task::spawn_blocking(move || jumelle_engine::reach(&shared, &after)).await.map_err(|error| {
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "who can be reached was not found out", error.to_string())
+    })??;
     let applied = !dry_run && !difference.changes.is_empty();
     if applied {
         app.engine.apply(&workspace).await?;
     }
-    Ok(Json(json!({"applied": applied, "changes": difference.changes, "text": difference.to_string()})))
+    let mut text = difference.to_string();
+    if !reach.changes.is_empty() {
+        text = format!("{text}\n{reach}");
+    }
+    Ok(Json(json!({"applied": applied, "changes": difference.changes, "reach": reach, "text": text})))
 }
 
 /// `GET /v1/{collection}`

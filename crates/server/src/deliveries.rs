@@ -32,10 +32,11 @@ pub(crate) fn delivery_json(app: &App, delivery: &Delivery) -> Value {
         Some(attempt) => ("failed", Some(attempt.last_reason.clone()), attempt.attempts),
         None => (delivery.state.as_str(), delivery.reason.clone(), delivery.attempts),
     };
+    let (reason, gate) = jumelle_engine::told(reason);
     json!({
         "id": message.id, "activation": message.activation, "segment": message.segment, "destination": message.destination,
         "profile": message.profile, "type": message.kind.as_str(), "purpose": message.purpose, "channel": message.channel,
-        "state": state, "reason": reason, "attempts": attempts, "status": delivery.status,
+        "state": state, "reason": reason, "gate": gate, "attempts": attempts, "status": delivery.status,
         "caused_at": message.at, "at": delivery.at,
     })
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
-use jumelle_consent::check;
+use jumelle_consent::{Asked, Party, Reason, decide};
 use jumelle_model::ids::{Position, ProfileId};
-use jumelle_profile::{Person, consents_json, fields, profile_json};
+use jumelle_profile::{Person, consents_json, fields, profile_json, signals_json};
 use jumelle_segment::{Language, explain_verdict};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -114,7 +114,9 @@ pub async fn joins(State(app): State<App>, Path(id): Path<String>) -> Result<Jso
 /// `GET /v1/profiles/{…}/consents`
 pub async fn consents(State(app): State<App>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
     let person = find(&app, &id)?;
-    Ok(Json(json!({"items": consents_json(&person.known.choices), "next": null})))
+    let definitions = app.engine.shared().definitions();
+    let items = consents_json(&definitions.workspace, &definitions.plan, &person, app.engine.shared().now());
+    Ok(Json(json!({"items": items, "signals": signals_json(&person.known.choices), "next": null})))
 }
 
 /// `GET /v1/profiles/{…}/deliveries`: the newest first.
@@ -140,7 +142,7 @@ pub async fn explain(
     let (workspace, plan) = (&definitions.workspace, &definitions.plan);
     let now = app.engine.shared().now();
     let language = list.language(&app);
-    let facts = person.facts(workspace);
+    let facts = person.facts(workspace, plan);
     let segments: Vec<Value> = workspace
         .segments
         .iter()
@@ -160,16 +162,25 @@ pub async fn explain(
         .activations
         .iter()
         .map(|activation| {
-            let basis = workspace.purpose(&activation.purpose).map(|purpose| purpose.basis);
             let mapped = fields(workspace, plan, activation, &person, now);
-            let decision =
-                check(&person.known.choices, &activation.purpose, basis, activation.channel, mapped.address.as_ref(), now);
+            let asked = Asked {
+                purpose: &activation.purpose,
+                channel: activation.channel,
+                address: mapped.address.as_ref(),
+                destination: Some(&activation.destination),
+            };
+            // Frequency is counted where messages are queued; what is open here may have to wait for it.
+            let party = Party { choices: &person.known.choices, circumstances: &mapped.circumstances, contacts: &[] };
+            let verdict = decide(workspace, asked, party, now);
+            let decision = &verdict.outcome;
             let standing = person.activations.get(&activation.key);
             json!({
                 "activation": activation.key, "destination": activation.destination, "purpose": activation.purpose,
                 "channel": activation.channel, "address": mapped.address,
                 "open": decision.is_ok(),
-                "reason": match &decision { Ok(evidence) => json!(evidence), Err(reason) => json!(reason.to_string()) },
+                "changes_at": (verdict.next != jumelle_model::Timestamp::MAX).then_some(verdict.next),
+                "gate": decision.as_ref().err().map(Reason::to_json),
+                "reason": match decision { Ok(evidence) => json!(evidence), Err(reason) => json!(reason.to_string()) },
                 "state": standing.map(|standing| format!("{:?}", standing.held).to_lowercase()),
                 "received": standing.is_some_and(|standing| standing.received.is_some()),
             })

@@ -180,7 +180,7 @@ function Steps({ effect }: { effect: Effect }) {
             </span>
             {delivery.state === "blocked" && (
               <span className={css.why}>
-                <GateReason reason={delivery.reason} />
+                <GateReason reason={delivery.reason} gate={delivery.gate} />
               </span>
             )}
           </p>
@@ -202,7 +202,7 @@ function Steps({ effect }: { effect: Effect }) {
             {effect.result.status !== null && <span className="muted">HTTP {effect.result.status}</span>}
             {effect.result.reason && (
               <span className={css.why}>
-                <GateReason reason={effect.result.reason} />
+                <GateReason reason={effect.result.reason} gate={effect.result.gate} />
               </span>
             )}
           </p>

@@ -53,7 +53,7 @@ function DecisionLine({ decision }: { decision: Decision }) {
         {purpose} · {channelName(channel)} → <Link href={`/destinations/${encodeURIComponent(destination)}`}>{destination}</Link>
         {address && <> · {address}</>}
       </p>
-      <div className="small">{open ? <Opening reason={reason} /> : <GateReason reason={typeof reason === "string" ? reason : JSON.stringify(reason)} />}</div>
+      <div className="small">{open ? <Opening reason={reason} /> : <GateReason reason={typeof reason === "string" ? reason : JSON.stringify(reason)} gate={decision.gate} />}</div>
       {received && <div className="small muted">{t("person.received")}</div>}
     </>
   );
@@ -68,7 +68,7 @@ function Opening({ reason }: { reason: unknown }) {
   }
   if ("basis" in part) {
     const basis = part.basis;
-    return t("person.open_basis", { basis: basis === "contract" || basis === "legitimate_interest" ? t(`person.basis_${basis}`) : String(basis) });
+    return t("person.open_basis", { basis: basis === "contract" || basis === "legitimate_interest" || basis === "legal_obligation" || basis === "soft_opt_in" ? t(`person.basis_${basis}`) : String(basis) });
   }
   return t("gate.open");
 }

@@ -130,7 +130,7 @@ function MomentLine({ moment, open }: { moment: Moment; open: (id: string) => vo
   const { t } = useI18n();
   const kind = useDeliveryKind();
   const gate = useGateWords();
-  const why = ({ state, reason }: Schemas["Delivery"]) => (state === "blocked" ? gate(reason).why : reason);
+  const why = (delivery: Schemas["Delivery"]) => (delivery.state === "blocked" ? gate(delivery).why : delivery.reason);
   switch (moment.kind) {
     case "event":
       return <EventLine event={moment.event} open={() => open(moment.id)} />;

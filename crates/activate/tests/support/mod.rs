@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jumelle_activate::{Clearance, DeliveryResult, Dispatcher, FinalState, House, QueueKey, Queued};
-use jumelle_consent::{Choices, Cleared, clear};
-use jumelle_model::consent::{Basis, Channel};
+use jumelle_consent::{Choices, Circumstances, Cleared, Party, clear};
+use jumelle_model::Workspace;
+use jumelle_model::consent::Channel;
 use jumelle_model::ids::{DeliveryId, ProfileId};
 use jumelle_model::message::{Message, MessageType};
 use jumelle_model::time::Timestamp;
@@ -156,6 +157,8 @@ pub fn destination(key: &str, url: &str) -> Destination {
         secret: None,
         allow_private: true,
         concurrency: 8,
+        country: None,
+        transfer: None,
     }
 }
 
@@ -176,7 +179,9 @@ pub fn message(id: DeliveryId, profile: ProfileId) -> Message {
 }
 
 pub fn cleared(message: Message) -> Cleared {
-    clear(message, &Choices::default(), Some(Basis::Contract), None, Timestamp(1_700_000_000_000_000)).unwrap()
+    let workspace = Workspace::parse("purposes: {service: {basis: contract}}").unwrap();
+    let nobody = Party { choices: &Choices::default(), circumstances: &Circumstances::default(), contacts: &[] };
+    clear(&workspace, message, nobody, None, Timestamp(1_700_000_000_000_000)).unwrap()
 }
 
 pub fn id(position: u64) -> DeliveryId {

@@ -62,6 +62,16 @@ impl Difference {
         if !fields.is_empty() {
             changes.push(Change { collection: "consent".into(), key: "strings".into(), kind: ChangeKind::Changed, fields });
         }
+        let mut fields = Vec::new();
+        differ("", &old["policy"], &new["policy"], &mut fields);
+        if !fields.is_empty() {
+            changes.push(Change {
+                collection: "policy".into(),
+                key: after.settings.key.clone(),
+                kind: ChangeKind::Changed,
+                fields,
+            });
+        }
         for collection in ["sources", "identifiers", "purposes", "traits", "segments", "destinations", "activations"] {
             let empty = serde_json::Map::new();
             let old = old[collection].as_object().unwrap_or(&empty);

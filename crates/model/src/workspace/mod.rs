@@ -4,6 +4,7 @@ mod difference;
 mod json;
 mod node;
 mod parse;
+pub mod policy;
 mod signals;
 mod text;
 mod yaml;
@@ -36,6 +37,9 @@ pub struct Workspace {
     /// `consent.strings:` what signals of a browser mean for the purposes.
     #[serde(default)]
     pub strings: Strings,
+    /// What holds for all of them, by channel and country.
+    #[serde(default)]
+    pub policy: policy::Policy,
     /// Computed traits.
     pub traits: Vec<ComputedTrait>,
     /// Segments.
@@ -157,6 +161,9 @@ pub struct Purpose {
     pub gcm: Vec<String>,
     /// A browser's Global Privacy Control counts as a denial. Default: if the basis is consent.
     pub gpc: bool,
+    /// Texts, validity, channels, fields and what else it says.
+    #[serde(default)]
+    pub terms: policy::Terms,
 }
 
 /// A label in both languages of the house; a missing one falls back on the other, then on the key.
@@ -223,6 +230,12 @@ pub struct Destination {
     pub allow_private: bool,
     /// Requests at once, at most. Default 8.
     pub concurrency: u32,
+    /// Where it processes what it receives: ISO 3166-1 alpha-2, or 3166-2.
+    #[serde(default)]
+    pub country: Option<String>,
+    /// What a transfer there rests on: the contract's name, as the team calls it.
+    #[serde(default)]
+    pub transfer: Option<String>,
 }
 
 /// What happens to the members present when an activation starts.
@@ -263,6 +276,34 @@ pub enum FieldPath {
     Trait(String),
     /// `computed.KEY`
     Computed(String),
+    /// `sha256.identifiers.NAMESPACE`: the SHA-256 of the normalised value, in lower-case hexadecimal digits.
+    HashedIdentifier(String),
+}
+
+impl FieldPath {
+    /// Reads the written form; whether what it names is there is not looked at.
+    pub fn parse(text: &str) -> Option<FieldPath> {
+        let (kind, rest) = text.split_once('.')?;
+        match kind {
+            "identifiers" => Some(FieldPath::Identifier(rest.to_owned())),
+            "traits" => Some(FieldPath::Trait(rest.to_owned())),
+            "computed" => Some(FieldPath::Computed(rest.to_owned())),
+            "sha256" => rest.strip_prefix("identifiers.").map(|key| FieldPath::HashedIdentifier(key.to_owned())),
+            _ => None,
+        }
+    }
+}
+
+/// As it is written.
+impl std::fmt::Display for FieldPath {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            FieldPath::Identifier(namespace) => write!(f, "identifiers.{namespace}"),
+            FieldPath::Trait(path) => write!(f, "traits.{path}"),
+            FieldPath::Computed(key) => write!(f, "computed.{key}"),
+            FieldPath::HashedIdentifier(namespace) => write!(f, "sha256.identifiers.{namespace}"),
+        }
+    }
 }
 
 impl Workspace {

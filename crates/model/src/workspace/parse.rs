@@ -1,6 +1,7 @@
 //! `workspace.yaml` → [`Workspace`]: all problems at once, each with line, column, path, and what would be right.
 
 mod definition;
+mod policy;
 mod reader;
 mod rule;
 mod settings;
@@ -72,6 +73,7 @@ impl Workspace {
             identifiers: definition::default_identifiers(),
             purposes: Vec::new(),
             strings: Strings::default(),
+            policy: Default::default(),
             traits: Vec::new(),
             segments: Vec::new(),
             destinations: Vec::new(),
@@ -100,8 +102,18 @@ impl Workspace {
 
 fn workspace(reader: &mut Reader, root: &Node) -> Option<Workspace> {
     let entries = reader.map(root, "")?;
-    let sections =
-        ["workspace", "sources", "identifiers", "purposes", "consent", "traits", "segments", "destinations", "activations"];
+    let sections = [
+        "workspace",
+        "sources",
+        "identifiers",
+        "purposes",
+        "policy",
+        "consent",
+        "traits",
+        "segments",
+        "destinations",
+        "activations",
+    ];
     reader.only(entries, "", &sections);
     // Keys as written, so that a wrong definition does not make those that name it look wrong as well.
     let known = definition::Known::of(entries);
@@ -119,7 +131,11 @@ fn workspace(reader: &mut Reader, root: &Node) -> Option<Workspace> {
         }
     }
     if let Some(node) = get(entries, "purposes") {
-        found.purposes = reader.each(node, "purposes", definition::purpose);
+        found.purposes =
+            reader.each(node, "purposes", |reader, key, node, path| definition::purpose(reader, &known, key, node, path));
+    }
+    if let Some(node) = get(entries, "policy") {
+        found.policy = policy::policy(reader, &known, node);
     }
     if let Some(node) = get(entries, "consent") {
         found.strings = signals::consent(reader, &known, entries, node);
@@ -139,6 +155,10 @@ fn workspace(reader: &mut Reader, root: &Node) -> Option<Workspace> {
     if let Some(node) = get(entries, "activations") {
         found.activations =
             reader.each(node, "activations", |reader, key, node, path| definition::activation(reader, &known, key, node, path));
+        policy::activations(reader, &found, node);
+    }
+    if let Some(node) = get(entries, "destinations") {
+        policy::destinations(reader, &found, node);
     }
     Some(found)
 }

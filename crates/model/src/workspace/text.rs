@@ -70,6 +70,9 @@ impl Workspace {
     fn to_json(&self, secret: &dyn Fn(&Secret) -> Value) -> Value {
         let mut whole = Map::new();
         whole.insert("workspace".into(), settings_json(&self.settings));
+        if self.policy != policy::Policy::default() {
+            whole.insert("policy".into(), self.policy.to_json());
+        }
         for collection in COLLECTIONS {
             let items: Map<String, Value> = match collection {
                 "sources" => self.sources.iter().map(|item| (item.key.clone(), source_json(item))).collect(),
@@ -140,7 +143,14 @@ fn settings_json(settings: &Settings) -> Value {
 }
 
 fn purpose_json(purpose: &Purpose) -> Value {
-    json!({"basis": purpose.basis, "tcf": purpose.tcf, "gcm": purpose.gcm, "gpc": purpose.gpc})
+    let mut json = Map::from_iter([
+        ("basis".into(), json!(purpose.basis)),
+        ("tcf".into(), json!(purpose.tcf)),
+        ("gcm".into(), json!(purpose.gcm)),
+        ("gpc".into(), json!(purpose.gpc)),
+    ]);
+    super::policy::terms_json(&purpose.terms, &mut json);
+    Value::Object(json)
 }
 
 /// Empty lists are left out.
@@ -194,7 +204,7 @@ fn source_json(source: &Source) -> Value {
     json
 }
 
-fn label_json(label: &Label) -> Value {
+pub(super) fn label_json(label: &Label) -> Value {
     let mut map = Map::new();
     for (language, text) in [("fr", &label.fr), ("en", &label.en)] {
         if let Some(text) = text {
@@ -313,22 +323,16 @@ fn destination_json(destination: &Destination, secret: &dyn Fn(&Secret) -> Value
     if let Some(found) = &destination.secret {
         json["secret"] = secret(found);
     }
+    for (name, found) in [("country", &destination.country), ("transfer", &destination.transfer)] {
+        if let Some(found) = found {
+            json[name] = json!(found);
+        }
+    }
     json
 }
 
 fn activation_json(activation: &Activation) -> Value {
-    let map: Map<String, Value> = activation
-        .map
-        .iter()
-        .map(|(field, path)| {
-            let text = match path {
-                FieldPath::Identifier(namespace) => format!("identifiers.{namespace}"),
-                FieldPath::Trait(path) => format!("traits.{path}"),
-                FieldPath::Computed(key) => format!("computed.{key}"),
-            };
-            (field.clone(), json!(text))
-        })
-        .collect();
+    let map: Map<String, Value> = activation.map.iter().map(|(field, path)| (field.clone(), json!(path.to_string()))).collect();
     json!({
         "segment": activation.segment, "destination": activation.destination, "purpose": activation.purpose,
         "channel": activation.channel, "initial": activation.initial, "map": map,

@@ -1,6 +1,7 @@
 //! The definitions, one function for each collection.
 
 use super::Reader;
+use super::policy;
 use super::rule;
 use super::rule::Rules;
 use crate::consent::{Basis, Channel};
@@ -163,14 +164,24 @@ pub fn namespace(reader: &mut Reader, key: &str, node: &Node, path: &str) -> Opt
     Some(NamespaceRule { key: key.to_owned(), limit: limit?, normalize: normalize?, block })
 }
 
-pub fn purpose(reader: &mut Reader, key: &str, node: &Node, path: &str) -> Option<Purpose> {
+pub fn purpose(reader: &mut Reader, known: &Known<'_>, key: &str, node: &Node, path: &str) -> Option<Purpose> {
     let entries = reader.map(node, path)?;
-    reader.only(entries, path, &["basis", "tcf", "gcm", "gpc"]);
-    let words = [("consent", Basis::Consent), ("contract", Basis::Contract), ("legitimate_interest", Basis::LegitimateInterest)];
+    reader.only(entries, path, &[&["basis", "tcf", "gcm", "gpc"], policy::TERMS.as_slice()].concat());
+    let words = [
+        ("consent", Basis::Consent),
+        ("contract", Basis::Contract),
+        ("legitimate_interest", Basis::LegitimateInterest),
+        ("legal_obligation", Basis::LegalObligation),
+        ("soft_opt_in", Basis::SoftOptIn),
+    ];
     let basis = match get(entries, "basis") {
         Some(basis) => reader.choice(basis, &join(path, "basis"), &words),
         None => {
-            reader.at(node, path, "a purpose has a basis: consent, contract or legitimate_interest");
+            reader.at(
+                node,
+                path,
+                "a purpose has a basis: consent, contract, legitimate_interest, legal_obligation or soft_opt_in",
+            );
             None
         }
     };
@@ -194,10 +205,18 @@ pub fn purpose(reader: &mut Reader, key: &str, node: &Node, path: &str) -> Optio
         Some(node) => reader.flag(node, &join(path, "gpc")),
         None => Some(basis == Some(Basis::Consent)),
     };
-    Some(Purpose { key: key.to_owned(), basis: basis?, tcf, gcm, gpc: gpc? })
+    let terms = policy::terms(reader, known, entries, path);
+    if basis == Some(Basis::SoftOptIn) && get(entries, "customer").is_none() {
+        reader.at(
+            node,
+            path,
+            "a soft opt-in names who is a customer: customer: {has: computed.orders, informed: traits.informed}",
+        );
+    }
+    Some(Purpose { key: key.to_owned(), basis: basis?, tcf, gcm, gpc: gpc?, terms })
 }
 
-fn label(reader: &mut Reader, entries: &[(Key, Node)], path: &str) -> Label {
+pub fn label(reader: &mut Reader, entries: &[(Key, Node)], path: &str) -> Label {
     let Some(node) = get(entries, "label") else { return Label::default() };
     let path = join(path, "label");
     match &node.value {
@@ -234,7 +253,7 @@ pub fn segment(reader: &mut Reader, rules: &mut Rules<'_>, key: &str, node: &Nod
 
 pub fn destination(reader: &mut Reader, key: &str, node: &Node, path: &str) -> Option<Destination> {
     let entries = reader.map(node, path)?;
-    reader.only(entries, path, &["connector", "url", "secret", "allow_private", "concurrency"]);
+    reader.only(entries, path, &["connector", "url", "secret", "allow_private", "concurrency", "country", "transfer"]);
     let connector = match get(entries, "connector") {
         Some(connector) => reader.choice(connector, &join(path, "connector"), &[("webhook", "webhook")]),
         None => {
@@ -272,6 +291,8 @@ pub fn destination(reader: &mut Reader, key: &str, node: &Node, path: &str) -> O
         secret,
         allow_private: allow_private?,
         concurrency: concurrency?,
+        country: get(entries, "country").and_then(|node| policy::country(reader, node, &join(path, "country"), false)),
+        transfer: get(entries, "transfer").and_then(|node| reader.name(node, &join(path, "transfer"))),
     })
 }
 
@@ -408,19 +429,19 @@ pub fn activation(reader: &mut Reader, known: &Known<'_>, key: &str, node: &Node
     })
 }
 
-fn field_path(reader: &mut Reader, known: &Known<'_>, node: &Node, path: &str) -> Option<FieldPath> {
+pub fn field_path(reader: &mut Reader, known: &Known<'_>, node: &Node, path: &str) -> Option<FieldPath> {
     let text = reader.text(node, path)?;
-    match text.split_once('.') {
-        Some(("identifiers", key)) => reader
-            .is_known(node, path, "namespace", key, known.namespaces.iter().copied())
-            .then(|| FieldPath::Identifier(key.to_owned())),
-        Some(("traits", trait_path)) => reader.is_dotted(node, path, trait_path).then(|| FieldPath::Trait(trait_path.to_owned())),
-        Some(("computed", key)) => reader
-            .is_known(node, path, "computed trait", key, known.traits.iter().copied())
-            .then(|| FieldPath::Computed(key.to_owned())),
-        _ => {
-            reader.at(node, path, format!("{text:?} is not a field; write identifiers.email, traits.city or computed.orders"));
-            None
+    let found = FieldPath::parse(&text);
+    let holds = match &found {
+        Some(FieldPath::Identifier(key) | FieldPath::HashedIdentifier(key)) => {
+            reader.is_known(node, path, "namespace", key, known.namespaces.iter().copied())
         }
-    }
+        Some(FieldPath::Trait(trait_path)) => reader.is_dotted(node, path, trait_path),
+        Some(FieldPath::Computed(key)) => reader.is_known(node, path, "computed trait", key, known.traits.iter().copied()),
+        None => {
+            reader.at(node, path, format!("{text:?} is not a field; write identifiers.email, traits.city or computed.orders"));
+            false
+        }
+    };
+    found.filter(|_| holds)
 }

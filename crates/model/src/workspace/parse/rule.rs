@@ -370,7 +370,7 @@ fn scope(reader: &mut Reader, entries: &[(Key, Node)], path: &str) -> Option<Sco
     Some(Scope { filters, within, since, until })
 }
 
-fn span(reader: &mut Reader, node: &Node, path: &str) -> Option<Span> {
+pub fn span(reader: &mut Reader, node: &Node, path: &str) -> Option<Span> {
     let text = reader.text(node, path)?;
     let span = Span::parse(&text);
     if span.is_none() {

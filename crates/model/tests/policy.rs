@@ -1,0 +1,139 @@
+//! `policy:` and the terms of purposes: what is read, what silence means, and that it reads back.
+
+use jumelle_model::Workspace;
+use jumelle_model::consent::Channel;
+use jumelle_model::time::Timestamp;
+use jumelle_model::workspace::Difference;
+use jumelle_model::workspace::policy::{Case, Meaning, TEMPLATES};
+
+fn parse(text: &str) -> Workspace {
+    Workspace::parse(text).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+const SHOP: &str = r#"
+workspace: {key: shop, locale: fr}
+traits: {orders: {count: Order Completed, within: 1095d}}
+purposes:
+  marketing:
+    basis: consent
+    label: {fr: Nos offres, en: Our offers}
+    texts: [{version: "1", en: "Yes, write to me"}, {version: "2", en: "Write to me", fr: "Écrivez-moi", ask_anew: true}, {version: "3", en: "Do"}]
+    partners: [Mailer SAS]
+    retention: 1095d
+    age_min: 15
+    channels: [email, sms, phone]
+    expires_after: 395d
+    ask_again_after: 183d
+    fields: [sha256.identifiers.email, traits.first_name]
+  offers: {basis: soft_opt_in, customer: {has: computed.orders, informed: traits.informed}}
+  interest: {basis: legitimate_interest}
+  service: {basis: contract}
+  tax: {basis: legal_obligation}
+policy:
+  extends: [france, us]
+  person: {country: traits.country, timezone: traits.tz, birth_date: traits.born}
+  rules:
+    - {for: {purposes: [marketing], channels: [postal], countries: [BE]}, unknown: allowed, source: "our lawyer, 2026-03"}
+    - {for: {channels: [email]}, frequency: {max: 2, within: 7d}}
+    - {hours: {days: [mon, sun], between: ["00:00-08:30", "09:00-24:00"], holidays: FR}}
+"#;
+
+#[test]
+fn what_is_written_reads_back_with_the_edition_of_its_templates() {
+    let shop = parse(SHOP);
+    assert_eq!(shop.policy.extends, ["france@2026-08", "us@2026-08"]);
+    assert_eq!(parse(&shop.to_text()), shop);
+    assert!(shop.to_text().contains("france@2026-08"), "a replay must not read a later edition");
+    assert!(!shop.to_text().contains("decree"), "templates are named, not copied");
+}
+
+#[test]
+fn silence_means_what_the_policy_says() {
+    let shop = parse(SHOP);
+    let unknown = |purpose: &str, channel: &str, country: &str, business: bool, at: &str| {
+        let (purpose, channel) = (shop.purpose(purpose).unwrap(), Channel::parse(channel).unwrap());
+        shop.policy.unknown(Case { purpose, channel, country, business, at: Timestamp::parse(at).unwrap() })
+    };
+    use Meaning::{Allowed, Customer, Refused};
+    let (before, after) = ("2026-08-10", "2026-08-12");
+    for (purpose, channel, country, business, at, meaning) in [
+        ("marketing", "email", "FR", false, after, Refused),
+        ("marketing", "email", "FR", true, after, Refused),
+        ("marketing", "postal", "FR", false, after, Refused),
+        ("marketing", "postal", "BE", false, after, Allowed),
+        ("marketing", "display", "US-CA", false, after, Refused),
+        ("offers", "email", "FR", false, after, Customer),
+        ("offers", "sms", "DE", false, after, Customer),
+        ("offers", "push", "DE", false, after, Refused),
+        ("offers", "phone", "FR", false, after, Refused),
+        ("interest", "email", "FR", false, after, Customer),
+        ("interest", "email", "FR", true, after, Allowed),
+        ("interest", "phone", "FR", false, before, Allowed),
+        ("interest", "phone", "FR", false, after, Refused),
+        ("interest", "phone", "FR", true, after, Allowed),
+        ("interest", "postal", "FR", false, after, Allowed),
+        ("interest", "display", "FR", false, after, Refused),
+        ("interest", "display", "US-CA", false, after, Allowed),
+        ("interest", "sms", "US-NY", false, after, Refused),
+        ("interest", "email", "DE", false, after, Allowed),
+        ("service", "phone", "FR", false, after, Allowed),
+        ("tax", "postal", "FR", false, after, Allowed),
+    ] {
+        assert_eq!(unknown(purpose, channel, country, business, at), meaning, "{purpose} {channel} {country} {business} {at}");
+    }
+}
+
+#[test]
+fn a_grant_counts_for_the_texts_that_its_version_belongs_to() {
+    let shop = parse(SHOP);
+    let marketing = shop.purpose("marketing").unwrap();
+    for (version, taken) in [(Some("1"), false), (Some("2"), true), (Some("3"), true), (Some("4"), false), (None, false)] {
+        assert_eq!(marketing.takes_version(version), taken, "{version:?}");
+    }
+    assert_eq!(marketing.text().unwrap().version, "3");
+    assert!(shop.purpose("service").unwrap().takes_version(None), "no version asks anew");
+}
+
+#[test]
+fn no_template_turns_silence_into_a_yes_for_what_rests_on_consent() {
+    let names = TEMPLATES.map(|template| template.name).join(", ");
+    let all = parse(&format!("policy: {{extends: [{names}]}}\npurposes: {{p: {{basis: consent}}, q: {{basis: contract}}}}"));
+    for template in TEMPLATES {
+        assert!(template.text.contains("No legal advice"), "{}", template.name);
+        let own: Vec<_> = all.policy.rules.iter().filter(|rule| rule.template.as_deref() == Some(template.name)).collect();
+        assert!(!own.is_empty(), "{} reads", template.name);
+        assert_eq!(own.len(), template.text.matches("\n  - ").count(), "every rule of {} reads", template.name);
+        assert!(own.iter().all(|rule| rule.source.is_some()), "every rule of {} has its source", template.name);
+        let alone = parse(&format!("policy: {{extends: [{}]}}", template.name));
+        assert_eq!(alone.policy.rules.len(), own.len());
+    }
+    for country in ["FR", "DE", "GB", "CH", "US", "US-CA", "BR"] {
+        for channel in Channel::ALL {
+            for business in [false, true] {
+                let case = |purpose| Case { purpose, channel, country, business, at: Timestamp::MAX };
+                assert_eq!(all.policy.unknown(case(&all.purposes[0])), Meaning::Refused, "{country} {channel:?}");
+                assert_eq!(all.policy.unknown(case(&all.purposes[1])), Meaning::Allowed, "{country} {channel:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_difference_names_the_policy_and_the_terms() {
+    let before = parse(SHOP);
+    let after =
+        parse(&SHOP.replace("extends: [france, us]", "extends: [france]").replace("expires_after: 395d", "expires_after: 100d"));
+    assert_eq!(Difference::between(&before, &after).to_string(), "~ policy shop: extends\n~ purpose marketing: expires_after");
+}
+
+#[test]
+fn a_destination_is_somewhere_once_transfers_are_looked_at() {
+    let text = "workspace: {key: a, locale: fr}\npolicy: {extends: [france]}\npurposes: {p: {basis: consent}}\nsegments: {s: {rule: {did: X}}}\n\
+        destinations:\n  d: {connector: webhook, url: \"https://a.example\"}\n\
+        activations: {a: {segment: s, destination: d, purpose: p, channel: email}}\n";
+    assert_eq!(
+        Workspace::parse(text).unwrap_err().to_string(),
+        "6:6: destinations.d: the policy looks at transfers, so a destination says where it processes data: country: FR"
+    );
+    parse(&text.replace("connector: webhook", "connector: webhook, country: US, transfer: \"standard clauses\""));
+}

@@ -1,0 +1,170 @@
+"""The policy over the real binary: validity, signals, hours, frequency, fields, and what `apply` says of who can be reached."""
+
+import hashlib
+import unittest
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from jumelle_server import wait_until
+from shop import Inbox, Shop, identified, viewed, workspace
+
+TOOLS = """\
+policy: POLICY
+destinations:
+  mailer: {connector: webhook, url: "URL", allow_private: true, country: FR}
+activations:
+  mail: {segment: lookers, destination: mailer, purpose: marketing, channel: email, map: {email: identifiers.email}}
+"""
+WHO = "email:ana@example.org"
+ANA = {"email": "ana@example.org"}
+
+
+def shop_text(policy="{}", marketing="{basis: consent}", more=""):
+    text = workspace(TOOLS.replace("POLICY", policy) + more)
+    return text.replace("marketing: {basis: consent}", f"marketing: {marketing}")
+
+
+class Policy(unittest.TestCase):
+    def start(self, **text):
+        self.inbox = self.enterContext(Inbox(lambda message: 204))
+        self.text = shop_text(**text).replace("URL", self.inbox.url)
+        self.shop = self.enterContext(Shop(self.text))
+        self.shop.send(identified("ana", email="ana@example.org"), viewed("ana", seconds=2), viewed("ana", seconds=1))
+        wait_until(lambda: self.shop.segments(WHO) == ["lookers"], "a member")
+
+    def states(self):
+        return [(item["activation"], item["type"], item["state"]) for item in reversed(self.shop.deliveries(WHO))]
+
+    def until(self, *expected):
+        try:
+            wait_until(lambda: self.states() == list(expected), "", 20)
+        except AssertionError:
+            self.assertEqual(list(expected), self.states())
+
+    def signal(self, name, state="on", **entry):
+        self.shop.request("POST", "/v1/consents", {"identifiers": ANA, "consents": [{"signal": name, "state": state, **entry}]})
+
+    def gate(self):
+        return self.shop.get(f"/v1/profiles/{WHO}/explain")["gate"][0]
+
+    def test_a_grant_that_grows_too_old_closes_by_itself(self):
+        self.start(marketing="{basis: consent, expires_after: 4s, ask_again_after: 2s}")
+        self.shop.consent(ANA, "granted", channel="email")
+        consent = self.shop.profile(WHO)["consents"][0]
+        given, expires, again = (datetime.fromisoformat(consent[key]) for key in ("since", "expires_at", "ask_again_at"))
+        self.assertEqual((timedelta(seconds=4), timedelta(seconds=2)), (expires - given, again - given))
+        blocked, entered = ("mail", "segment.entered", "blocked"), ("mail", "segment.entered", "sent")
+        self.until(blocked, entered, ("mail", "consent.withdrawn", "sent"))
+        withdrawn = self.shop.deliveries(WHO)[0]
+        self.assertGreaterEqual(datetime.fromisoformat(withdrawn["caused_at"]), expires)
+        # A moment is allowed to a busy machine; without a timer it would wait for an event that never comes.
+        self.assertLess(datetime.fromisoformat(withdrawn["caused_at"]) - expires, timedelta(seconds=1))
+        self.assertEqual("expired", self.gate()["gate"]["code"])
+
+    def test_a_new_text_that_asks_anew_takes_the_person_back_when_it_is_applied(self):
+        texts = '{basis: consent, texts: [{version: "1", en: Yes}]}'
+        self.start(marketing=texts)
+        self.shop.consent(ANA, "granted", channel="email", proof={"text_version": "1"})
+        blocked, entered = ("mail", "segment.entered", "blocked"), ("mail", "segment.entered", "sent")
+        self.until(blocked, entered)
+        anew = self.text.replace('[{version: "1", en: Yes}]', '[{version: "1", en: Yes}, {version: "2", en: Yes, ask_anew: true}]')
+
+        def planned():
+            return self.shop.call("PUT", "/v1/workspace?dry_run=true", anew, headers={"content-type": "application/yaml"}).json()
+
+        # People are found in the tables, which are written behind once a second.
+        wait_until(lambda: planned()["reach"]["looked_at"] == 1, "in the tables")
+        plan = planned()
+        self.assertEqual([{"purpose": "marketing", "channel": "email", "reachable": 0, "unreachable": 1}], plan["reach"]["changes"])
+        self.assertIn("marketing/email: 0 people become reachable, 1 unreachable", plan["text"])
+        self.assertFalse(plan["reach"]["sampled"])
+        self.assertEqual(200, self.shop.apply(anew).status)
+        withdrawn = ("mail", "consent.withdrawn", "sent")
+        self.until(blocked, entered, withdrawn)
+        self.assertEqual(("old_text", "1", "2"), tuple(self.gate()["gate"][key] for key in ("code", "version", "needed")))
+        self.shop.consent(ANA, "granted", channel="email", proof={"text_version": "2"})
+        self.until(blocked, entered, withdrawn, entered)
+
+    def test_signals_close_and_are_lifted(self):
+        self.start()
+        self.shop.consent(ANA, "granted", channel="email")
+        history = [("mail", "segment.entered", "blocked"), ("mail", "segment.entered", "sent")]
+        self.until(*history)
+        for signal, code, entry in [
+            ("bounce", "bounced", {"channel": "email", "for": ANA}),
+            ("complaint", "objected", {"channel": "email", "for": ANA}),
+            ("objection", "objected", {}),
+            ("restriction", "restricted", {"for": ANA}),
+        ]:
+            with self.subTest(signal):
+                self.signal(signal, **entry)
+                history.append(("mail", "consent.withdrawn", "sent"))
+                self.until(*history)
+                gate = self.gate()
+                self.assertEqual((False, code), (gate["open"], gate["gate"]["code"]))
+                self.assertIn("depuis le", gate["gate"]["fr"])
+                self.assertIn("since", gate["gate"]["en"])
+                listed = {item["signal"]: item["state"] for item in self.shop.get(f"/v1/profiles/{WHO}/consents")["signals"]}
+                self.assertEqual("on", listed[signal])
+                self.signal(signal, "lifted", **entry)
+                history.append(("mail", "segment.entered", "sent"))
+                self.until(*history)
+        self.assertEqual(["marketing"], [consent["purpose"] for consent in self.shop.profile(WHO)["consents"]])
+
+    def test_a_signal_that_is_none_goes_to_quarantine(self):
+        self.start()
+        answer = self.shop.call("POST", "/v1/consents", {"identifiers": ANA, "consents": [{"signal": "boredom"}]})
+        self.assertEqual((400, "unknown_signal"), (answer.status, answer.json()["rule"]))
+
+    def test_outside_the_hours_what_is_new_waits_and_nobody_is_taken_back(self):
+        hour = datetime.now(ZoneInfo("Europe/Paris")).hour
+        # An hour that is neither this one nor the next.
+        opens = (hour + 6) % 23
+        closed = f'{{rules: [{{for: {{channels: [email]}}, hours: {{between: ["{opens:02}:00-{opens + 1:02}:00"]}}}}]}}'
+        self.start(policy=closed)
+        self.shop.consent(ANA, "granted", channel="email")
+        wait_until(lambda: self.gate()["gate"]["code"] == "hours", "closed for the hour")
+        gate = self.gate()
+        self.assertEqual(gate["gate"]["opens_at"], gate["changes_at"])
+        self.assertEqual(opens, datetime.fromisoformat(gate["changes_at"]).astimezone(ZoneInfo("Europe/Paris")).hour)
+        self.assertEqual([("mail", "segment.entered", "blocked")], self.states())
+        self.assertEqual(200, self.shop.apply(self.text.replace(closed, "{}")).status)
+        blocked, entered = ("mail", "segment.entered", "blocked"), ("mail", "segment.entered", "sent")
+        self.until(blocked, entered)
+        self.assertEqual(200, self.shop.apply(self.text).status)
+        wait_until(lambda: self.gate()["gate"] is not None, "closed again")
+        self.shop.send(viewed("ana"))
+        wait_until(self.shop.folded, "folded")
+        self.until(blocked, entered)
+
+    def test_as_often_as_allowed_across_activations_and_later_the_rest(self):
+        other = "  again: {segment: lookers, destination: mailer, purpose: marketing, channel: email, map: {email: identifiers.email}}\n"
+        self.start(policy="{rules: [{for: {marketing: true}, frequency: {max: 1, within: 5s}}]}", more=other)
+        self.until(("mail", "segment.entered", "blocked"), ("again", "segment.entered", "blocked"))
+        self.shop.consent(ANA, "granted", channel="email")
+        wait_until(lambda: len(self.inbox.taken()) == 2, "both in the end", 20)
+        first, second = sorted(item["caused_at"] for item in self.shop.deliveries(WHO) if item["state"] == "sent")
+        self.assertGreaterEqual(datetime.fromisoformat(second) - datetime.fromisoformat(first), timedelta(seconds=5))
+
+    def test_a_purpose_sends_the_hash_and_not_the_address(self):
+        hashed = "  ads: {segment: lookers, destination: mailer, purpose: ads, channel: email, initial: send, map: {who: sha256.identifiers.email}}\n"
+        self.start(marketing="{basis: consent}\n  ads: {basis: consent, fields: [sha256.identifiers.email]}", more=hashed)
+        self.shop.consent(ANA, "granted", purpose="ads", channel="email")
+        wait_until(lambda: self.inbox.taken(), "a message")
+        expected = hashlib.sha256(b"ana@example.org").hexdigest()
+        self.assertEqual({"who": expected}, self.inbox.taken()[0]["data"])
+        answer = self.shop.apply(self.text.replace("map: {who: sha256.identifiers.email}", "map: {who: identifiers.email}"))
+        self.assertEqual(422, answer.status)
+        self.assertIn("the purpose ads may not send identifiers.email", answer.body.decode())
+
+    def test_a_channel_that_the_purpose_does_not_declare_is_refused_with_its_place(self):
+        self.start()
+        answer = self.shop.apply(self.text.replace("marketing: {basis: consent}", "marketing: {basis: consent, channels: [sms]}"))
+        self.assertEqual(422, answer.status)
+        line = next(n for n, text in enumerate(self.text.splitlines(), 1) if text.startswith("  mail:"))
+        self.assertIn(f"{line}:", answer.body.decode())
+        self.assertIn("does not use the channel email; it declares sms", answer.body.decode())
+
+
+if __name__ == "__main__":
+    unittest.main()
