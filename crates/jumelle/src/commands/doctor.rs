@@ -16,6 +16,7 @@ use crate::output::{DAMAGED, Failure, bold, spinner, table};
 const DAMAGES_MAX: usize = 200;
 const RESTORE: &str = "restore a backup; or `jumelle rebuild --accept-loss` goes on with what stands before it";
 const TOKENS: &str = "put a copy in its place, or move it away and make the tokens anew: it holds no data about people";
+const LEDGER: &str = "restore a backup: what was chosen is in the history as well, what was let out under it only there";
 const REBUILD: &str = "nothing is lost: `jumelle rebuild` makes the tables anew from the history";
 
 /// Something that is not as it was written.
@@ -80,6 +81,7 @@ pub fn run(global: &Global, directory: &Directory) -> anyhow::Result<()> {
     if let Err(error) = jumelle_server::check_tokens(path) {
         found.add(path.join("tokens.json").display().to_string(), error.to_string(), TOKENS);
     }
+    check_ledger(&mut found, &path.join(jumelle_ledger::FOLDER));
     spinner.finish_and_clear();
     print(global, &found);
     match found.damages.is_empty() {
@@ -92,6 +94,22 @@ pub fn run(global: &Global, directory: &Directory) -> anyhow::Result<()> {
                 .collect();
             Err(Failure { code: DAMAGED, message: lines.join("\n"), details: json!(null) }.into())
         }
+    }
+}
+
+/// Holds the ledger against its chain, its trees and its roots. A directory of before there was one has none.
+fn check_ledger(found: &mut Findings, ledger: &Path) {
+    if !ledger.exists() {
+        return;
+    }
+    match jumelle_ledger::verify(ledger, &jumelle_ledger::Against::default()) {
+        Ok(verified) => {
+            for problem in verified.problems {
+                let entry = problem.index.map(|index| format!(", entry {index}")).unwrap_or_default();
+                found.add(format!("{}{entry}", ledger.join(&problem.file).display()), problem.what, LEDGER);
+            }
+        }
+        Err(error) => found.add(ledger.display().to_string(), error.to_string(), LEDGER),
     }
 }
 
