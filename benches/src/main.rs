@@ -40,6 +40,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const WORKSPACE: &str = include_str!("../workspace.yaml");
 /// The sink's place in it.
 const SINK_PLACE: &str = "127.0.0.1:9797";
+/// Events that are compressed for comparison.
+const ZSTD_EVENTS: u64 = 200_000;
 /// How long a ceiling is measured.
 const CEILING_MAX: Duration = Duration::from_secs(5);
 
@@ -161,7 +163,12 @@ async fn measure(arguments: &Arguments) -> Result<Report> {
     let (warm_up_events, batches, singles, webhooks, reads) = measured
         .await
         .with_context(|| format!("the server's log ends with:\n{}", server::end_of(&directory_path.join("server.log"))))?;
+    let server_memory_bytes_max = Usage::of(target.process).memory_bytes_max;
+    say("disk, starts, rebuild");
+    let zstd_bytes_per_event = shop::zstd_bytes_per_event(arguments.seed, arguments.people, ZSTD_EVENTS)?;
+    let rest = phases::rest(jumelle, &arguments.server, &directory_path, zstd_bytes_per_event).await?;
     Ok(Report {
+        rest,
         machine: Machine::of(&directory_path),
         server: version,
         bench_build: if cfg!(debug_assertions) { "debug" } else { "release" },
@@ -178,7 +185,7 @@ async fn measure(arguments: &Arguments) -> Result<Report> {
         webhooks,
         reads,
         other_webhooks: sink.messages() - webhooks.arrived as u64 - webhooks.repeats,
-        server_memory_bytes_max: Usage::of(target.process).memory_bytes_max,
+        server_memory_bytes_max,
     })
 }
 

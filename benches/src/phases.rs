@@ -1,16 +1,18 @@
 //! What is measured, one function each, on whatever listens at the target.
 
+use std::path::Path;
+use std::process::Command;
 use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use serde::Serialize;
 
 use crate::load::{Load, Outcome, Pace, Quantiles};
 use crate::machine::Usage;
 use crate::requests::Requests;
-use crate::server::{Observer, Target};
+use crate::server::{DATA, Observer, Server, Target};
 use crate::shop::{self, Stream};
 use crate::sink::Sink;
 
@@ -204,6 +206,45 @@ pub async fn reads(target: Target, stream: Arc<Mutex<Stream>>, during: Duration)
         latency: read.latency(),
         events: written.events,
         answer: written.latency(),
+    })
+}
+
+/// What is left on the disk, and how long it takes to come back to it.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Rest {
+    /// Events of the history.
+    pub events: u64,
+    /// All stores with their journals, per event, before the server was stopped.
+    pub disk_bytes_per_event: f64,
+    /// The shop's events as lines of JSON, compressed by zstd (level 3): bytes per event.
+    pub zstd_bytes_per_event: f64,
+    /// From starting to ready, after a clean stop.
+    pub start_s: f64,
+    /// The same after `kill -9` under nothing but what came before.
+    pub start_after_kill_s: f64,
+    /// `jumelle rebuild`: events per second of the whole command, comparison included.
+    pub rebuild_events_per_s: f64,
+}
+
+/// Stops, kills, starts and rebuilds. The server is gone afterwards.
+pub async fn rest(server: Server, binary: &Path, directory: &Path, zstd_bytes_per_event: f64) -> Result<Rest> {
+    let mut observer = Observer::open(server.target.address).await?;
+    let (events, disk) = (observer.counters().await?.stored, observer.disk_bytes().await?);
+    let (server, start) = server.again("TERM", binary, directory).await?;
+    let (server, start_after_kill) = server.again("KILL", binary, directory).await?;
+    drop(server);
+    let started = Instant::now();
+    let rebuilt = Command::new(binary).arg("rebuild").arg("--data").arg(directory.join(DATA)).output()?;
+    if !rebuilt.status.success() {
+        bail!("jumelle rebuild: {}", String::from_utf8_lossy(&rebuilt.stderr));
+    }
+    Ok(Rest {
+        events,
+        disk_bytes_per_event: disk as f64 / events.max(1) as f64,
+        zstd_bytes_per_event,
+        start_s: start.as_secs_f64(),
+        start_after_kill_s: start_after_kill.as_secs_f64(),
+        rebuild_events_per_s: events as f64 / started.elapsed().as_secs_f64(),
     })
 }
 

@@ -7,7 +7,8 @@ use serde::Serialize;
 use crate::load::Quantiles;
 use crate::machine::Machine;
 use crate::phases::{
-    BATCH_CONNECTIONS, EVENTS_UNDER_READS_PER_S, READS_PER_S, Reads, SINGLE_CONNECTIONS, TRIGGERS_PER_S, Throughput, Webhooks,
+    BATCH_CONNECTIONS, EVENTS_UNDER_READS_PER_S, READS_PER_S, Reads, Rest, SINGLE_CONNECTIONS, TRIGGERS_PER_S, Throughput,
+    Webhooks,
 };
 
 /// Everything of one run.
@@ -43,6 +44,8 @@ pub struct Report {
     pub webhooks: Webhooks,
     /// Profile reads under load.
     pub reads: Reads,
+    /// What is left on the disk.
+    pub rest: Rest,
     /// Webhooks of other activations that arrived during the run.
     pub other_webhooks: u64,
     /// Most memory that the server held.
@@ -129,6 +132,19 @@ impl Report {
                     self.reads.answer.p99_ms
                 ),
             ),
+            row(
+                format!("disk, journals included, {} events", thousands(self.rest.events as f64)),
+                format!("{:.0} bytes/event", self.rest.disk_bytes_per_event),
+                None,
+                format!("the same events as zstd JSONL: {:.0} bytes/event", self.rest.zstd_bytes_per_event),
+            ),
+            row(
+                "start after a clean stop".into(),
+                format!("{:.2} s", self.rest.start_s),
+                None,
+                format!("after kill -9: {:.2} s", self.rest.start_after_kill_s),
+            ),
+            row("rebuild, with the comparison".into(), per_s(self.rest.rebuild_events_per_s, "events"), None, String::new()),
         ]
     }
 }
@@ -230,6 +246,14 @@ mod tests {
             singles: Throughput { pushed_back: 7, ..load(45_000.0, 45_000.0) },
             webhooks: Webhooks { events: 2_000, arrived: 2_000, repeats: 0, latency, answer: latency },
             reads: Reads { reads: 5_000, not_found: 100, reads_per_s: 500.0, latency, events: 50_000, answer: latency },
+            rest: Rest {
+                events: 5_000_000,
+                disk_bytes_per_event: 512.3,
+                zstd_bytes_per_event: 99.6,
+                start_s: 0.5,
+                start_after_kill_s: 1.25,
+                rebuild_events_per_s: 200_000.0,
+            },
             other_webhooks: 12,
             server_memory_bytes_max: 900_000_000,
         };
@@ -241,10 +265,14 @@ mod tests {
             "50 % of no-op; CPU: server 80 %, generator 12 %; 7 answers 429/503\n",
             "2,000 of 2,000    2.00 ms    9.00 ms  event acknowledged after 2.0 / 9.0 ms; 0 repeats\n",
             "4,900 of 5,000 found",
+            "512 bytes/event",
+            "zstd JSONL: 100 bytes/event",
+            "after kill -9: 1.25 s",
+            "200,000 events/s",
         ] {
             assert!(table.contains(expected), "{expected:?} is not in\n{table}");
         }
-        assert_eq!(table.lines().count(), 13, "{table}");
+        assert_eq!(table.lines().count(), 16, "{table}");
         let json = serde_json::to_value(&report).unwrap();
         assert_eq!(json["batches"]["answer"]["p99_ms"], 20.25);
     }

@@ -14,8 +14,12 @@ use crate::wire::{self, Connection};
 pub const ADMIN_TOKEN: &str = "bench-token-0123456789abcdef";
 /// Signs what the server sends to the sink, which does not check it: signing is the server's work.
 const HOOK_SECRET: &str = "bench-secret-0123456789abcdef";
+/// Names below the bench's directory.
+const DEFINITIONS: &str = "workspace.yaml";
+/// The same.
+pub const DATA: &str = "data";
 /// From start to ready, at most.
-const START_WAIT_MAX: Duration = Duration::from_secs(60);
+const START_WAIT_MAX: Duration = Duration::from_secs(600);
 /// From the last answer until everything is processed, at most.
 const DRAIN_WAIT_MAX: Duration = Duration::from_secs(120);
 /// Between two looks at the counters.
@@ -50,15 +54,30 @@ impl Drop for Server {
 impl Server {
     /// `jumelle serve` on an empty directory below `directory`, with the definitions of `workspace`.
     pub async fn jumelle(binary: &Path, directory: &Path, workspace: &str) -> Result<Server> {
-        let definitions = directory.join("workspace.yaml");
-        std::fs::write(&definitions, workspace)?;
-        let address = free_address()?;
+        std::fs::write(directory.join(DEFINITIONS), workspace)?;
+        Server::serve(binary, directory, free_address()?).await
+    }
+
+    async fn serve(binary: &Path, directory: &Path, address: SocketAddr) -> Result<Server> {
         let mut command = Command::new(binary);
         // Time moves with the shop's events, so that windows slide and timers fire as often per event as they would in its life.
-        command.args(["serve", "--clock", "events", "--listen", &address.to_string(), "--data"]).arg(directory.join("data"));
-        command.arg("--workspace").arg(definitions);
+        command.args(["serve", "--clock", "events", "--listen", &address.to_string(), "--data"]).arg(directory.join(DATA));
+        command.arg("--workspace").arg(directory.join(DEFINITIONS));
         command.env("JUMELLE_ADMIN_TOKEN", ADMIN_TOKEN).env("JUMELLE_BENCH_SECRET", HOOK_SECRET);
         Server::start(command, address, &directory.join("server.log")).await
+    }
+
+    /// Ends it, by a signal that it can answer (`TERM`) or by one that it cannot (`KILL`), and starts it anew on what it has
+    /// written: how long until it says that it is ready.
+    pub async fn again(mut self, signal: &str, binary: &Path, directory: &Path) -> Result<(Server, Duration)> {
+        let id = self.target.process.to_string();
+        if !Command::new("kill").args(["-s", signal, &id]).status()?.success() {
+            bail!("kill -s {signal} {id} failed");
+        }
+        self.child.wait()?;
+        let started = Instant::now();
+        let server = Server::serve(binary, directory, self.target.address).await?;
+        Ok((server, started.elapsed()))
     }
 
     /// The no-op handler, in a process made of this very binary.
@@ -134,6 +153,13 @@ impl Observer {
         }
         let counter = |name: &str| counter(&text, name).with_context(|| format!("/metrics does not show {name}"));
         Ok(Counters { stored: counter("jumelle_stored_events_total")?, processed: counter("jumelle_processed_events_total")? })
+    }
+
+    /// Bytes of everything on disk, journals too.
+    pub async fn disk_bytes(&mut self) -> Result<u64> {
+        let answer = self.0.exchange(&wire::get("/metrics", None)).await?;
+        let text = String::from_utf8_lossy(answer.body);
+        counter(&text, "jumelle_store_disk_bytes").context("/metrics does not show jumelle_store_disk_bytes")
     }
 
     /// Waits until `accepted` events beyond `before` are both stored and processed.

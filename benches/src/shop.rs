@@ -2,6 +2,7 @@
 //! generated while the clock runs: seventy million events fit into no memory. Making an event takes about a microsecond and a
 //! half of the machine that is measured; the ceilings pay it too.
 
+use std::io::Write;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -104,6 +105,33 @@ impl Stream {
     /// Browsers' ids that were among the last events.
     pub fn visitors(&self) -> Vec<[u8; 36]> {
         self.visitors.clone()
+    }
+}
+
+/// Bytes per event of the shop's events as lines of JSON in one zstd stream.
+pub fn zstd_bytes_per_event(seed: u64, people: u32, events: u64) -> Result<f64> {
+    let stream = Stream::new(seed, people)?;
+    let mut stream = lock(&stream);
+    let mut packed = zstd::Encoder::new(Counted(0), 3)?;
+    for _ in 0..events {
+        let line = stream.shop.next_line().context("the shop has closed")?;
+        packed.write_all(line.json)?;
+        packed.write_all(b"\n")?;
+    }
+    Ok(packed.finish()?.0 as f64 / events as f64)
+}
+
+/// Counts what is written.
+struct Counted(u64);
+
+impl Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 

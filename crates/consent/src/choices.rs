@@ -1,17 +1,16 @@
 //! What one person chose, per scope, purpose and channel: a state that merges.
 
-use std::collections::BTreeMap;
-
 use jumelle_model::consent::{Channel, Choice, ConsentState, Scope, Signal};
 use jumelle_model::ids::Stamp;
 use jumelle_model::time::{Span, Timestamp};
+use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// All choices of one person. Keeps, per scope × purpose × channel, the newest grant *and* the newest denial: a person's later
 /// grant covers only what she had then, so it must not make an earlier denial forgotten for an address that comes later.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
-pub struct Choices(BTreeMap<Key, Newest>);
+pub struct Choices(LiteMap<Key, Newest>);
 
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 struct Key {
@@ -105,6 +104,17 @@ impl Choices {
         self.best(purpose, channel, address, at).map(Candidate::standing)
     }
 
+    /// As [`Choices::standing`] at the end of time, in short: the state, since when, and whether it is weak.
+    pub fn stands(
+        &self,
+        purpose: &str,
+        channel: Option<Channel>,
+        address: Option<&(String, String)>,
+    ) -> Option<(ConsentState, Timestamp, bool)> {
+        let found = self.best(purpose, channel, address, Timestamp::MAX)?;
+        Some((found.state, found.kept.stamp.time, !found.kept.dated))
+    }
+
     /// As [`Choices::standing`]; complaints, oppositions and objections that stand count as denials of a marketing purpose.
     pub fn standing_for_marketing(
         &self,
@@ -140,18 +150,20 @@ impl Choices {
         at: Timestamp,
     ) -> Option<Candidate<'_>> {
         // Signals sort before every purpose of a workspace: most people have none, and are asked about five of them each time.
-        let first = self.0.first_key_value()?.0;
+        let first = self.0.first()?.0;
         if purpose.starts_with('!') && !first.purpose.starts_with('!') {
             return None;
         }
+        let choices = self.0.as_slice();
         let mut best: Option<Candidate<'_>> = None;
         let mut consider = |scope: Scope, states: &[ConsentState]| {
             let whole_purpose = [None];
             let this_and_whole = [channel, None];
             let channels: &[Option<Channel>] = if channel.is_some() { &this_and_whole } else { &whole_purpose };
             for &asked in channels {
-                let key = Key { purpose: purpose.to_owned(), channel: asked, scope: scope.clone() };
-                let Some((key, newest)) = self.0.get_key_value(&key) else { continue };
+                let wanted = (purpose, asked, &scope);
+                let found = choices.binary_search_by(|(key, _)| (key.purpose.as_str(), key.channel, &key.scope).cmp(&wanted));
+                let Some((key, newest)) = found.ok().and_then(|at| choices.get(at)) else { continue };
                 for &state in states {
                     // A denial that we know of counts at once, also when the clock that asks stands a little behind the one that
                     // stamped it: an earlier denial may have been forgotten for it.

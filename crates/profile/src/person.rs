@@ -1,6 +1,6 @@
 //! One person: what her events say ([`Known`], which merges), and where she stands (memberships, activations).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use jumelle_consent::{Asked, Choices, OkOrSoon, Party, Sent, decide};
 use jumelle_identify::Refusal;
@@ -11,6 +11,7 @@ use jumelle_model::ids::{ProfileId, Stamp};
 use jumelle_model::time::{Span, Timestamp};
 use jumelle_model::{Json, Workspace};
 use jumelle_segment::{Facts, Plan, States};
+use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
 
 /// Traits of one person at most; past it the oldest go.
@@ -30,11 +31,11 @@ pub struct Person {
     /// What her events say.
     pub known: Known,
     /// Segments that she is in, and since when.
-    pub memberships: BTreeMap<String, Timestamp>,
+    pub memberships: LiteMap<String, Timestamp>,
     /// Entries and exits, oldest first.
     pub transitions: Vec<Transition>,
     /// What each activation has done about her.
-    pub activations: BTreeMap<String, Activated>,
+    pub activations: LiteMap<String, Activated>,
     /// When the passing of time alone may next change something.
     pub due: Timestamp,
 }
@@ -43,11 +44,11 @@ pub struct Person {
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Known {
     /// Her identifiers.
-    pub identifiers: BTreeMap<Identifier, Seen>,
+    pub identifiers: LiteMap<Identifier, Seen>,
     /// People who turned out to be her.
     pub absorbed: BTreeSet<ProfileId>,
     /// Latest value of each trait.
-    pub traits: BTreeMap<String, TraitValue>,
+    pub traits: LiteMap<String, TraitValue>,
     /// What she chose.
     pub choices: Choices,
     /// What the conditions and computed traits need.
@@ -124,9 +125,9 @@ impl Person {
         Person {
             id,
             known: Known::default(),
-            memberships: BTreeMap::new(),
+            memberships: LiteMap::new(),
             transitions: Vec::new(),
-            activations: BTreeMap::new(),
+            activations: LiteMap::new(),
             due: Timestamp::MAX,
         }
     }
@@ -285,7 +286,7 @@ impl Known {
     }
 }
 
-fn merge_trait(traits: &mut BTreeMap<String, TraitValue>, key: &str, value: TraitValue) {
+fn merge_trait(traits: &mut LiteMap<String, TraitValue>, key: &str, value: TraitValue) {
     match traits.get_mut(key) {
         Some(mine) if *mine >= value => {}
         Some(mine) => *mine = value,
@@ -295,7 +296,7 @@ fn merge_trait(traits: &mut BTreeMap<String, TraitValue>, key: &str, value: Trai
     }
 }
 
-fn merge_seen(identifiers: &mut BTreeMap<Identifier, Seen>, identifier: Identifier, seen: Seen) {
+fn merge_seen(identifiers: &mut LiteMap<Identifier, Seen>, identifier: Identifier, seen: Seen) {
     match identifiers.get_mut(&identifier) {
         Some(mine) => {
             if seen.first < mine.first {

@@ -14,6 +14,7 @@ use jumelle_model::identifier::identifier_key;
 use jumelle_model::ids::{Fingerprint, Stamp};
 use jumelle_model::number::Decimal;
 use jumelle_model::time::{Span, Timestamp};
+use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
 
 use crate::plan::QueryId;
@@ -33,7 +34,7 @@ pub(crate) const HOUR: i64 = 3_600_000_000;
 
 /// What all queries keep of one person.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct States(pub(crate) BTreeMap<QueryId, Kept>);
+pub struct States(pub(crate) LiteMap<QueryId, Kept>);
 
 /// What one query keeps of one person.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
