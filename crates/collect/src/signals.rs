@@ -158,9 +158,12 @@ pub(crate) fn entries(event: &Event<'_>, workspace: &Workspace) -> Vec<ConsentEn
     let told = signals.at.or_else(|| CHOICE_EVENTS.contains(&event.name.as_ref()).then_some(event.time));
     let mut entries = Vec::new();
     let mut add = |verdicts: Vec<Verdict>, proof: &dyn Fn() -> Value| {
+        if verdicts.is_empty() {
+            return;
+        }
+        let mut proof = proof();
         for verdict in verdicts {
             let (at, weak) = verdict.time(told, event.time);
-            let mut proof = proof();
             proof["because"] = verdict.because.as_str().into();
             entries.extend(bound(&verdict, event).into_iter().map(|(channel, target)| ConsentEntry {
                 purpose: verdict.purpose.clone(),

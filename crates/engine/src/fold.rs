@@ -420,9 +420,17 @@ impl Fold {
                         metrics::counter!("jumelle_unusable_consents_total").increment(1);
                         continue;
                     };
-                    let alone = Evidence { identifiers: vec![identifier.clone()], ..Evidence::default() };
-                    let seed = format!("{}#{n}", event.message_id);
-                    let Some(owner) = self.identify(&alone, event.stamp(), event.source, &seed)? else { continue };
+                    // Mostly it is one of the event's own, which is the person's already.
+                    let is_own =
+                        evidence.identifiers.contains(&identifier) && self.shared.people.owner(&identifier)? == Some(person);
+                    let owner = if is_own {
+                        person
+                    } else {
+                        let alone = Evidence { identifiers: vec![identifier.clone()], ..Evidence::default() };
+                        let seed = format!("{}#{n}", event.message_id);
+                        let Some(owner) = self.identify(&alone, event.stamp(), event.source, &seed)? else { continue };
+                        owner
+                    };
                     // A restriction is of the person, by whichever name she is given.
                     match entry.purpose == Signal::Restriction.purpose() {
                         true => (owner, Scope::Person),
@@ -468,21 +476,21 @@ impl Fold {
                 source: event.source.to_owned(),
                 proof: entry.proof,
             };
-            let address = match &choice.scope {
-                Scope::Address(namespace, value) => Some((namespace.clone(), value.clone())),
-                Scope::Person => None,
-            };
             // A string that comes with each event is noted and told once, not each time.
             let before = match entry.is_signal {
                 true => self.shared.people.get(owner)?.and_then(|person| {
-                    person.known.choices.standing(&choice.purpose, choice.channel, address.as_ref(), Timestamp::MAX)
+                    let address = match &choice.scope {
+                        Scope::Address(namespace, value) => Some((namespace.clone(), value.clone())),
+                        Scope::Person => None,
+                    };
+                    person.known.choices.stands(&choice.purpose, choice.channel, address.as_ref())
                 }),
                 false => None,
             };
-            let repeated = before.filter(|before| before.state == choice.state);
-            if let Some(standing) = &repeated
+            let repeated = before.filter(|(state, ..)| *state == choice.state);
+            if let Some((_, since, weak)) = repeated
                 && choice.state == ConsentState::Granted
-                && (choice.weak || !standing.weak && standing.since >= choice.stamp.time)
+                && (choice.weak || !weak && since >= choice.stamp.time)
             {
                 // It adds nothing, and what was let out names the grant that is noted.
                 continue;
