@@ -5,6 +5,7 @@
 mod assets;
 mod auth;
 mod backup;
+mod bodies;
 mod collect;
 mod consent;
 mod definitions;
@@ -55,6 +56,7 @@ pub use roles::{Role, roles_page};
 pub use tls::{Tls, TlsError};
 pub use tokens::{TOKENS_MAX, TokenError, check_tokens};
 
+use bodies::Bodies;
 use rate::Rates;
 use tokens::Tokens;
 
@@ -127,6 +129,7 @@ pub struct App {
     engine: Arc<Engine>,
     tokens: Arc<Tokens>,
     rates: Arc<Rates>,
+    bodies: Bodies,
     tls: Option<Tls>,
     started: Instant,
     limits: Arc<HttpLimits>,
@@ -140,6 +143,7 @@ impl App {
             engine,
             tokens: Arc::new(Tokens::new(admin)),
             rates: Arc::new(Rates::new(&limits)),
+            bodies: Bodies::new(limits.batch_bytes),
             tls: None,
             started: Instant::now(),
             limits: Arc::new(limits),
