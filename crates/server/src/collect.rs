@@ -154,8 +154,9 @@ async fn store(
     {
         limiter.take(&source.key).map_err(|wait| too_many("write_key", wait))?;
     }
-    let source: Arc<str> = source.key.as_str().into();
-    let (decoded, whole) = match decoded {
+    let definition = source;
+    let source: Arc<str> = definition.key.as_str().into();
+    let (mut decoded, whole) = match decoded {
         Ok(mut decoded) => {
             if sec_gpc(headers) && definitions.workspace.signals_read().gpc {
                 for event in &mut decoded.collected {
@@ -169,11 +170,14 @@ async fn store(
         }
         Err(rejected) => (Decoded { rejected: vec![rejected.clone()], ..Decoded::default() }, Some(rejected)),
     };
-    let answer = submit(app, &source, decoded).await?;
+    let user_agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+    let aside = app.setting_aside.sort(definition, user_agent, &mut decoded.collected);
+    let set_aside = aside.len();
+    let answer = submit(app, &source, decoded, aside).await?;
     if let Some(rejected) = whole {
         return Err(count_and_refuse(&rejected).with("rejected", answer.rejected));
     }
-    if answer.accepted == 0 && answer.duplicates == 0 && !answer.rejected.is_empty() {
+    if answer.accepted == 0 && answer.duplicates == 0 && set_aside == 0 && !answer.rejected.is_empty() {
         let first = answer.rejected[0].clone();
         let detail = first["message"].as_str().unwrap_or_default().to_owned();
         let mut problem = Problem::bad_request(detail).with("rejected", answer.rejected);
@@ -182,10 +186,13 @@ async fn store(
         }
         return Err(problem);
     }
-    Ok(Json(json!({
+    let mut told = json!({
         "success": true, "accepted": answer.accepted, "duplicates": answer.duplicates, "rejected": answer.rejected,
-    }))
-    .into_response())
+    });
+    if set_aside > 0 {
+        told["set_aside"] = set_aside.into();
+    }
+    Ok(Json(told).into_response())
 }
 
 /// `Sec-GPC: 1` (W3C Global Privacy Control, section 3.1): no other value counts, and one that comes twice counts once.
@@ -204,8 +211,8 @@ pub(crate) struct Answer {
     pub(crate) rejected: Vec<Value>,
 }
 
-/// Commits what was decoded: events and, in the same durable step, what was not understood.
-pub(crate) async fn submit(app: &App, source: &Arc<str>, decoded: Decoded) -> Result<Answer, Problem> {
+/// Commits what was decoded: events and, in the same durable step, what was not understood and what is set aside.
+pub(crate) async fn submit(app: &App, source: &Arc<str>, decoded: Decoded, aside: Vec<Rejected>) -> Result<Answer, Problem> {
     let wait_processed = decoded.collected.iter().any(|event| event.has_consents);
     let collected = decoded.collected.len();
     let mut drafts: Vec<Draft> =
@@ -220,6 +227,11 @@ pub(crate) async fn submit(app: &App, source: &Arc<str>, decoded: Decoded) -> Re
         truncate(&mut one.body, QUARANTINED_BYTES_MAX);
         drafts.push(Draft::Quarantined { id, source: source.clone(), rejected: one });
     }
+    drafts.extend(aside.into_iter().map(|one| Draft::Quarantined {
+        id: quarantine_id(&one),
+        source: source.clone(),
+        rejected: one,
+    }));
     let receipt = app.engine.intake().submit(drafts, wait_processed).await.inspect_err(|error| {
         if *error == SubmitError::Overloaded {
             metrics::counter!("jumelle_overloaded_total", "what" => "intake").increment(1);
