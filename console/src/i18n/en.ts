@@ -192,7 +192,7 @@ export const en = {
     health_more: "See the details",
     heavy_n_one: "{count} person has {min} events or more today: a robot, or an account that many share",
     heavy_n_other: "{count} people have {min} events or more today: robots, or accounts that many share",
-    heavy_one: "{n} events",
+    heavy_events: "{n} events",
     quarantine_n_one: "{count} event was not understood or is set aside",
     quarantine_n_other: "{count} events were not understood or are set aside",
     quarantine_see: "See why, and mend it",

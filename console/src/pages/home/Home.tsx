@@ -86,7 +86,7 @@ function Notices({ overview }: { overview: Overview }) {
           {tn("home.heavy_n", overview.heavy.people, { min: format.number(overview.heavy.events_min) })}.{" "}
           {overview.heavy.items.map(({ profile, events }) => (
             <Link key={profile} href={`/people/${encodeURIComponent(profile)}`} className={css.heavy ?? ""}>
-              {t("home.heavy_one", { n: format.number(events) })}
+              {t("home.heavy_events", { n: format.number(events) })}
             </Link>
           ))}
         </p>
