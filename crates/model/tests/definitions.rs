@@ -259,7 +259,7 @@ fn a_difference_reads_as_a_plan() {
         ("  crm:   {kind: file}\n", "  crm:   {kind: file}\n  app:   {kind: app, write_key: wk_app}\n", "+ source app"),
         ("  crm:   {kind: file}\n", "  erp:   {kind: file}\n", "+ source erp\n- source crm"),
         ("write_key: wk_site}", "write_key: wk_site, requires: analytics}", "~ source site: requires"),
-        ("write_key: wk_till}", "write_key: wk_till, set_aside: {rate: {events: 9, per: 1m}}}", "~ source till: set_aside.rate"),
+        ("write_key: wk_till}", "write_key: wk_till, set_aside: {rate: {events: 9, per: 1m}}}", "~ source till: set_aside"),
         ("tcf: [1, 8]}", "tcf: [1, 8], gcm: [analytics_storage], gpc: false}", "~ purpose analytics: gcm, gpc"),
         ("within: 14d", "within: 21d", "~ segment sneakers_undecided: rule.all[1].not.within"),
         ("within: 30d}\n", "within: 30d}\n        - {trait: city}\n", "~ segment sneakers_undecided: rule.all"),
