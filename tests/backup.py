@@ -364,6 +364,10 @@ class Bucket(Backups):
         ids = self.message_ids(self.events_of(data))
         self.assertEqual(whole[: len(ids)], ids)
         self.assertEqual(set(), acknowledged[1] - set(ids), f"acknowledged before the backup began and not in it: seed {SEED}")
+        ledger = {path.name: path.read_bytes() for path in (self.shop.data / "ledger").iterdir() if path.suffix == ".chain"}
+        self.assertGreater(sum(map(len, ledger.values())), 0, "choices were noted")
+        for name, chain in ledger.items():
+            self.assertTrue((self.folder / "whole" / "ledger" / name).read_bytes().startswith(chain), "the ledger is in it")
         # The format is that of directories: copied to one it is a backup.
         copied = self.folder / "copied"
         self.storage.copy("shop/daily/", copied)
