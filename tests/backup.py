@@ -12,6 +12,7 @@ import unittest
 from jumelle_server import BINARY, wait_until
 from oracle import Sender
 from shop import Inbox, Shop, identified, viewed, workspace
+from storage import BUCKET, SECRET, Storage
 
 SEED = random.SystemRandom().randrange(1 << 32)
 ACTIVATED = """\
@@ -33,12 +34,14 @@ class Backups(unittest.TestCase):
         self.folder = pathlib.Path(self.shop.files.name)
         self.backup = self.folder / "backup"
 
+    environment = {}
+
     def jumelle(self, *arguments, code=0):
         """A command; its JSON answer, or what it says on standard error when it must fail."""
         done = subprocess.run(
             [str(BINARY), *map(str, arguments), "--json", "--server", self.shop.url],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, check=False,
-            env=self.shop.client_environment(),
+            env={**self.shop.client_environment(), **self.environment},
         )  # fmt: skip
         self.assertEqual(code, done.returncode, f"{arguments}\n{done.stdout}\n{done.stderr}\n{self.shop.log_end()}")
         return json.loads(done.stdout) if code == 0 else done.stderr
@@ -290,7 +293,8 @@ class Refusals(Backups):
         self.assertIn("not empty", self.jumelle("restore", self.backup, "--data", full, code=3))
         self.assertIn("neither empty nor a backup", self.jumelle("backup", full, code=3))
         self.assertEqual("mine", (full / "mine.txt").read_text())
-        self.assertIn("only directories so far", self.jumelle("backup", "s3://bucket/jumelle", code=3))
+        self.assertIn("neither a directory nor s3://", self.jumelle("backup", "ftp://host/jumelle", code=3))
+        self.assertIn("write s3://BUCKET/PREFIX", self.jumelle("backup", "s3:///jumelle", code=3))
         self.assertIn("is no backup", self.jumelle("restore", self.folder / "none", "--data", self.folder / "x", code=3))
         self.assertIn("is no backup", self.jumelle("backup", self.folder / "none", "--verify", code=3))
         self.assertEqual(401, self.shop.call("GET", "/v1/backup", admin=False).status)
@@ -310,6 +314,186 @@ class Refusals(Backups):
         self.shop.stop()
         self.assertIn("another way", self.jumelle("backup", self.backup, "--data", copy, code=3))
         self.jumelle("backup", self.backup, "--data", self.shop.data)
+
+
+class Bucket(Backups):
+    """The same in object storage, whose end of the line may fail."""
+
+    def setUp(self):
+        super().setUp()
+        self.storage = Storage().__enter__()
+        self.addCleanup(self.storage.__exit__, None, None, None)
+        self.environment = self.storage.environment()
+        self.backup = f"s3://{BUCKET}/shop/daily"
+
+    def blocks(self):
+        return {key: tag for key, tag in self.storage.objects().items() if "/blocks/" in key}
+
+    def test_under_load_it_is_complete_and_incremental(self):
+        stop = threading.Event()
+        senders = [Sender(self.shop, number, SEED, stop) for number in range(3)]
+        for sender in senders:
+            sender.start()
+        acknowledged, reports = [], []
+        for run in range(3):
+            wait_until(lambda: sum(len(sender.acknowledged) for sender in senders) > 1_000 * (run + 1), "load", 60)
+            acknowledged.append(set().union(*(set(sender.acknowledged) for sender in senders)))
+            before = self.blocks()
+            reports.append(self.jumelle("backup", self.backup))
+            after = self.blocks()
+            self.assertEqual(before, {key: after.get(key) for key in before}, "an object never changes")
+            self.assertGreater(len(after), len(before))
+        self.assertTrue(all(sender.is_alive() for sender in senders), "load went on to the end")
+        stop.set()
+        for sender in senders:
+            sender.join(30)
+            self.assertIsNone(sender.failure)
+        self.assertEqual(reports[2]["end"], sum(report["new_entries"] for report in reports), "each run adds what is new")
+        wait_until(self.shop.folded, "folded", 60)
+        self.shop.stop()
+        self.jumelle("backup", self.backup, "--data", self.shop.data)
+        self.assertEqual([], self.jumelle("backup", self.backup, "--verify")["damages"])
+        original = self.jumelle("doctor", "--data", self.shop.data)
+        whole = self.message_ids(self.events_of(self.shop.data))
+
+        data, _, doctor = self.restored("whole")
+        self.assertEqual(original["digests"], doctor["digests"], "the tables that the original server has")
+        self.assertEqual(whole, self.message_ids(self.events_of(data)))
+        data, report, _ = self.restored("to-an-instant", "--until", reports[1]["received"])
+        self.assertEqual(reports[1]["end"], report["entries"])
+        ids = self.message_ids(self.events_of(data))
+        self.assertEqual(whole[: len(ids)], ids)
+        self.assertEqual(set(), acknowledged[1] - set(ids), f"acknowledged before the backup began and not in it: seed {SEED}")
+        ledger = {path.name: path.read_bytes() for path in (self.shop.data / "ledger").iterdir() if path.suffix == ".chain"}
+        self.assertGreater(sum(map(len, ledger.values())), 0, "choices were noted")
+        for name, chain in ledger.items():
+            self.assertTrue((self.folder / "whole" / "ledger" / name).read_bytes().startswith(chain), "the ledger is in it")
+        # The format is that of directories: copied to one it is a backup.
+        copied = self.folder / "copied"
+        self.storage.copy("shop/daily/", copied)
+        _, _, doctor = self.restored("from-the-copy", backup=copied)
+        self.assertEqual(original["digests"], doctor["digests"])
+
+    def held(self, count, name):
+        """The backup of before is whole, and restores to so many entries."""
+        self.storage.answer = None
+        self.assertEqual([], self.jumelle("backup", self.backup, "--verify")["damages"])
+        self.assertEqual(count, self.jumelle("restore", self.backup, "--data", self.folder / name)["entries"])
+
+    def test_a_run_that_breaks_leaves_the_one_before(self):
+        self.shop.send(viewed("a", "m1"))
+        end = self.jumelle("backup", self.backup)["end"]
+        self.storage.requests.clear()
+        self.jumelle("backup", self.backup)
+        # What a run writes, in order: each of these is where one can break.
+        written = [path.rpartition("daily/")[2].partition("/")[0].partition(".")[0] for method, path in self.storage.requests if method == "PUT"]
+        self.assertEqual(["erasures", "backup"], written, "nothing is new, so no blocks")
+        for number, place in enumerate(["/blocks/", "/erasures.", "/backup.json"]):
+            with self.subTest("the storage says 500", place=place):
+                self.shop.send(viewed(f"p{number}", f"refused-{number}"))
+                self.storage.answer = lambda method, path, place=place: 500 if method == "PUT" and place in path else None
+                said = self.jumelle("backup", self.backup, code=1)
+                self.assertIn("s3://house/shop/daily", said)
+                self.held(end, f"refused-{number}")
+            with self.subTest("killed in the middle", place=place):
+                reached, go_on = threading.Event(), threading.Event()
+
+                def wait(method, path, place=place):
+                    if method == "PUT" and place in path:
+                        reached.set()
+                        go_on.wait(30)
+                        return 500
+                    return None
+
+                self.storage.answer = wait
+                run = subprocess.Popen(
+                    [str(BINARY), "backup", self.backup, "--server", self.shop.url], stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**self.shop.client_environment(), **self.environment},
+                )  # fmt: skip
+                self.assertTrue(reached.wait(60))
+                run.kill()
+                run.wait()
+                go_on.set()
+                self.held(end, f"killed-{number}")
+        self.assertGreater(len(self.blocks()), 1, "what broken runs have left")
+        report = self.jumelle("backup", self.backup)
+        self.assertEqual(end + 3, report["end"])
+        self.assertEqual(2, len(self.blocks()), "and the next one has removed")
+        self.held(report["end"], "whole")
+
+    def test_trouble_that_passes_is_tried_again(self):
+        self.shop.send(viewed("a", "m1"))
+        failed = set()
+
+        def once(method, path):
+            if (method, path) in failed:
+                return None
+            failed.add((method, path))
+            return 503
+
+        self.storage.answer = once
+        end = self.jumelle("backup", self.backup)["end"]
+        self.assertGreater(len(failed), 4)
+        self.held(end, "restored")
+
+    def test_of_two_runs_at_once_one_wins(self):
+        for first in (True, False):
+            with self.subTest(first=first):
+                self.shop.send(viewed("a", f"m-{first}"))
+                reached, go_on = threading.Event(), threading.Event()
+
+                def wait(method, path):
+                    if method == "PUT" and path.endswith("/backup.json") and not reached.is_set():
+                        reached.set()
+                        go_on.wait(30)
+
+                self.storage.answer = wait
+                said = []
+                slow = threading.Thread(target=lambda: said.append(self.jumelle("backup", self.backup, code=3)))
+                slow.start()
+                self.assertTrue(reached.wait(60))
+                self.shop.send(viewed("a", f"n-{first}"))
+                end = self.jumelle("backup", self.backup)["end"]
+                go_on.set()
+                slow.join(60)
+                self.assertIn("another run has written", said[0])
+                self.held(end, f"restored-{first}")
+
+    def test_whoever_was_erased_is_taken_out(self):
+        self.shop.send(identified("a", email="ana@example.org", size="38-ana"), viewed("a", "a1"), viewed("b", "b1"))
+        self.jumelle("backup", self.backup)
+        before = self.blocks()
+        self.assertEqual(200, self.shop.call("POST", "/v1/privacy/erase", {"identifier": "email:ana@example.org"}).status)
+        wait_until(self.shop.folded, "folded")
+        self.assertEqual(1, self.jumelle("backup", self.backup)["rewritten_files"])
+        self.assertEqual({}, {key: tag for key, tag in self.blocks().items() if key in before}, "the object that held her is gone")
+        data, _, _ = self.restored("without-her")
+        self.assertEqual(["b1"], self.message_ids(self.events_of(data)))
+        data, _, _ = self.restored("erasures", "--erasures", self.backup)
+        self.assertEqual(["b1"], self.message_ids(self.events_of(data)))
+
+    def test_what_is_refused_and_what_is_said(self):
+        self.shop.send(viewed("a", "m1"))
+        self.storage.client.put_object(Bucket=BUCKET, Key="mine/notes.txt", Body=b"mine")
+        said = [
+            self.jumelle("backup", "s3://nowhere/shop", code=1),
+            self.jumelle("backup", f"s3://{BUCKET}/mine", code=3),
+            self.jumelle("restore", f"s3://{BUCKET}/none", "--data", self.folder / "x", code=3),
+        ]
+        for words, told in zip(["NoSuchBucket", "neither empty nor a backup: it holds notes.txt", "is no backup"], said, strict=True):
+            self.assertIn(words, told)
+        self.environment["RUST_LOG"] = "trace"
+        self.storage.answer = lambda method, path: 403
+        said.append(self.jumelle("backup", self.backup, code=1))
+        self.assertIn("403", said[-1])
+        for told in said:
+            self.assertNotIn(SECRET, told)
+        self.storage.answer = None
+        # A whole bucket, without a prefix, and the flag, which goes before the environment.
+        self.storage.client.delete_object(Bucket=BUCKET, Key="mine/notes.txt")
+        self.environment["JUMELLE_S3_ENDPOINT"] = "http://127.0.0.1:1"
+        self.jumelle("backup", f"s3://{BUCKET}", "--s3-endpoint", self.storage.url)
+        self.assertIn("backup.json", self.storage.objects())
 
 
 if __name__ == "__main__":

@@ -157,6 +157,8 @@ SUITES = [
     ("browser", browser),
     ("security", black_box("security")),
     ("limits", black_box("limits")),
+    ("overload", black_box("overload")),
+    ("heavy", black_box("heavy")),
     ("crash", black_box("crash")),
     ("backup", black_box("backup")),
     ("ledger", black_box("ledger")),

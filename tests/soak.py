@@ -15,7 +15,9 @@ import unittest
 
 import crash
 import disk_trouble
+import overload
 import power_cut
+from shop import Shop, workspace
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FUZZ = ROOT / "fuzz"
@@ -27,6 +29,7 @@ INPUT_S_MAX = 10
 CRASHES = 1_000
 POWER_CUTS = 500
 FLIPS = 1_000
+OVERLOAD_S = float(os.environ.get("OVERLOAD_S", "300"))
 DIRECTORIES = 2
 # Crashes or cuts that one directory goes through: a new one from time to time begins with new people and an empty history.
 TURNS_OF_A_DIRECTORY = 50
@@ -140,10 +143,20 @@ def flipped_bits():
     return Outcome(True, f"{FLIPS} flipped bits, nothing wrong served")
 
 
+def overloaded():
+    """Five minutes of more than the server can take."""
+    test = unittest.TestCase()
+    with Shop(workspace()) as shop:
+        one = overload.flood(test, shop, 0, overload.CONNECTIONS, OVERLOAD_S, overload.BATCH)
+        overload.check_stored(test, shop, [one])
+    return Outcome(True, one.told())
+
+
 PARTS = [
     ("crashes", crashes),
     ("power_cuts", power_cuts),
     ("flipped_bits", flipped_bits),
+    ("overload", overloaded),
     ("simulation", simulation),
     ("fuzz_tracking", fuzz("tracking")),
     ("fuzz_workspace", fuzz("workspace", "examples", "crates/model/tests/data")),

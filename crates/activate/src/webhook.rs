@@ -138,6 +138,7 @@ impl Webhook {
             .timeout(TOTAL_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
+            .http1_only()
             .tcp_nodelay(true)
             .user_agent(concat!("jumelle/", env!("CARGO_PKG_VERSION")));
         if !destination.allow_private {

@@ -286,10 +286,15 @@ impl Fold {
         }
         self.shared.timeline.lock().entry(person).or_default().push(self.cause.position.0);
         self.shared.people.change(person, |person| person.known.fold(&definitions.plan, &event))?;
+        if self.is_live() {
+            self.shared.heavy.note(person, received);
+        }
         let mut touched = vec![person];
-        self.consents(person, &event, &evidence, &mut touched)?;
+        let chose = self.consents(person, &event, &evidence, &mut touched)?;
         for id in touched {
-            self.evaluate(id)?;
+            if chose || id != person || !self.may_wait(id)? {
+                self.evaluate(id)?;
+            }
         }
         Ok(())
     }
@@ -401,15 +406,16 @@ impl Fold {
 
     // ── consent ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    /// Folds the consents that an event carries into the people they are about (DESIGN §8.7).
+    /// Folds the consents that an event carries into the people they are about (DESIGN §8.7). Whether one of them is new.
     fn consents(
         &mut self,
         person: ProfileId,
         event: &Event<'_>,
         evidence: &Evidence,
         touched: &mut Vec<ProfileId>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let definitions = self.definitions.clone();
+        let mut chose = false;
         for (n, entry) in consents(event, &definitions.workspace).into_iter().enumerate() {
             // The time of the choice, never later than its arrival.
             let time = entry.at.unwrap_or(event.time).min(event.received);
@@ -507,6 +513,7 @@ impl Fold {
             if repeated.is_some() {
                 continue;
             }
+            chose = true;
             metrics::counter!("jumelle_choices_total", "state" => match choice.state {
                 ConsentState::Granted => "granted",
                 ConsentState::Denied => "denied",
@@ -518,7 +525,7 @@ impl Fold {
                     .push(serde_json::json!({"purpose": choice.purpose, "channel": choice.channel, "state": choice.state}));
             }
         }
-        Ok(())
+        Ok(chose)
     }
 
     // ── evaluate ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -583,16 +590,21 @@ impl Fold {
             next = next.min(self.keep_in_step(id, workspace, plan, activation)?);
         }
         let before = self.shared.people.get(id)?.map_or(Timestamp::MAX, |person| person.due);
-        if before != next {
-            if before != Timestamp::MAX {
-                self.timers.unset(&self.shared.behind, before, id)?;
-            }
-            if next != Timestamp::MAX {
-                self.timers.set(&self.shared.behind, next, id);
-            }
-            self.shared.people.change(id, |person| person.due = next)?;
+        self.set_due(id, before, next)
+    }
+
+    /// Moves her timer.
+    pub(crate) fn set_due(&mut self, id: ProfileId, before: Timestamp, next: Timestamp) -> Result<()> {
+        if before == next {
+            return Ok(());
         }
-        Ok(())
+        if before != Timestamp::MAX {
+            self.timers.unset(&self.shared.behind, before, id)?;
+        }
+        if next != Timestamp::MAX {
+            self.timers.set(&self.shared.behind, next, id);
+        }
+        self.shared.people.change(id, |person| person.due = next)
     }
 
     fn keep_in_step(

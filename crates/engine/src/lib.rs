@@ -16,6 +16,7 @@ mod erase;
 mod flow;
 mod flush;
 mod fold;
+mod heavy;
 mod joins;
 mod keep;
 mod ledger;
@@ -54,6 +55,7 @@ pub use days::{Day, SegmentDay, told};
 pub use definitions::Definitions;
 pub use delivery::{Delivery, DeliveryState};
 pub use flow::{Flow, Minute, Outcomes};
+pub use heavy::{HEAVY_EVENTS_MIN, Heavy};
 pub use joins::{JoinKind, JoinStep};
 pub use live::{Effect, Heard, Live};
 pub use preview::{Preview, preview};
@@ -327,6 +329,7 @@ pub(crate) fn open_shared(options: &Options, tables_name: &str) -> Result<Arc<Sh
         counts: RwLock::new(counts.into_iter().collect()),
         totals: Mutex::new(totals),
         flow: Flow::default(),
+        heavy: Heavy::default(),
         live: Live::default(),
         pulse: pulse::Pulse::default(),
         timeline: Mutex::default(),

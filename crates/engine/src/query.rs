@@ -22,6 +22,8 @@ pub const COUNTED_MAX: usize = 10_000;
 pub const SEARCHED_MAX: usize = 20_000;
 /// Deliveries looked at for one page at most.
 pub const DELIVERIES_SCANNED_MAX: usize = 20_000;
+/// Quarantined items looked at for one page at most.
+pub const QUARANTINE_SCANNED_MAX: usize = 20_000;
 const DELIVERY_ID_BYTES: usize = 16;
 
 /// Which deliveries.
@@ -292,17 +294,36 @@ impl Shared {
         Ok(delivery.and_then(|bytes| Delivery::decode(&bytes)).map(|delivery| delivery.at))
     }
 
-    /// Quarantined items, the newest first.
-    pub fn quarantine(&self, cursor: Option<&str>, limit: usize) -> Result<Page<Value>> {
-        let before = cursor.and_then(unhex);
-        let rows = self.behind.scan_back(Table::QuarantineOrder, &[], before.as_deref(), limit)?;
-        let next = (rows.len() == limit).then(|| rows.last().map(|(key, _)| hex(key))).flatten();
-        let mut items = Vec::new();
-        for (key, _) in &rows {
-            let row = self.behind.get(Table::Quarantine, key.get(8..).unwrap_or_default())?;
-            items.extend(row.and_then(|row| serde_json::from_slice::<Value>(&row).ok()));
+    /// What was not understood or is set aside, of a source and a rule if asked, the newest first. A page may have fewer items than
+    /// asked for, or none, and a next one: [`QUARANTINE_SCANNED_MAX`] are looked at.
+    pub fn quarantine(
+        &self,
+        source: Option<&str>,
+        rule: Option<&str>,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Value>> {
+        let is_asked =
+            |item: &Value| source.is_none_or(|source| item["source"] == source) && rule.is_none_or(|rule| item["rule"] == rule);
+        let mut before = cursor.and_then(unhex);
+        let (mut items, mut scanned) = (Vec::new(), 0);
+        loop {
+            let rows = self.behind.scan_back(Table::QuarantineOrder, &[], before.as_deref(), limit)?;
+            for (key, _) in &rows {
+                let row = self.behind.get(Table::Quarantine, key.get(8..).unwrap_or_default())?;
+                items.extend(row.and_then(|row| serde_json::from_slice::<Value>(&row).ok()).filter(is_asked));
+                before = Some(key.clone());
+                if items.len() == limit {
+                    break;
+                }
+            }
+            scanned += rows.len();
+            let is_through = rows.len() < limit && items.len() < limit;
+            if is_through || items.len() == limit || scanned >= QUARANTINE_SCANNED_MAX {
+                let next = if is_through { None } else { before.as_deref().map(hex) };
+                return Ok(Page { items, next });
+            }
         }
-        Ok(Page { items, next })
     }
 
     /// How many items are in quarantine, counted up to [`COUNTED_MAX`].

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use jumelle_ledger::{Against, CopyWriter, FOLDER, pieces_of};
 use jumelle_model::time::Timestamp;
-use jumelle_store::backup::{BackupError, Restored, restore_history};
+use jumelle_store::backup::{BackupError, Place, Restored, restore_history};
 use jumelle_store::{Result, StoreError, Table, Tables};
 
 use crate::erase::ERASURES_ROW;
@@ -115,10 +115,10 @@ fn compare_all(options: &Options, fresh: &Tables, report: &mut RebuildReport) ->
 ///
 /// The directory appears whole or not at all: everything is written beside it first.
 pub fn restore(
-    backup: &Path,
+    backup: &Place,
     directory: &Path,
     until: Option<Timestamp>,
-    newer: &[PathBuf],
+    newer: &[Place],
 ) -> std::result::Result<Restored, RestoreError> {
     if directory.exists() && std::fs::read_dir(directory)?.next().is_some() {
         return Err(RestoreError::NotEmpty(directory.to_owned()));
@@ -145,17 +145,17 @@ pub fn restore(
 }
 
 fn restore_into(
-    backup: &Path,
+    backup: &Place,
     directory: &Path,
     until: Option<Timestamp>,
-    newer: &[PathBuf],
+    newer: &[Place],
 ) -> std::result::Result<Restored, RestoreError> {
     let restored = restore_history(backup, directory, until, newer)?;
     // All of it, also what came after `until`: what has left the house has left it.
-    restore_ledger(&backup.join(FOLDER), &directory.join(FOLDER))?;
+    restore_ledger(backup.folder(FOLDER)?.path(), &directory.join(FOLDER))?;
     let shared = open_shared(&Options::new(directory), "tables")?;
     for other in newer {
-        shared.ledger.adopt_erasures(&other.join(FOLDER), shared.wall.now()).map_err(OpenError::from)?;
+        shared.ledger.adopt_erasures(other.folder(FOLDER)?.path(), shared.wall.now()).map_err(OpenError::from)?;
     }
     catch_up(&mut Fold::new(shared.clone())?)?;
     shared.behind.tables.sync()?;

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::behind::Behind;
 use crate::definitions::Definitions;
 use crate::flow::Flow;
+use crate::heavy::Heavy;
 use crate::live::Live;
 use crate::people::People;
 use crate::pulse::Pulse;
@@ -46,6 +47,8 @@ pub struct Shared {
     pub totals: Mutex<Totals>,
     /// What went through in the last hour.
     pub flow: Flow,
+    /// Who has the most events today.
+    pub heavy: Heavy,
     /// What the last entries did.
     pub live: Live,
     /// Whether the fold still turns.

@@ -8,5 +8,5 @@ mod normalize;
 mod resolve;
 
 pub use evidence::{Evidence, Ignored, evidence, identifier_of};
-pub use normalize::{Rejection, normalize};
+pub use normalize::{Rejection, glob, normalize};
 pub use resolve::{Graph, Refusal, Resolution, resolve};

@@ -113,7 +113,7 @@ fn parse_e164(text: &str, country: &str) -> Result<String, Rejection> {
 }
 
 /// `*` stands for any characters, also none.
-fn glob(pattern: &str, value: &str) -> bool {
+pub fn glob(pattern: &str, value: &str) -> bool {
     let mut parts = pattern.split('*');
     let Some(first) = parts.next() else { return value.is_empty() };
     let Some(mut rest) = value.strip_prefix(first) else { return false };

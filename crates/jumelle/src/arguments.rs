@@ -404,21 +404,34 @@ pub struct Erase {
 /// `backup`
 #[derive(Args, Debug)]
 pub struct Backup {
-    /// Directory of the backup; made if it is not there.
-    pub directory: PathBuf,
+    /// Where it goes: a directory, made if it is not there, or s3://BUCKET/PREFIX.
+    #[arg(value_name = "PLACE")]
+    pub place: String,
     /// Back nothing up: read the whole backup and compare every checksum.
     #[arg(long)]
     pub verify: bool,
     /// The data directory of a stopped server, instead of a running one.
     #[arg(long, conflicts_with = "verify")]
     pub data: Option<PathBuf>,
+    #[command(flatten)]
+    pub storage: Storage,
+}
+
+/// Object storage. Credentials and region come from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and their like.
+#[derive(Args, Debug)]
+pub struct Storage {
+    /// Address of object storage that speaks like S3 and is not Amazon's, for instance https://s3.example.org; AWS_ENDPOINT_URL
+    /// is read too.
+    #[arg(long, env = "JUMELLE_S3_ENDPOINT", value_name = "URL")]
+    pub s3_endpoint: Option<String>,
 }
 
 /// `restore`
 #[derive(Args, Debug)]
 pub struct Restore {
-    /// Directory of the backup.
-    pub directory: PathBuf,
+    /// Where the backup is: a directory, or s3://BUCKET/PREFIX.
+    #[arg(value_name = "PLACE")]
+    pub place: String,
     /// The data directory to make; it must not exist, or be empty.
     #[arg(long)]
     pub data: PathBuf,
@@ -426,8 +439,10 @@ pub struct Restore {
     #[arg(long)]
     pub until: Option<String>,
     /// A newer backup of the same history: who was erased by then is left out too. May be given several times.
-    #[arg(long, value_name = "DIRECTORY")]
-    pub erasures: Vec<PathBuf>,
+    #[arg(long, value_name = "PLACE")]
+    pub erasures: Vec<String>,
+    #[command(flatten)]
+    pub storage: Storage,
 }
 
 /// `demo`

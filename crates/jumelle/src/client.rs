@@ -41,7 +41,7 @@ impl Client {
     /// To an address.
     pub fn to(server: &str, token: &str) -> anyhow::Result<Client> {
         jumelle_activate::install_crypto();
-        let http = reqwest::Client::builder().no_proxy().build().context("HTTP client")?;
+        let http = reqwest::Client::builder().no_proxy().http1_only().build().context("HTTP client")?;
         Ok(Client { http, server: server.to_owned(), token: token.to_owned(), own: None })
     }
 
@@ -136,5 +136,10 @@ pub fn encode(text: &str) -> String {
 
 /// Runs a future on a small runtime.
 pub fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(future)
+    runtime()?.block_on(future)
+}
+
+/// A small runtime.
+pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
 }

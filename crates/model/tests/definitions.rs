@@ -228,6 +228,28 @@ fn the_tag_waits_for_the_purpose_that_its_source_names_else_for_all_that_need_co
 }
 
 #[test]
+fn who_is_set_aside() {
+    let parsed = |source: &str| Workspace::parse(&format!("sources:\n  site: {source}"));
+    let site =
+        parsed("{kind: web, write_key: wk, set_aside: {user_agents: [\"*bot*\"], rate: {events: 1000, per: 1m}}}").unwrap();
+    let aside = site.source("site").unwrap().set_aside.clone().unwrap();
+    assert_eq!(aside.user_agents, ["*bot*"]);
+    assert_eq!(aside.rate.map(|rate| (rate.events, rate.per.to_string())), Some((1_000, "1m".into())));
+    for (set_aside, said) in [
+        ("{}", "2:47: sources.site.set_aside: say what is set aside"),
+        ("{user_agents: [\"**\"]}", "2:62: sources.site.set_aside.user_agents[0]: this pattern sets everybody aside"),
+        ("{rate: {events: 5}}", "2:54: sources.site.set_aside.rate: a rate has events and per"),
+        ("{rate: {events: 0, per: 1m}}", "2:63: sources.site.set_aside.rate.events: a whole number from 1 to 1000000"),
+        ("{rate: {events: 5, per: 2d}}", "2:71: sources.site.set_aside.rate.per: \"2d\" is not a duration of a day at most"),
+        ("{robots: 5}", "2:48: sources.site.set_aside.robots:"),
+    ] {
+        let problems = parsed(&format!("{{kind: web, write_key: wk, set_aside: {set_aside}}}")).unwrap_err().to_string();
+        assert!(problems.contains(said), "{set_aside}\n{problems}");
+    }
+    assert!(parsed("{kind: file, set_aside: {rate: {events: 5, per: 1m}}}").is_err());
+}
+
+#[test]
 fn a_difference_reads_as_a_plan() {
     let before = parse(MAISON);
     for (from, to, said) in [
@@ -237,6 +259,7 @@ fn a_difference_reads_as_a_plan() {
         ("  crm:   {kind: file}\n", "  crm:   {kind: file}\n  app:   {kind: app, write_key: wk_app}\n", "+ source app"),
         ("  crm:   {kind: file}\n", "  erp:   {kind: file}\n", "+ source erp\n- source crm"),
         ("write_key: wk_site}", "write_key: wk_site, requires: analytics}", "~ source site: requires"),
+        ("write_key: wk_till}", "write_key: wk_till, set_aside: {rate: {events: 9, per: 1m}}}", "~ source till: set_aside"),
         ("tcf: [1, 8]}", "tcf: [1, 8], gcm: [analytics_storage], gpc: false}", "~ purpose analytics: gcm, gpc"),
         ("within: 14d", "within: 21d", "~ segment sneakers_undecided: rule.all[1].not.within"),
         ("within: 30d}\n", "within: 30d}\n        - {trait: city}\n", "~ segment sneakers_undecided: rule.all"),

@@ -7,8 +7,9 @@ use jumelle_model::rule::{Aggregate, Comparison, Did, EventQuery, Filter, Rule, 
 use jumelle_model::time::{Span, Timestamp};
 use jumelle_model::workspace::policy::Terms;
 use jumelle_model::workspace::{
-    Activation, CategoryChoice, ComputedTrait, Destination, Difference, ExchangeRate, FieldPath, GppChoice, Initial, Label,
-    NamespaceRule, Normalizer, OptOut, Purpose, Secret, Segment, Source, SourceKind, Strings, TcfChoice, Vocabulary,
+    Activation, CategoryChoice, ComputedTrait, Destination, Difference, EventRate, ExchangeRate, FieldPath, GppChoice, Initial,
+    Label, NamespaceRule, Normalizer, OptOut, Purpose, Secret, Segment, SetAside, Source, SourceKind, Strings, TcfChoice,
+    Vocabulary,
 };
 use jumelle_model::{Workspace, workspace};
 use proptest::collection::{btree_map, vec};
@@ -265,6 +266,10 @@ fn definitions() -> impl Strategy<Value = Workspace> {
                     write_key: (kind != SourceKind::File).then(|| key("wk_", n)),
                     vocabulary: if is_ga4 { Vocabulary::Ga4 } else { Vocabulary::Segment },
                     requires: (kind == SourceKind::Web && requires).then(|| "p0".into()),
+                    set_aside: (kind != SourceKind::File && requires).then(|| SetAside {
+                        user_agents: vec!["*bot*".into()],
+                        rate: is_ga4.then_some(EventRate { events: 7, per: Span(90_000_000) }),
+                    }),
                 })
                 .collect();
             built.identifiers = namespaces

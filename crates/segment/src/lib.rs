@@ -6,6 +6,7 @@
 mod comparison;
 mod explain;
 mod observe;
+mod oldest;
 mod plan;
 mod property;
 mod reading;

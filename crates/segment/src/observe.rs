@@ -9,7 +9,7 @@ use jumelle_model::rule::{Aggregate, EventQuery, ORDER_CANCELLED, ORDER_COMPLETE
 use crate::comparison::{Value, holds};
 use crate::plan::{Plan, Query, QueryId};
 use crate::property::{is_net, item_path, items, order_id};
-use crate::state::{Entries, Kept, Order, Part, States, Values, Version, count_value, keep_newest, trim_orders};
+use crate::state::{Entries, Kept, Orders, Part, States, Values, Version, count_value, keep_newest};
 
 /// What an event that matches gives a query.
 #[derive(Default)]
@@ -64,9 +64,7 @@ impl Plan {
     fn observe_order(&self, states: &mut States, event: &Event<'_>, compiled: &Query) {
         let kept = states.0.entry(compiled.id).or_insert_with(|| Kept { unconverted: 0, part: empty(compiled) });
         let Part::Orders(orders) = &mut kept.part else { return };
-        let order = orders.entry(order_id(event)).or_insert_with(Order::new);
-        order.touch(event.time);
-        match event.name.as_ref() {
+        orders.touch(order_id(event), event.time, |order| match event.name.as_ref() {
             ORDER_CANCELLED => order.cancelled = true,
             ORDER_REFUNDED => order.refund(Fingerprint::of(event.message_id), self.exchange.refund(event)),
             _ => {
@@ -75,8 +73,7 @@ impl Plan {
                 let Found { values, unconverted } = found.unwrap_or_default();
                 order.complete(event.stamp(), Version { matches, values, unconverted });
             }
-        }
-        trim_orders(orders);
+        });
     }
 
     /// What an event gives a query; `None` if it does not match. Tests on items and the aggregate's item are about the same item.
@@ -116,7 +113,7 @@ impl Plan {
 fn empty(compiled: &Query) -> Part {
     let query = &compiled.query;
     if query.event == ORDER_COMPLETED {
-        return Part::Orders(BTreeMap::new());
+        return Part::Orders(Orders::default());
     }
     match (&query.aggregate, query.within) {
         (Aggregate::Distinct(_), within) => Part::Values(Values::new(within)),

@@ -80,8 +80,8 @@ impl<'s> Reading<'s> {
             }
             Part::Entries(entries) => self.entries(entries),
             Part::Orders(orders) => {
-                self.coarse = orders.len() >= ENTRIES_MAX;
-                orders.values().for_each(|order| self.order(order));
+                self.coarse = orders.by_id.len() >= ENTRIES_MAX;
+                orders.by_id.values().for_each(|order| self.order(order));
             }
         }
     }

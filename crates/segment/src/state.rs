@@ -17,6 +17,7 @@ use jumelle_model::time::{Span, Timestamp};
 use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
 
+use crate::oldest::Oldest;
 use crate::plan::QueryId;
 use crate::property::Refund;
 
@@ -68,7 +69,7 @@ pub(crate) enum Part {
     /// Different values, in a window or of all time.
     Values(Values),
     /// Orders by id.
-    Orders(BTreeMap<String, Order>),
+    Orders(Orders),
 }
 
 /// Entries of a window, sorted. A value that is not there stands for an event (count) or for an unconverted amount.
@@ -96,6 +97,16 @@ pub(crate) struct Values {
     within: Option<Span>,
     newest: Timestamp,
     pub(crate) times: BTreeMap<Scalar, Timestamp>,
+    #[serde(skip)]
+    oldest: Oldest<Scalar>,
+}
+
+/// Orders by id. Stored as the map alone.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Orders {
+    pub(crate) by_id: BTreeMap<String, Order>,
+    #[serde(skip)]
+    oldest: Oldest<String>,
 }
 
 /// An order: its newest version, and what was taken off it.
@@ -132,6 +143,11 @@ impl States {
         }
     }
 
+    /// How many entries, values and orders are kept: what reading them all costs.
+    pub fn entries(&self) -> usize {
+        self.0.values().map(|kept| kept.part.entries()).sum()
+    }
+
     /// Drops what no query of the plan asks for.
     pub fn retain(&mut self, plan: &crate::Plan) {
         self.0.retain(|id, _| plan.knows(*id));
@@ -139,6 +155,18 @@ impl States {
 }
 
 impl Part {
+    fn entries(&self) -> usize {
+        match self {
+            Part::Frequencies(frequencies) => frequencies.len(),
+            Part::Entries(entries) => entries.items.len(),
+            Part::Values(values) => values.times.len(),
+            Part::Orders(orders) => orders.by_id.len(),
+            // Read without looking at each.
+            Part::Times { .. } => 1,
+            Part::Count(_) | Part::Total { .. } | Part::Least(_) | Part::Greatest(_) | Part::Earliest(_) | Part::Latest(_) => 1,
+        }
+    }
+
     fn merge(&mut self, other: Part) {
         match (self, other) {
             (Part::Count(mine), Part::Count(theirs)) => *mine += theirs,
@@ -161,10 +189,11 @@ impl Part {
                 theirs.times.into_iter().for_each(|(value, time)| mine.see(value, time));
             }
             (Part::Orders(mine), Part::Orders(theirs)) => {
-                for (id, order) in theirs {
-                    mine.entry(id).or_insert_with(Order::new).merge(order);
+                for (id, order) in theirs.by_id {
+                    mine.by_id.entry(id).or_insert_with(Order::new).merge(order);
                 }
-                trim_orders(mine);
+                mine.oldest.forget();
+                mine.trim();
             }
             // A query's id fixes the kind of its part, so two parts of one id are of one kind.
             _ => {}
@@ -263,7 +292,7 @@ impl Bucket {
 
 impl Values {
     pub(crate) fn new(within: Option<Span>) -> Values {
-        Values { within, newest: Timestamp::MIN, times: BTreeMap::new() }
+        Values { within, newest: Timestamp::MIN, times: BTreeMap::new(), oldest: Oldest::default() }
     }
 
     /// Notes that a value was there at a time. Past the bound the value whose newest time is the oldest goes.
@@ -274,19 +303,22 @@ impl Values {
             }
             other => other,
         };
-        let known = self.times.entry(value).or_insert(time);
-        *known = (*known).max(time);
+        let before = self.times.get(&value).copied();
+        let latest = before.map_or(time, |before| before.max(time));
+        self.oldest.note(&value, before, latest);
+        self.times.insert(value, latest);
         let newest = self.newest.max(time);
         if let Some(within) = self.within {
             let edge = edge(newest, within);
             if hour(time) < edge || (self.newest != Timestamp::MIN && edge != self::edge(self.newest, within)) {
                 self.times.retain(|_, time| hour(*time) >= edge);
+                self.oldest.forget();
             }
         }
         self.newest = newest;
         if self.times.len() > ENTRIES_MAX {
-            let oldest = self.times.iter().min_by_key(|(value, time)| (**time, *value)).map(|(value, _)| value.clone());
-            oldest.and_then(|value| self.times.remove(&value));
+            let all = self.times.iter().map(|(value, time)| (*time, value.clone()));
+            self.oldest.pop(all).and_then(|value| self.times.remove(&value));
         }
     }
 }
@@ -340,9 +372,69 @@ impl Order {
     }
 }
 
-pub(crate) fn trim_orders(orders: &mut BTreeMap<String, Order>) {
-    while orders.len() > ENTRIES_MAX {
-        let oldest = orders.iter().min_by_key(|(id, order)| (order.touched, *id)).map(|(id, _)| id.clone());
-        oldest.and_then(|id| orders.remove(&id));
+impl Orders {
+    /// An event names an order: what it says of it.
+    pub(crate) fn touch(&mut self, id: String, time: Timestamp, say: impl FnOnce(&mut Order)) {
+        let before = self.by_id.get(&id).map(|order| order.touched);
+        self.oldest.note(&id, before, before.map_or(time, |before| before.max(time)));
+        let order = self.by_id.entry(id).or_insert_with(Order::new);
+        order.touch(time);
+        say(order);
+        self.trim();
+    }
+
+    fn trim(&mut self) {
+        while self.by_id.len() > ENTRIES_MAX {
+            let all = self.by_id.iter().map(|(id, order)| (order.touched, id.clone()));
+            let Some(id) = self.oldest.pop(all) else { return };
+            self.by_id.remove(&id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(n: usize) -> Timestamp {
+        Timestamp(n as i64 * 1_000)
+    }
+
+    /// Past the bound, whatever the order of arrival and however it was merged or stored between, the same ones are kept.
+    #[test]
+    fn the_oldest_go_in_any_order() {
+        let count = ENTRIES_MAX + 300;
+        let fold = |order: &mut dyn Iterator<Item = usize>| {
+            let (mut orders, mut values) = (Orders::default(), Values::new(None));
+            for n in order {
+                orders.touch(format!("o{n}"), at(n), |_| {});
+                values.see(Scalar::Text(format!("v{n}")), at(n));
+                // Each third comes again later: it is as young as its newest time.
+                if n % 3 == 0 {
+                    orders.touch(format!("o{n}"), at(n + count), |_| {});
+                    values.see(Scalar::Text(format!("v{n}")), at(n + count));
+                }
+            }
+            (orders, values)
+        };
+        let forwards = fold(&mut (0..count));
+        let backwards = fold(&mut (0..count).rev());
+        let shuffled = fold(&mut (0..count).map(|n| n * 7_919 % count));
+        assert_eq!(forwards.0.by_id.len(), ENTRIES_MAX);
+        assert_eq!(forwards, backwards);
+        assert_eq!(forwards, shuffled);
+        let young = (0..count).filter(|n| n % 3 == 0).all(|n| forwards.0.by_id.contains_key(&format!("o{n}")));
+        assert!(young, "those that came again are kept");
+        let (mut odd, even) = (fold(&mut (0..count).filter(|n| n % 2 == 1)), fold(&mut (0..count).filter(|n| n % 2 == 0)));
+        let mut part = Part::Orders(std::mem::take(&mut odd.0));
+        part.merge(Part::Orders(even.0));
+        assert_eq!(part, Part::Orders(forwards.0.clone()));
+        let bytes = postcard::to_allocvec(&forwards.0).unwrap();
+        assert_eq!(bytes, postcard::to_allocvec(&forwards.0.by_id).unwrap(), "stored as the map alone");
+        let mut read: Orders = postcard::from_bytes(&bytes).unwrap();
+        read.touch("last".into(), at(3 * count), |_| {});
+        let mut kept = forwards.0;
+        kept.touch("last".into(), at(3 * count), |_| {});
+        assert_eq!(read, kept);
     }
 }

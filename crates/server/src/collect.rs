@@ -4,19 +4,18 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Path, Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use base64::Engine as _;
 use jumelle_collect::{Decoded, Limits, Rejected, decode_batch, decode_single, with_sec_gpc};
-use jumelle_engine::Draft;
+use jumelle_engine::{Draft, SubmitError};
 use jumelle_model::event::EventKind;
 use jumelle_model::time::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::auth::{Counted, basic_user, too_many};
-use crate::listen::TooSlow;
 use crate::{App, Problem};
 
 /// Bytes of a rejected body that quarantine keeps.
@@ -37,9 +36,10 @@ pub async fn batch(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let body = read(&app, body).await.map_err(Problem::with_code)?;
+    let (body, _held) = app.bodies.read(body).await.map_err(Problem::with_code)?;
     let limits = app.collect_limits();
     let decoded = decode_batch(&body, &limits, Timestamp::now(), &mut make_message_id);
+    drop(body);
     store(&app, counted, &headers, decoded, None).await.map_err(Problem::with_code)
 }
 
@@ -53,9 +53,10 @@ pub async fn single(
 ) -> Result<Response, Problem> {
     let call = path.as_str().rsplit('/').next().unwrap_or_default();
     let kind = kind_of(call).ok_or_else(|| Problem::not_found(format!("{call} is no call of the tracking API")))?;
-    let body = read(&app, body).await.map_err(Problem::with_code)?;
+    let (body, _held) = app.bodies.read(body).await.map_err(Problem::with_code)?;
     let limits = app.collect_limits();
     let decoded = decode_single(&body, Some(kind), &limits, Timestamp::now(), &mut make_message_id);
+    drop(body);
     store(&app, counted, &headers, decoded, None).await.map_err(Problem::with_code)
 }
 
@@ -125,37 +126,6 @@ pub async fn settings(State(app): State<App>, Path(write_key): Path<String>) -> 
     Ok(([(header::CACHE_CONTROL, SETTINGS_CACHE)], settings).into_response())
 }
 
-async fn read(app: &App, body: Body) -> Result<String, Problem> {
-    let limit = app.limits.batch_bytes;
-    let bytes = axum::body::to_bytes(body, limit).await.map_err(|error| {
-        let error: axum::BoxError = error.into();
-        let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error.as_ref());
-        while let Some(inner) = source {
-            if inner.is::<TooSlow>() {
-                return Problem::new(StatusCode::REQUEST_TIMEOUT, "the body came too slowly", inner.to_string())
-                    .with("rule", "body_too_slow");
-            }
-            if inner.to_string().contains("length limit") {
-                metrics::counter!("jumelle_rejected_events_total", "rule" => "body_too_large").increment(1);
-                return Problem::new(
-                    StatusCode::PAYLOAD_TOO_LARGE,
-                    "the body is too large",
-                    format!("a body has {limit} bytes at most after decompression; send smaller batches"),
-                )
-                .with("rule", "body_too_large");
-            }
-            source = inner.source();
-        }
-        metrics::counter!("jumelle_rejected_events_total", "rule" => "unreadable_body").increment(1);
-        Problem::bad_request(format!("the body could not be read (is its Content-Encoding right?): {error}"))
-            .with("rule", "unreadable_body")
-    })?;
-    String::from_utf8(bytes.into()).map_err(|_| {
-        metrics::counter!("jumelle_rejected_events_total", "rule" => "not_utf8").increment(1);
-        Problem::bad_request("the body is not UTF-8").with("rule", "not_utf8")
-    })
-}
-
 async fn store(
     app: &App,
     counted: Counted,
@@ -184,8 +154,9 @@ async fn store(
     {
         limiter.take(&source.key).map_err(|wait| too_many("write_key", wait))?;
     }
-    let source: Arc<str> = source.key.as_str().into();
-    let (decoded, whole) = match decoded {
+    let definition = source;
+    let source: Arc<str> = definition.key.as_str().into();
+    let (mut decoded, whole) = match decoded {
         Ok(mut decoded) => {
             if sec_gpc(headers) && definitions.workspace.signals_read().gpc {
                 for event in &mut decoded.collected {
@@ -199,11 +170,14 @@ async fn store(
         }
         Err(rejected) => (Decoded { rejected: vec![rejected.clone()], ..Decoded::default() }, Some(rejected)),
     };
-    let answer = submit(app, &source, decoded).await?;
+    let user_agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+    let aside = app.setting_aside.sort(definition, user_agent, &mut decoded.collected);
+    let set_aside = aside.len();
+    let answer = submit(app, &source, decoded, aside).await?;
     if let Some(rejected) = whole {
         return Err(count_and_refuse(&rejected).with("rejected", answer.rejected));
     }
-    if answer.accepted == 0 && answer.duplicates == 0 && !answer.rejected.is_empty() {
+    if answer.accepted == 0 && answer.duplicates == 0 && set_aside == 0 && !answer.rejected.is_empty() {
         let first = answer.rejected[0].clone();
         let detail = first["message"].as_str().unwrap_or_default().to_owned();
         let mut problem = Problem::bad_request(detail).with("rejected", answer.rejected);
@@ -212,10 +186,13 @@ async fn store(
         }
         return Err(problem);
     }
-    Ok(Json(json!({
+    let mut told = json!({
         "success": true, "accepted": answer.accepted, "duplicates": answer.duplicates, "rejected": answer.rejected,
-    }))
-    .into_response())
+    });
+    if set_aside > 0 {
+        told["set_aside"] = set_aside.into();
+    }
+    Ok(Json(told).into_response())
 }
 
 /// `Sec-GPC: 1` (W3C Global Privacy Control, section 3.1): no other value counts, and one that comes twice counts once.
@@ -234,8 +211,8 @@ pub(crate) struct Answer {
     pub(crate) rejected: Vec<Value>,
 }
 
-/// Commits what was decoded: events and, in the same durable step, what was not understood.
-pub(crate) async fn submit(app: &App, source: &Arc<str>, decoded: Decoded) -> Result<Answer, Problem> {
+/// Commits what was decoded: events and, in the same durable step, what was not understood and what is set aside.
+pub(crate) async fn submit(app: &App, source: &Arc<str>, decoded: Decoded, aside: Vec<Rejected>) -> Result<Answer, Problem> {
     let wait_processed = decoded.collected.iter().any(|event| event.has_consents);
     let collected = decoded.collected.len();
     let mut drafts: Vec<Draft> =
@@ -250,7 +227,16 @@ pub(crate) async fn submit(app: &App, source: &Arc<str>, decoded: Decoded) -> Re
         truncate(&mut one.body, QUARANTINED_BYTES_MAX);
         drafts.push(Draft::Quarantined { id, source: source.clone(), rejected: one });
     }
-    let receipt = app.engine.intake().submit(drafts, wait_processed).await?;
+    drafts.extend(aside.into_iter().map(|one| Draft::Quarantined {
+        id: quarantine_id(&one),
+        source: source.clone(),
+        rejected: one,
+    }));
+    let receipt = app.engine.intake().submit(drafts, wait_processed).await.inspect_err(|error| {
+        if *error == SubmitError::Overloaded {
+            metrics::counter!("jumelle_overloaded_total", "what" => "intake").increment(1);
+        }
+    })?;
     Ok(Answer { accepted: collected - receipt.duplicates, duplicates: receipt.duplicates, rejected })
 }
 

@@ -64,7 +64,7 @@ pub async fn record(State(app): State<App>, body: String) -> Result<Json<Value>,
             .with("rule", rejected.rule));
     }
     let source: Arc<str> = request.source.as_deref().unwrap_or("api").into();
-    let answer = submit(&app, &source, decoded).await?;
+    let answer = submit(&app, &source, decoded, Vec::new()).await?;
     Ok(Json(json!({"success": true, "accepted": answer.accepted, "duplicates": answer.duplicates})))
 }
 

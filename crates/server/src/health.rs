@@ -98,6 +98,7 @@ pub(crate) fn set_gauges(app: &App) {
     metrics::gauge!("jumelle_resident_bytes").set(resident_bytes().unwrap_or_default() as f64);
     metrics::gauge!("jumelle_intake_queue").set(app.engine.intake().waiting() as f64);
     metrics::gauge!("jumelle_unwritten_rows").set((shared.behind.unwritten() + shared.people.dirty_len()) as f64);
+    metrics::gauge!("jumelle_heavy_people").set(shared.heavy.people(shared.now()).len() as f64);
     metrics::gauge!("jumelle_people_cached").set(shared.people.cached() as f64);
     let lookups = shared.people.lookups();
     metrics::counter!("jumelle_people_lookups_total", "found" => "memory").absolute(lookups.hits);

@@ -5,6 +5,7 @@
 mod assets;
 mod auth;
 mod backup;
+mod bodies;
 mod collect;
 mod consent;
 mod definitions;
@@ -27,6 +28,7 @@ mod rate;
 mod roles;
 mod segments;
 mod session;
+mod set_aside;
 mod tag;
 mod tls;
 mod tokens;
@@ -55,7 +57,9 @@ pub use roles::{Role, roles_page};
 pub use tls::{Tls, TlsError};
 pub use tokens::{TOKENS_MAX, TokenError, check_tokens};
 
+use bodies::Bodies;
 use rate::Rates;
+use set_aside::SettingAside;
 use tokens::Tokens;
 
 /// The calls of the tracking API and their short forms.
@@ -127,6 +131,8 @@ pub struct App {
     engine: Arc<Engine>,
     tokens: Arc<Tokens>,
     rates: Arc<Rates>,
+    bodies: Bodies,
+    setting_aside: Arc<SettingAside>,
     tls: Option<Tls>,
     started: Instant,
     limits: Arc<HttpLimits>,
@@ -140,6 +146,8 @@ impl App {
             engine,
             tokens: Arc::new(Tokens::new(admin)),
             rates: Arc::new(Rates::new(&limits)),
+            bodies: Bodies::new(limits.batch_bytes),
+            setting_aside: Arc::new(SettingAside::new()),
             tls: None,
             started: Instant::now(),
             limits: Arc::new(limits),
@@ -206,6 +214,7 @@ impl App {
             .route("/v1/quarantine", get(quarantine::list))
             .route("/v1/quarantine/{id}", axum::routing::delete(quarantine::delete).get(quarantine::one))
             .route("/v1/quarantine/{id}/retry", post(quarantine::retry))
+            .route("/v1/quarantine/retry", post(quarantine::retry_all))
             .route("/v1/deliveries", get(deliveries::list))
             .route("/v1/deliveries/{id}", get(deliveries::one))
             .route("/v1/deliveries/{id}/retry", post(deliveries::retry))

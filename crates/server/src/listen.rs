@@ -37,6 +37,11 @@ const TOLD_MAX: usize = 64;
 const TOLD: Duration = Duration::from_secs(1);
 /// After an error of `accept` (no file descriptors left), before the next try.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Between two lines of the log about it.
+const ACCEPT_TOLD_EVERY: Duration = Duration::from_secs(10);
+
+/// Bytes that a connection reads ahead of what is asked of it.
+const READ_BYTES_MAX: usize = 64 << 10;
 
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\n\
     content-type: application/problem+json\r\ncontent-length: 144\r\n\r\n\
@@ -59,6 +64,7 @@ pub(crate) async fn serve(
     let told = Arc::new(Semaphore::new(TOLD_MAX));
     let (ending, ended) = watch::channel(false);
     let mut stop = pin!(stop);
+    let mut accept_told: Option<Instant> = None;
     loop {
         let accepted = tokio::select! {
             () = &mut stop => break,
@@ -68,7 +74,10 @@ pub(crate) async fn serve(
             Ok(accepted) => accepted,
             Err(error) if is_of_one_connection(&error) => continue,
             Err(error) => {
-                tracing::error!(%error, "no connection can be accepted");
+                if accept_told.is_none_or(|at| at.elapsed() >= ACCEPT_TOLD_EVERY) {
+                    tracing::error!(%error, "no connection can be accepted");
+                    accept_told = Some(Instant::now());
+                }
                 refused("accept");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
@@ -168,6 +177,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         // The stream below keeps the time: it tells waiting for a request from waiting for the rest of one.
         .header_read_timeout(None)
         .max_header_size(limits.header_bytes)
+        .max_buf_size(READ_BYTES_MAX.max(limits.header_bytes))
         .serve_connection(guarded, service);
     let mut connection = pin!(connection);
     let ending = async {

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::{Extension, Json};
-use jumelle_engine::{Day, Minute, Outcomes};
+use jumelle_engine::{Day, HEAVY_EVENTS_MIN, Minute, Outcomes};
 use serde_json::{Value, json};
 
 use crate::definitions::DAYS;
@@ -11,6 +11,9 @@ use crate::health::{Signs, resident_bytes};
 use crate::roles::Role;
 use crate::tokens::Identity;
 use crate::{App, Problem};
+
+/// People with many events that are shown.
+const HEAVY_SHOWN_MAX: usize = 20;
 
 /// `GET /v1/overview`
 pub async fn overview(State(app): State<App>, Extension(identity): Extension<Identity>) -> Result<Json<Value>, Problem> {
@@ -46,6 +49,7 @@ fn read(app: &App, role: Role) -> Result<Json<Value>, Problem> {
         "at": shared.now(), "people": totals.people, "recognised": totals.recognised,
         "events": days.iter().map(|(_, day)| day.events).sum::<u64>(),
         "quarantine": shared.count_quarantine()?,
+        "heavy": heavy(app, role),
         "minutes": hour.iter().map(minute_json).collect::<Vec<_>>(),
         "days": days[days.len().saturating_sub(DAYS)..].iter().map(|(date, day)| day_json(date, day)).collect::<Vec<_>>(),
         "sources": sources,
@@ -63,6 +67,19 @@ fn read(app: &App, role: Role) -> Result<Json<Value>, Problem> {
         },
         "destinations": destinations,
     })))
+}
+
+/// People with more events today than anybody makes, most first; who they are, for those who may look at a person.
+fn heavy(app: &App, role: Role) -> Value {
+    let shared = app.engine.shared();
+    let people = shared.heavy.people(shared.now());
+    let may_look = matches!(role, Role::Admin | Role::Privacy);
+    let shown: Vec<Value> = people
+        .iter()
+        .take(if may_look { HEAVY_SHOWN_MAX } else { 0 })
+        .map(|(id, events)| json!({"profile": id, "events": events}))
+        .collect();
+    json!({"people": people.len(), "events_min": HEAVY_EVENTS_MIN, "items": shown})
 }
 
 fn minute_json(minute: &Minute) -> Value {

@@ -57,6 +57,11 @@ impl Problem {
             .after(seconds)
     }
 
+    /// 503, to come again in a second.
+    pub(crate) fn overloaded(detail: impl Into<String>) -> Problem {
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail).after(1)
+    }
+
     /// Adds a member (`field`, `rule`, `errors` …).
     pub fn with(mut self, key: &str, value: impl Into<Value>) -> Problem {
         self.more.insert(key.to_owned(), value.into());

@@ -5,19 +5,77 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use jumelle_collect::{Collected, decode_batch, decode_single};
-use jumelle_engine::Draft;
+use jumelle_engine::{Draft, PAGE_MAX, Page};
 use jumelle_model::time::Timestamp;
 use jumelle_store::QuarantineEnd;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::collect::make_message_id;
-use crate::profiles::ListQuery;
 use crate::{App, Problem};
 
+/// Bytes that are tried again in one call, about.
+const RETRIED_BYTES_MAX: usize = 8 << 20;
+
+/// Which items.
+#[derive(Deserialize)]
+pub struct QuarantineQuery {
+    /// Items of a page, 1 to 1,000. Default 100.
+    limit: Option<usize>,
+    /// Where the last page ended.
+    cursor: Option<String>,
+    /// Key of a source.
+    source: Option<String>,
+    /// Name of a rule.
+    rule: Option<String>,
+}
+
+impl QuarantineQuery {
+    fn page(&self, app: &App) -> Result<Page<Value>, Problem> {
+        let limit = self.limit.unwrap_or(100).clamp(1, PAGE_MAX);
+        Ok(app.engine.shared().quarantine(self.source.as_deref(), self.rule.as_deref(), self.cursor.as_deref(), limit)?)
+    }
+}
+
 /// `GET /v1/quarantine`
-pub async fn list(State(app): State<App>, Query(list): Query<ListQuery>) -> Result<Json<Value>, Problem> {
-    let page = app.engine.shared().quarantine(list.cursor.as_deref(), list.limit())?;
+pub async fn list(State(app): State<App>, Query(asked): Query<QuarantineQuery>) -> Result<Json<Value>, Problem> {
+    let page = asked.page(&app)?;
     Ok(Json(json!({"items": page.items, "next": page.next})))
+}
+
+/// `POST /v1/quarantine/retry?rule=&source=&limit=`: a page of items of a rule as they are, those that are understood now and those
+/// that were set aside. Call again with `next` until it is null.
+pub async fn retry_all(State(app): State<App>, Query(asked): Query<QuarantineQuery>) -> Result<Json<Value>, Problem> {
+    if asked.rule.is_none() {
+        return Err(Problem::bad_request("say which: ?rule=set_aside_rate").with("field", "rule"));
+    }
+    let page = asked.page(&app)?;
+    let limits = app.collect_limits();
+    let now = Timestamp::now();
+    let (mut accepted, mut rejected, mut bytes) = (0, 0, 0);
+    let mut drafts = Vec::new();
+    let mut pending = page.items.into_iter().peekable();
+    while let Some(item) = pending.next() {
+        let text = item["body"].as_str().unwrap_or_default();
+        let decoded =
+            decode_single(text, None, &limits, now, &mut make_message_id).ok().filter(|decoded| decoded.rejected.is_empty());
+        let number = item["id"].as_str().and_then(|id| u64::from_str_radix(id.strip_prefix("q_")?, 16).ok());
+        match (decoded, number) {
+            (Some(decoded), Some(number)) => {
+                let source: Arc<str> = item["source"].as_str().unwrap_or_default().into();
+                accepted += decoded.collected.len();
+                bytes += text.len();
+                drafts.extend(decoded.collected.into_iter().map(|event| Draft::Event { source: source.clone(), event }));
+                drafts.push(Draft::Settled(number, QuarantineEnd::Replayed));
+            }
+            _ => rejected += 1,
+        }
+        if !drafts.is_empty() && (bytes >= RETRIED_BYTES_MAX || pending.peek().is_none()) {
+            app.engine.intake().submit(std::mem::take(&mut drafts), true).await?;
+            bytes = 0;
+        }
+    }
+    Ok(Json(json!({"success": true, "accepted": accepted, "rejected": rejected, "next": page.next})))
 }
 
 fn find(app: &App, id: &str) -> Result<(u64, Value), Problem> {

@@ -148,6 +148,7 @@ pub(crate) const GRANTS: &[Grant] = &[
     grant("post", "/v1/destinations/{key}/replay", MARKETER),
     // Whole bodies, whole tables.
     grant("get", "/v1/quarantine", NOBODY_ELSE),
+    grant("post", "/v1/quarantine/retry", NOBODY_ELSE),
     grant("get", "/v1/quarantine/{id}", NOBODY_ELSE),
     grant("delete", "/v1/quarantine/{id}", NOBODY_ELSE),
     grant("post", "/v1/quarantine/{id}/retry", NOBODY_ELSE),

@@ -81,6 +81,16 @@ function Notices({ overview }: { overview: Overview }) {
           {destination.retry_at ? t("home.circuit_open", { at: format.time(destination.retry_at) }) : t("home.circuit_open_bare")}
         </p>
       ))}
+      {overview.heavy.people > 0 && (
+        <p className={css.notice} role="status">
+          {tn("home.heavy_n", overview.heavy.people, { min: format.number(overview.heavy.events_min) })}.{" "}
+          {overview.heavy.items.map(({ profile, events }) => (
+            <Link key={profile} href={`/people/${encodeURIComponent(profile)}`} className={css.heavy ?? ""}>
+              {t("home.heavy_events", { n: format.number(events) })}
+            </Link>
+          ))}
+        </p>
+      )}
       {overview.quarantine > 0 && (
         <p className={css.notice} data-tone="denied">
           {tn("home.quarantine_n", overview.quarantine)}. <Link href="/quarantine">{t("home.quarantine_see")}</Link>

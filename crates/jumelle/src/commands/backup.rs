@@ -6,41 +6,34 @@ use std::path::Path;
 use anyhow::Context as _;
 use jumelle_ledger::{Against, CopyWriter, FOLDER, pieces_of};
 use jumelle_model::time::Timestamp;
-use jumelle_store::backup::{BackupReport, BackupWriter, FrameReader, Mark, verify};
+use jumelle_store::backup::{BackupReport, BackupWriter, FrameReader, Mark, Place, verify};
 use jumelle_store::{History, HistorySettings};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::arguments::{Backup, Global};
-use crate::client::{Client, block_on};
+use crate::arguments::{Backup, Global, Storage};
+use crate::client::{Client, block_on, runtime};
 use crate::output::{Failure, bold, spinner};
 
 /// Brings a backup up to date, or checks it.
 pub fn run(global: &Global, backup: &Backup) -> anyhow::Result<()> {
-    refuse_addresses(&backup.directory)?;
+    let place = place(&backup.place, &backup.storage)?;
     if backup.verify {
-        return check(global, &backup.directory);
+        return check(global, &place);
     }
     let spinner = spinner(global, "backing up");
-    let writer = BackupWriter::open(&backup.directory, Timestamp::now()).map_err(refused)?;
-    let copy = backup.directory.join(FOLDER);
+    let writer = BackupWriter::open(place, Timestamp::now()).map_err(refused)?;
     // The ledger after the history: what the history has and the ledger lacks is noted at the restore.
-    let report = match &backup.data {
-        Some(data) => {
-            let report = from_directory(data, writer)?;
-            let copy = CopyWriter::open(&copy)?;
-            for piece in pieces_of(&data.join(FOLDER), copy.after()?.as_deref())? {
-                copy.take(&piece.name, piece.file.take(piece.bytes))?;
-            }
-            copy.finish()?;
-            report
-        }
-        None => block_on(async {
-            let report = from_server(global, writer).await?;
-            ledger_from_server(global, &copy).await?;
-            Ok(report)
-        })?,
+    let (report, place) = match &backup.data {
+        Some(data) => from_directory(data, writer)?,
+        None => from_server(global, writer)?,
     };
+    let folder = place.folder(FOLDER).map_err(refused)?;
+    match &backup.data {
+        Some(data) => ledger_from_directory(data, folder.path())?,
+        None => block_on(ledger_from_server(global, folder.path()))?,
+    }
+    place.put_back(&folder, LEDGER_LAST).map_err(refused)?;
     spinner.finish_and_clear();
     if global.json {
         println!("{:#}", serde_json::to_value(&report)?);
@@ -57,15 +50,11 @@ pub fn run(global: &Global, backup: &Backup) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Only directories so far, and said before anything is asked of the server.
-pub fn refuse_addresses(directory: &Path) -> anyhow::Result<()> {
-    let text = directory.to_string_lossy();
-    if text.contains("://") {
-        return Err(Failure::refused(format!(
-            "{text}: only directories so far; back up into one and copy it there (its files never change, new ones come)"
-        )));
-    }
-    Ok(())
+/// Where a backup lies, as the arguments say.
+pub fn place(text: &str, storage: &Storage) -> anyhow::Result<Place> {
+    // Object storage is spoken to over TLS.
+    jumelle_activate::install_crypto();
+    Place::parse(text, storage.s3_endpoint.as_deref()).map_err(refused)
 }
 
 /// What cannot be done as asked is refused (3); the rest has failed (1).
@@ -76,14 +65,16 @@ pub fn refused(error: jumelle_store::backup::BackupError) -> anyhow::Error {
     }
 }
 
-async fn from_server(global: &Global, mut writer: BackupWriter) -> anyhow::Result<BackupReport> {
+/// The writer waits for disks and storage, so it stays outside of the runtime that carries the stream.
+fn from_server(global: &Global, mut writer: BackupWriter) -> anyhow::Result<(BackupReport, Place)> {
+    let runtime = runtime()?;
     let client = Client::remote(global)?;
     let query = writer.mark().map_err(refused)?.map_or_else(String::new, |Mark { history, end, received }| {
         format!("?history={history:032x}&from={}&received={}", end.0, received.0)
     });
-    let mut response = client.send(Method::GET, &format!("/v1/backup{query}"), None).await?;
+    let mut response = runtime.block_on(client.send(Method::GET, &format!("/v1/backup{query}"), None))?;
     let mut reader = FrameReader::default();
-    while let Some(piece) = response.chunk().await.context("the stream broke; the backup is as it was before")? {
+    while let Some(piece) = runtime.block_on(response.chunk()).context("the stream broke; the backup is as it was before")? {
         reader.push(&piece);
         while let Some(frame) = reader.next()? {
             writer.take(frame).map_err(refused)?;
@@ -92,6 +83,8 @@ async fn from_server(global: &Global, mut writer: BackupWriter) -> anyhow::Resul
     writer.finish().map_err(refused)
 }
 
+/// The file of the ledger that claims what the others hold.
+const LEDGER_LAST: &str = "head";
 /// How often a copy asks again, at most: a day does not end that often.
 const LEDGER_PASSES_MAX: usize = 5;
 
@@ -125,7 +118,15 @@ async fn ledger_from_server(global: &Global, directory: &Path) -> anyhow::Result
     anyhow::bail!("the ledger changed faster than it could be copied")
 }
 
-fn from_directory(data: &Path, mut writer: BackupWriter) -> anyhow::Result<BackupReport> {
+fn ledger_from_directory(data: &Path, directory: &Path) -> anyhow::Result<()> {
+    let copy = CopyWriter::open(directory)?;
+    for piece in pieces_of(&data.join(FOLDER), copy.after()?.as_deref())? {
+        copy.take(&piece.name, piece.file.take(piece.bytes))?;
+    }
+    Ok(copy.finish()?)
+}
+
+fn from_directory(data: &Path, mut writer: BackupWriter) -> anyhow::Result<(BackupReport, Place)> {
     if !data.join("history").exists() {
         let message = format!("{} is no data directory", data.display());
         return Err(Failure { code: 4, message, details: json!(null) }.into());
@@ -138,12 +139,12 @@ fn from_directory(data: &Path, mut writer: BackupWriter) -> anyhow::Result<Backu
     writer.finish().map_err(refused)
 }
 
-fn check(global: &Global, directory: &Path) -> anyhow::Result<()> {
+fn check(global: &Global, place: &Place) -> anyhow::Result<()> {
     let spinner = spinner(global, "reading every block");
-    let mut verified = verify(directory).map_err(|error| Failure::refused(error.to_string()))?;
-    let copy = directory.join(FOLDER);
-    if copy.exists() {
-        let ledger = jumelle_ledger::verify(&copy, &Against::default())?;
+    let mut verified = verify(place).map_err(|error| Failure::refused(error.to_string()))?;
+    let copy = place.folder(FOLDER).map_err(refused)?;
+    if copy.path().exists() {
+        let ledger = jumelle_ledger::verify(copy.path(), &Against::default())?;
         verified.damages.extend(ledger.problems.iter().map(|problem| format!("{FOLDER}: {problem}")));
     }
     spinner.finish_and_clear();

@@ -3,13 +3,14 @@
 use jumelle_engine::RestoreError;
 use jumelle_model::time::Timestamp;
 
-use super::backup::{refuse_addresses, refused};
+use super::backup::{place, refused};
 use crate::arguments::{Global, Restore};
 use crate::output::{Failure, bold, spinner};
 
 /// Makes a data directory from a backup.
 pub fn run(global: &Global, restore: &Restore) -> anyhow::Result<()> {
-    refuse_addresses(&restore.directory)?;
+    let backup = place(&restore.place, &restore.storage)?;
+    let newer = restore.erasures.iter().map(|text| place(text, &restore.storage)).collect::<anyhow::Result<Vec<_>>>()?;
     let until = match &restore.until {
         None => None,
         Some(text) => Some(Timestamp::parse(text).ok_or_else(|| {
@@ -17,12 +18,11 @@ pub fn run(global: &Global, restore: &Restore) -> anyhow::Result<()> {
         })?),
     };
     let spinner = spinner(global, "restoring the history and making the tables");
-    let restored =
-        jumelle_engine::restore(&restore.directory, &restore.data, until, &restore.erasures).map_err(|error| match error {
-            RestoreError::NotEmpty(_) => Failure::refused(error.to_string()),
-            RestoreError::Backup(error) => refused(error),
-            other => other.into(),
-        })?;
+    let restored = jumelle_engine::restore(&backup, &restore.data, until, &newer).map_err(|error| match error {
+        RestoreError::NotEmpty(_) => Failure::refused(error.to_string()),
+        RestoreError::Backup(error) => refused(error),
+        other => other.into(),
+    })?;
     spinner.finish_and_clear();
     if global.json {
         println!("{:#}", serde_json::to_value(&restored)?);

@@ -21,7 +21,7 @@ pub use text::{read_yaml, rule_json};
 use crate::consent::{Basis, Channel};
 use crate::number::{Currency, Decimal};
 use crate::rule::{EventQuery, Rule};
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 
 /// Everything a team defines. Built only by [`Workspace::parse`], so every reference in it resolves.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -119,6 +119,27 @@ pub struct Source {
     pub vocabulary: Vocabulary,
     /// `requires: PURPOSE`, of kind web only: the browser tag stores and sends nothing before this purpose allows it.
     pub requires: Option<String>,
+    /// `set_aside: {user_agents: ["*bot*"], rate: {events: 1000, per: 1m}}`: whose events are kept apart as a robot's.
+    #[serde(default)]
+    pub set_aside: Option<SetAside>,
+}
+
+/// Whose events are kept apart: not taken for a person's, and not lost.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct SetAside {
+    /// User agents; `*` stands for any characters, case does not count.
+    pub user_agents: Vec<String>,
+    /// More events than this of one user or anonymous id.
+    pub rate: Option<EventRate>,
+}
+
+/// So many events in so much time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct EventRate {
+    /// How many.
+    pub events: u32,
+    /// In which time.
+    pub per: Span,
 }
 
 /// How values of a namespace are normalised.

@@ -4,6 +4,7 @@ mod definition;
 mod policy;
 mod reader;
 mod rule;
+mod set_aside;
 mod settings;
 mod signals;
 

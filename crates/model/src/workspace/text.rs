@@ -201,6 +201,16 @@ fn source_json(source: &Source) -> Value {
     if let Some(requires) = &source.requires {
         json["requires"] = json!(requires);
     }
+    if let Some(SetAside { user_agents, rate }) = &source.set_aside {
+        let mut aside = Map::new();
+        if !user_agents.is_empty() {
+            aside.insert("user_agents".into(), json!(user_agents));
+        }
+        if let Some(EventRate { events, per }) = rate {
+            aside.insert("rate".into(), json!({"events": events, "per": per.to_string()}));
+        }
+        json["set_aside"] = Value::Object(aside);
+    }
     json
 }
 

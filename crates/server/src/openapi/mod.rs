@@ -26,6 +26,12 @@ enum Access {
     Open,
 }
 
+const QUARANTINE: &[(&str, &str)] = &[
+    ("rule", "Name of a rule, as in the metrics; set_aside_user_agent and set_aside_rate: what is set aside"),
+    ("source", "Key of a source"),
+    ("limit", "Items of a page, 1 to 1000"),
+    ("cursor", "Where the last page ended"),
+];
 const LIST: &[(&str, &str)] = &[("limit", "Items of a page, 1 to 1000"), ("cursor", "Where the last page ended")];
 
 #[expect(clippy::too_many_arguments, reason = "one row of the table below")]
@@ -350,7 +356,26 @@ const PATHS: &[Path] = &[
         "LedgerVerified",
         Access::Admin,
     ),
-    path("get", "/v1/quarantine", "Quarantine", "What was not understood", LIST, None, "[]Quarantined", Access::Admin),
+    path(
+        "get",
+        "/v1/quarantine",
+        "Quarantine",
+        "What was not understood, and what is set aside",
+        QUARANTINE,
+        None,
+        "[]Quarantined",
+        Access::Admin,
+    ),
+    path(
+        "post",
+        "/v1/quarantine/retry",
+        "Quarantine",
+        "Try a page of items of a rule again as they are; call with `next` until it is null",
+        QUARANTINE,
+        None,
+        "Any",
+        Access::Admin,
+    ),
     path("get", "/v1/quarantine/{id}", "Quarantine", "One item", &[], None, "Quarantined", Access::Admin),
     path(
         "post",

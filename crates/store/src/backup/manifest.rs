@@ -1,16 +1,15 @@
 //! `backup.json`: what a backup holds. It carries its own checksum, and those of all other files.
 
-use std::path::{Path, PathBuf};
-
 use jumelle_model::ids::Position;
 use jumelle_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
+use super::place::{Claim, Place};
 use super::source::Mark;
 use super::tombstone::Tombstone;
-use super::{BackupError, Frame, FrameReader, Result, at, damaged};
+use super::{BackupError, Frame, FrameReader, Result, damaged};
 
 /// Format of a backup directory.
 pub(crate) const FORMAT: u32 = 1;
@@ -78,16 +77,11 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
 }
 
 impl Manifest {
-    /// Of a directory; `None`: it has none.
-    pub(crate) fn read(directory: &Path) -> Result<Option<Manifest>> {
-        let path = directory.join(MANIFEST);
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            // Bytes that are no text are bytes that were not written so.
-            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => return Err(damaged(MANIFEST, error.to_string())),
-            Err(error) => return Err(at(&path)(error)),
-        };
+    /// Of a place; `None`: it has none.
+    pub(crate) fn read(place: &Place) -> Result<Option<Manifest>> {
+        let Some(bytes) = place.find(MANIFEST)? else { return Ok(None) };
+        // Bytes that are no text are bytes that were not written so.
+        let text = String::from_utf8(bytes).map_err(|error| damaged(MANIFEST, error.to_string()))?;
         let sealed: Sealed = serde_json::from_str(&text).map_err(|error| damaged(MANIFEST, error.to_string()))?;
         if sha256(sealed.backup.get().as_bytes()) != sealed.sha256 {
             return Err(damaged(MANIFEST, "checksum does not match"));
@@ -108,12 +102,12 @@ impl Manifest {
     }
 
     /// Takes the place of the one before at once, and only when everything that it names is on disk.
-    pub(crate) fn write(&self, directory: &Path) -> Result<()> {
+    pub(crate) fn write(&self, place: &Place, claim: &Claim) -> Result<()> {
         let json = |error: serde_json::Error| damaged(MANIFEST, error.to_string());
         let backup = serde_json::value::to_raw_value(self).map_err(json)?;
         let sealed = Sealed { sha256: sha256(backup.get().as_bytes()), backup };
         let text = serde_json::to_string(&sealed).map_err(json)?;
-        write_whole(&directory.join(MANIFEST), text.as_bytes())
+        place.replace(MANIFEST, text.into_bytes(), claim)
     }
 
     /// Where this backup has come to.
@@ -124,8 +118,8 @@ impl Manifest {
     }
 
     /// Its tombstones.
-    pub(crate) fn tombstones(&self, directory: &Path) -> Result<Vec<Tombstone>> {
-        let bytes = self.erasures.read(directory)?;
+    pub(crate) fn tombstones(&self, place: &Place) -> Result<Vec<Tombstone>> {
+        let bytes = self.erasures.read(place)?;
         let mut reader = FrameReader::default();
         reader.push(&bytes);
         let mut tombstones = Vec::new();
@@ -141,16 +135,15 @@ impl Manifest {
 
 impl Listed {
     /// Writes a file and lists it.
-    pub(crate) fn write(directory: &Path, name: impl Into<String>, bytes: &[u8]) -> Result<Listed> {
-        let name = name.into();
-        write_whole(&directory.join(&name), bytes)?;
-        Ok(Listed { name, bytes: bytes.len() as u64, sha256: sha256(bytes) })
+    pub(crate) fn write(place: &Place, name: String, bytes: Vec<u8>) -> Result<Listed> {
+        let (length, sum) = (bytes.len() as u64, sha256(&bytes));
+        place.write(&name, bytes)?;
+        Ok(Listed { name, bytes: length, sha256: sum })
     }
 
     /// Its bytes, if they are those that were written.
-    pub(crate) fn read(&self, directory: &Path) -> Result<Vec<u8>> {
-        let path = directory.join(&self.name);
-        let bytes = std::fs::read(&path).map_err(at(&path))?;
+    pub(crate) fn read(&self, place: &Place) -> Result<Vec<u8>> {
+        let bytes = place.read(&self.name)?;
         if bytes.len() as u64 != self.bytes {
             return Err(damaged(&self.name, format!("{} bytes instead of {}", bytes.len(), self.bytes)));
         }
@@ -163,10 +156,10 @@ impl Listed {
 
 impl BlocksFile {
     /// Its blocks.
-    pub(crate) fn read(&self, directory: &Path) -> Result<Vec<super::StoredBlock>> {
+    pub(crate) fn read(&self, place: &Place) -> Result<Vec<super::StoredBlock>> {
         let name = &self.file.name;
         let mut reader = FrameReader::default();
-        reader.push(&self.file.read(directory)?);
+        reader.push(&self.file.read(place)?);
         let mut blocks = Vec::new();
         let mut expected = self.first;
         while let Some(frame) = reader.next()? {
@@ -182,17 +175,4 @@ impl BlocksFile {
         }
         Ok(blocks)
     }
-}
-
-/// The whole file or the one that was there before; on disk when this returns.
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    let partial: PathBuf = path.with_extension("partial");
-    let written = std::fs::File::create(&partial).and_then(|mut file| {
-        std::io::Write::write_all(&mut file, bytes)?;
-        file.sync_all()
-    });
-    written.map_err(at(&partial))?;
-    std::fs::rename(&partial, path).map_err(at(path))?;
-    let folder = path.parent().unwrap_or(Path::new("."));
-    std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(at(folder))
 }

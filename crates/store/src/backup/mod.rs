@@ -1,28 +1,34 @@
 //! Backups: the history is the truth, so a backup is its blocks, in files named by position, and the tombstones of erasures apart.
 //!
 //! ```text
-//! DIR/backup.json                          what there is, with the SHA-256 of each file; written last, so a cut-off run leaves the one before
-//! DIR/blocks/FIRST-END.GENERATION.blocks   frames of blocks; a file never changes once it is named in backup.json
-//! DIR/erasures.RUN                         frames of tombstones, all of them
-//! DIR/workspace.RUN.yaml                   the definitions in force at the end, for people
+//! PLACE/backup.json                          what there is, with the SHA-256 of each file; written last, so a cut-off run leaves the one before
+//! PLACE/blocks/FIRST-END.GENERATION.blocks   frames of blocks; a file never changes once it is named in backup.json
+//! PLACE/erasures.RUN                         frames of tombstones, all of them
+//! PLACE/workspace.RUN.yaml                   the definitions in force at the end, for people
 //! ```
 //!
-//! Decision 0008 says why it is so. What travels from a running server is the same frames, one after the other.
+//! A place is a directory or a bucket. Decision 0008 says why it is so. What travels from a running server is the same frames, one after the other.
 
-mod directory;
+mod bucket;
+mod folder;
 mod frame;
 mod manifest;
+mod place;
 mod restore;
 mod source;
 mod tombstone;
 mod verify;
+mod writer;
 
-pub use directory::{BackupReport, BackupWriter};
+pub use bucket::Bucket;
+pub use folder::Folder;
 pub use frame::{Frame, FrameReader, Head, StoredBlock};
+pub use place::Place;
 pub use restore::{Restored, restore_history};
 pub use source::Mark;
 pub use tombstone::Tombstone;
 pub use verify::{Verified, verify};
+pub use writer::{BackupReport, BackupWriter};
 
 /// Why a backup is not made, not trusted or not restored.
 #[derive(Debug, thiserror::Error)]

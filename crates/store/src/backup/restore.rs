@@ -7,6 +7,7 @@ use jumelle_model::time::Timestamp;
 use serde::Serialize;
 
 use super::manifest::{MANIFEST, Manifest};
+use super::place::Place;
 use super::tombstone::{Erasing, Tombstone};
 use super::verify::no_backup;
 use super::{BackupError, Result, StoredBlock, damaged};
@@ -31,7 +32,7 @@ pub struct Restored {
 ///
 /// `until`: only what had arrived by then. `newer`: other backups of the same history whose tombstones are applied too, so that
 /// whoever was erased after this backup stays erased.
-pub fn restore_history(backup: &Path, data: &Path, until: Option<Timestamp>, newer: &[std::path::PathBuf]) -> Result<Restored> {
+pub fn restore_history(backup: &Place, data: &Path, until: Option<Timestamp>, newer: &[Place]) -> Result<Restored> {
     let manifest = Manifest::read(backup)?.ok_or_else(|| no_backup(backup))?;
     if manifest.history_format > FORMAT {
         return Err(crate::StoreError::TooNew { found: manifest.history_format, known: FORMAT }.into());
@@ -40,7 +41,6 @@ pub fn restore_history(backup: &Path, data: &Path, until: Option<Timestamp>, new
     for other in newer {
         let theirs = Manifest::read(other)?.ok_or_else(|| no_backup(other))?;
         if theirs.history != manifest.history {
-            let other = other.display();
             return Err(BackupError::Refused(format!(
                 "{other} is a backup of another history: its erasures say nothing of this one"
             )));

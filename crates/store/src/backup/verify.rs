@@ -1,14 +1,13 @@
 //! Reading a backup to the end without restoring it.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use jumelle_model::ids::Position;
 use jumelle_model::time::Timestamp;
 use serde::Serialize;
 
-use super::directory::names;
 use super::manifest::{BLOCKS, MANIFEST, Manifest};
+use super::place::Place;
 use super::{BackupError, Result, StoredBlock, damaged};
 use crate::block::Block;
 use crate::entry::Entry;
@@ -35,8 +34,8 @@ pub struct Verified {
 }
 
 /// Reads every file, block and entry, and compares every checksum.
-pub fn verify(directory: &Path) -> Result<Verified> {
-    let manifest = Manifest::read(directory)?.ok_or_else(|| no_backup(directory))?;
+pub fn verify(place: &Place) -> Result<Verified> {
+    let manifest = Manifest::read(place)?.ok_or_else(|| no_backup(place))?;
     let mut verified = Verified {
         blocks: 0,
         entries: 0,
@@ -47,7 +46,7 @@ pub fn verify(directory: &Path) -> Result<Verified> {
         damages: Vec::new(),
         stray: Vec::new(),
     };
-    let tombstones = manifest.tombstones(directory).unwrap_or_else(|error| {
+    let tombstones = manifest.tombstones(place).unwrap_or_else(|error| {
         verified.damages.push(error.to_string());
         Vec::new()
     });
@@ -60,7 +59,7 @@ pub fn verify(directory: &Path) -> Result<Verified> {
         }
         expected = file.end;
         verified.bytes += file.file.bytes;
-        let read = file.read(directory).and_then(|blocks| {
+        let read = file.read(place).and_then(|blocks| {
             verified.blocks += blocks.len() as u64;
             for block in &blocks {
                 verified.entries += check_block(block, &gone).map_err(|error| damaged(&file.file.name, error.to_string()))?;
@@ -77,11 +76,11 @@ pub fn verify(directory: &Path) -> Result<Verified> {
     verified.bytes += manifest.erasures.bytes;
     if let Some(definitions) = &manifest.definitions {
         verified.bytes += definitions.bytes;
-        if let Err(error) = definitions.read(directory) {
+        if let Err(error) = definitions.read(place) {
             verified.damages.push(error.to_string());
         }
     }
-    for name in names(&directory.join(BLOCKS))? {
+    for name in place.names(BLOCKS)? {
         let name = format!("{BLOCKS}/{name}");
         if !manifest.blocks.iter().any(|file| file.file.name == name) {
             verified.stray.push(name);
@@ -108,6 +107,6 @@ pub(crate) fn check_block(stored: &StoredBlock, gone: &BTreeSet<u64>) -> Result<
     Ok(entries)
 }
 
-pub(crate) fn no_backup(directory: &Path) -> BackupError {
-    BackupError::Refused(format!("{} is no backup: it has no {MANIFEST}", directory.display()))
+pub(crate) fn no_backup(place: &Place) -> BackupError {
+    BackupError::Refused(format!("{place} is no backup: it has no {MANIFEST}"))
 }

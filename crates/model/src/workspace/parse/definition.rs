@@ -4,6 +4,7 @@ use super::Reader;
 use super::policy;
 use super::rule;
 use super::rule::Rules;
+use super::set_aside::set_aside;
 use crate::consent::{Basis, Channel};
 use crate::workspace::node::{Key, Node, Value, get, join};
 use crate::workspace::{
@@ -98,7 +99,7 @@ pub fn sources(reader: &mut Reader, known: &Known<'_>, node: &Node) -> Vec<Sourc
 
 fn source(reader: &mut Reader, known: &Known<'_>, key: &str, node: &Node, path: &str) -> Option<Source> {
     let entries = reader.map(node, path)?;
-    reader.only(entries, path, &["kind", "write_key", "vocabulary", "requires"]);
+    reader.only(entries, path, &["kind", "write_key", "vocabulary", "requires", "set_aside"]);
     let words = [("web", SourceKind::Web), ("app", SourceKind::App), ("server", SourceKind::Server), ("file", SourceKind::File)];
     let kind = match get(entries, "kind") {
         Some(kind) => reader.choice(kind, &join(path, "kind"), &words),
@@ -130,7 +131,14 @@ fn source(reader: &mut Reader, known: &Known<'_>, key: &str, node: &Node, path: 
         }
         reader.reference(node, &path, "purpose", known.purposes.iter().copied())
     });
-    Some(Source { key: key.to_owned(), kind: kind?, write_key, vocabulary: vocabulary?, requires })
+    let set_aside = get(entries, "set_aside").and_then(|node| {
+        let path = join(path, "set_aside");
+        if kind == Some(SourceKind::File) {
+            reader.at(node, &path, "what a file holds is not set aside: it is imported on purpose");
+        }
+        set_aside(reader, node, &path)
+    });
+    Some(Source { key: key.to_owned(), kind: kind?, write_key, vocabulary: vocabulary?, requires, set_aside })
 }
 
 pub fn namespace(reader: &mut Reader, key: &str, node: &Node, path: &str) -> Option<NamespaceRule> {

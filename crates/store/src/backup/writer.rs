@@ -1,17 +1,17 @@
-//! Writing a backup: frames go in, a directory that is whole after each run comes out.
+//! Writing a backup: frames go in, a place that is whole after each run comes out.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
 
 use jumelle_model::ids::{Position, ProfileId};
 use jumelle_model::time::Timestamp;
 use serde::Serialize;
 
 use super::frame::{Frame, Head, StoredBlock};
-use super::manifest::{BLOCKS, BlocksFile, DEFINITIONS, ERASURES, FORMAT, Listed, Manifest};
+use super::manifest::{BLOCKS, BlocksFile, DEFINITIONS, ERASURES, FORMAT, Listed, MANIFEST, Manifest};
+use super::place::{Claim, Place};
 use super::source::{FRAMES_VERSION, Mark};
 use super::tombstone::{Erasing, Tombstone};
-use super::{BackupError, Result, at, damaged};
+use super::{BackupError, Result, damaged};
 use crate::block::Block;
 use crate::entry::Entry;
 
@@ -39,7 +39,7 @@ pub struct BackupReport {
 
 /// One run.
 pub struct BackupWriter {
-    directory: PathBuf,
+    place: Place,
     before: Option<Manifest>,
     head: Option<Head>,
     taken_at: Timestamp,
@@ -52,33 +52,32 @@ pub struct BackupWriter {
     tombstones: Vec<Tombstone>,
     ended: bool,
     report: BackupReport,
-    /// Held while the run lasts: two runs into one directory would overwrite each other.
-    _lock: std::fs::File,
+    /// Two runs into one place would overwrite each other.
+    claim: Claim,
+    /// In the names of the files that a run writes.
+    run_name: String,
 }
 
 impl BackupWriter {
-    /// Opens or makes a backup directory. Refuses one that holds something else, or that another run is writing.
-    pub fn open(directory: &Path, now: Timestamp) -> Result<BackupWriter> {
-        let before = Manifest::read(directory)?;
-        if before.is_none() && directory.exists() {
-            for name in names(directory)? {
+    /// Opens or makes a backup. Refuses a place that holds something else, or that another run is writing.
+    pub fn open(place: Place, now: Timestamp) -> Result<BackupWriter> {
+        if Manifest::read(&place)?.is_none() {
+            for name in place.names("")? {
                 // A first run that was cut off leaves some of these.
                 if name != "lock" && name != BLOCKS && !is_ours(&name) {
-                    let directory = directory.display();
                     return Err(BackupError::Refused(format!(
-                        "{directory} is neither empty nor a backup: it holds {name}; choose another directory"
+                        "{place} is neither empty nor a backup: it holds {name}; choose another place"
                     )));
                 }
             }
         }
-        let blocks = directory.join(BLOCKS);
-        std::fs::create_dir_all(&blocks).map_err(at(&blocks))?;
-        let path = directory.join("lock");
-        let lock = std::fs::File::create(&path).map_err(at(&path))?;
-        lock.try_lock().map_err(|_| BackupError::Refused(format!("another run is writing into {}", directory.display())))?;
+        let claim = place.claim(BLOCKS, MANIFEST)?;
+        // Read after the claim: what another run has written before it is what this one goes on from.
+        let before = Manifest::read(&place)?;
         let next = before.as_ref().map_or(Position(0), |manifest| manifest.end);
         Ok(BackupWriter {
-            directory: directory.to_owned(),
+            run_name: place.run_name(),
+            place,
             files: before.as_ref().map_or_else(Vec::new, |manifest| manifest.blocks.clone()),
             received: before.as_ref().map_or(Timestamp(0), |manifest| manifest.received),
             before,
@@ -91,7 +90,7 @@ impl BackupWriter {
             tombstones: Vec::new(),
             ended: false,
             report: BackupReport::default(),
-            _lock: lock,
+            claim,
         })
     }
 
@@ -142,7 +141,7 @@ impl BackupWriter {
             return Ok(());
         }
         let bytes = std::mem::take(&mut self.pending);
-        let file = blocks_file(&self.directory, (self.pending_first, self.next), 0, self.received, &bytes)?;
+        let file = self.blocks_file((self.pending_first, self.next), 0, self.received, bytes)?;
         self.pending_first = self.next;
         self.report.new_files += 1;
         self.report.new_bytes += file.file.bytes;
@@ -150,18 +149,20 @@ impl BackupWriter {
         Ok(())
     }
 
-    /// Ends the run: from here on the backup is the new one. A stream that was cut off changes nothing.
-    pub fn finish(mut self) -> Result<BackupReport> {
+    /// Ends the run: from here on the backup is the new one. A stream that was cut off changes nothing. Gives the
+    /// place back; the claim on it has ended.
+    pub fn finish(mut self) -> Result<(BackupReport, Place)> {
         let head = self.head.clone().filter(|head| self.ended && head.end == self.next);
         let head = head.ok_or_else(|| damaged("the stream", "cut off before its end; the backup is as it was before"))?;
         self.close_file()?;
         self.erase_from_older_files()?;
         let generation = generation(&self.before) + 1;
         let frames: Vec<u8> = self.tombstones.iter().flat_map(|tombstone| Frame::Tombstone(tombstone.clone()).encode()).collect();
-        let erasures = Listed::write(&self.directory, format!("{ERASURES}.{generation}"), &frames)?;
+        let erasures = Listed::write(&self.place, format!("{ERASURES}{}.{generation}", self.run_name), frames)?;
         let definitions = match (&self.definitions, &self.before) {
             (Some(text), _) => {
-                Some(Listed::write(&self.directory, format!("{DEFINITIONS}.{generation}.yaml"), pretty(text).as_bytes())?)
+                let name = format!("{DEFINITIONS}{}.{generation}.yaml", self.run_name);
+                Some(Listed::write(&self.place, name, pretty(text).into_bytes())?)
             }
             (None, Some(before)) => before.definitions.clone(),
             (None, None) => None,
@@ -178,32 +179,33 @@ impl BackupWriter {
             erasures,
             definitions,
         };
-        manifest.write(&self.directory)?;
-        sweep(&self.directory, &manifest)?;
+        manifest.write(&self.place, &self.claim)?;
+        sweep(&self.place, &manifest)?;
         self.report.new_entries = self.next.0 - head.from.0;
         self.report.end = self.next.0;
         self.report.received = (self.next.0 > 0).then_some(self.received);
         self.report.erasures = self.tombstones.len();
-        Ok(self.report)
+        Ok((self.report, self.place))
     }
 
     /// Writes the files that still hold somebody erased again, under another name.
     fn erase_from_older_files(&mut self) -> Result<()> {
         let Some(before) = &self.before else { return Ok(()) };
         let applied: HashMap<(Position, ProfileId), Tombstone> = before
-            .tombstones(&self.directory)?
+            .tombstones(&self.place)?
             .into_iter()
             .map(|tombstone| ((tombstone.position, tombstone.profile), tombstone))
             .collect();
         let changed = self.tombstones.iter().filter(|now| applied.get(&(now.position, now.profile)) != Some(now));
         let erasing = Erasing::new(changed);
-        for file in &mut self.files {
+        let mut files = std::mem::take(&mut self.files);
+        for file in &mut files {
             if !erasing.touches(file.first, file.end) {
                 continue;
             }
             let mut bytes = Vec::with_capacity(file.file.bytes as usize);
             let mut rewritten = false;
-            for mut block in file.read(&self.directory)? {
+            for mut block in file.read(&self.place)? {
                 if let Some(without) = erasing.apply(&Block::decode(block.first, &block.bytes)?)? {
                     block.bytes = without.encode();
                     rewritten = true;
@@ -212,23 +214,24 @@ impl BackupWriter {
             }
             if rewritten {
                 let range = (file.first, file.end);
-                *file = blocks_file(&self.directory, range, file.generation + 1, file.received, &bytes)?;
+                *file = self.blocks_file(range, file.generation + 1, file.received, bytes)?;
                 self.report.rewritten_files += 1;
             }
         }
+        self.files = files;
         Ok(())
     }
-}
 
-fn blocks_file(
-    directory: &Path,
-    (first, end): (Position, Position),
-    generation: u32,
-    received: Timestamp,
-    bytes: &[u8],
-) -> Result<BlocksFile> {
-    let name = format!("{BLOCKS}/{:020}-{:020}.{generation}.blocks", first.0, end.0);
-    Ok(BlocksFile { file: Listed::write(directory, name, bytes)?, first, end, received, generation })
+    fn blocks_file(
+        &self,
+        (first, end): (Position, Position),
+        generation: u32,
+        received: Timestamp,
+        bytes: Vec<u8>,
+    ) -> Result<BlocksFile> {
+        let name = format!("{BLOCKS}/{:020}-{:020}{}.{generation}.blocks", first.0, end.0, self.run_name);
+        Ok(BlocksFile { file: Listed::write(&self.place, name, bytes)?, first, end, received, generation })
+    }
 }
 
 /// The number in the name of the file of tombstones.
@@ -244,7 +247,7 @@ fn pretty(text: &str) -> String {
         .unwrap_or_else(|| text.to_owned())
 }
 
-/// A file that only a run of ours leaves in the directory itself.
+/// A file that only a run of ours leaves beside the blocks.
 fn is_ours(name: &str) -> bool {
     name.ends_with(".partial")
         || name.starts_with(&format!("{ERASURES}."))
@@ -252,23 +255,17 @@ fn is_ours(name: &str) -> bool {
 }
 
 /// Removes what earlier runs have left and the manifest does not name.
-fn sweep(directory: &Path, manifest: &Manifest) -> Result<()> {
+fn sweep(place: &Place, manifest: &Manifest) -> Result<()> {
     let listed = |name: &str| {
         manifest.erasures.name == name
             || manifest.definitions.as_ref().is_some_and(|file| file.name == name)
             || manifest.blocks.iter().any(|file| file.file.name == name)
     };
-    let of_blocks = names(&directory.join(BLOCKS))?.into_iter().map(|name| format!("{BLOCKS}/{name}"));
-    for name in names(directory)?.into_iter().filter(|name| is_ours(name)).chain(of_blocks) {
+    let of_blocks = place.names(BLOCKS)?.into_iter().map(|name| format!("{BLOCKS}/{name}"));
+    for name in place.names("")?.into_iter().filter(|name| is_ours(name)).chain(of_blocks) {
         if !listed(&name) {
-            let path = directory.join(name);
-            std::fs::remove_file(&path).map_err(at(&path))?;
+            place.remove(&name)?;
         }
     }
     Ok(())
-}
-
-pub(crate) fn names(directory: &Path) -> Result<Vec<String>> {
-    let entries = std::fs::read_dir(directory).map_err(at(directory))?;
-    entries.map(|entry| Ok(entry.map_err(at(directory))?.file_name().to_string_lossy().into_owned())).collect()
 }
