@@ -161,17 +161,19 @@ pub(crate) fn entries(event: &Event<'_>, workspace: &Workspace) -> Vec<ConsentEn
         if verdicts.is_empty() {
             return;
         }
-        let mut proof = proof();
+        // Written once for all verdicts of a signal; each adds its reason at the end.
+        let proof = proof().to_string();
+        let head = proof.strip_suffix('}').unwrap_or_default();
         for verdict in verdicts {
             let (at, weak) = verdict.time(told, event.time);
-            proof["because"] = verdict.because.as_str().into();
+            let proof = format!("{head},\"because\":{}}}", Value::from(verdict.because.as_str()));
             entries.extend(bound(&verdict, event).into_iter().map(|(channel, target)| ConsentEntry {
                 purpose: verdict.purpose.clone(),
                 channel,
                 state: verdict.state,
                 at: Some(at),
                 target,
-                proof: Some(proof.to_string()),
+                proof: Some(proof.clone()),
                 weak,
                 is_signal: true,
             }));
