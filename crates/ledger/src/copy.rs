@@ -31,19 +31,27 @@ impl Ledger {
     pub fn pieces(&self, after: Option<&str>) -> Result<(Vec<Piece>, usize)> {
         self.checkpoint()?;
         let _erasing = self.erasing.lock();
-        self.sync()?;
-        let open = self.pending.lock().root(false);
-        let mut pieces = pieces(&self.directory, after, Some(&open.day))?;
+        // One instant for chain, texts and head: the ledger goes on being written while they are read.
+        let (head, noted) = {
+            let pending = self.pending.lock();
+            (pending.head(), pending.noted)
+        };
+        self.commit(noted)?;
+        let day = &head.root.day;
+        let mut pieces = pieces(&self.directory, after, Some(day))?;
         let over = pieces.len();
         // What may change while it is read is set apart: a few days' worth of bytes at most, in an unnamed file.
-        for name in [format!("{}.chain", open.day), format!("{}.text", open.day), "roots.jsonl".into(), "head".into()] {
-            let path = self.directory.join(&name);
-            let whole = match name.ends_with(".chain") {
-                true => open.size * files::LINK_BYTES,
-                false => u64::MAX,
-            };
-            pieces.extend(set_apart(&self.directory, &path, name, whole)?);
+        for (name, whole) in [
+            (format!("{day}.chain"), head.root.size * files::LINK_BYTES),
+            (format!("{day}.text"), head.text_bytes),
+            ("roots.jsonl".into(), u64::MAX),
+        ] {
+            pieces.extend(set_apart(&self.directory, &self.directory.join(&name), name, whole)?);
         }
+        let encoded = head.encode();
+        let mut file = tempfile::tempfile_in(&self.directory).map_err(io(&self.directory))?;
+        file.write_all(&encoded).and_then(|()| file.rewind()).map_err(io(&self.directory))?;
+        pieces.push(Piece { name: "head".into(), bytes: encoded.len() as u64, file });
         Ok((pieces, over))
     }
 }

@@ -63,7 +63,7 @@ pub(crate) struct Pending {
     history: String,
     text_bytes: u64,
     /// Entries noted since it was opened.
-    noted: u64,
+    pub(crate) noted: u64,
     work: Vec<Work>,
     bytes: usize,
 }
@@ -94,7 +94,7 @@ pub(crate) struct Head {
 
 impl Head {
     /// A line of JSON, and its SHA-256 on another.
-    fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let line = serde_json::to_string(self).unwrap_or_default();
         format!("{line}\n{}\n", hex(&Sha256::digest(&line))).into_bytes()
     }
@@ -121,7 +121,7 @@ impl Pending {
         }
     }
 
-    fn head(&self) -> Head {
+    pub(crate) fn head(&self) -> Head {
         let (text_bytes, place, history) = (self.text_bytes, self.place, self.history.clone());
         Head { root: self.root(false), text_bytes, place, history }
     }

@@ -252,6 +252,33 @@ fn copy(from: &Ledger, to: &Room) {
     writer.finish().unwrap();
 }
 
+/// Nothing in a copy stands beyond its chain, where no hash would notice a change of it; and its head says no more than it has.
+#[test]
+fn a_copy_of_a_ledger_that_is_being_written_is_of_one_instant() {
+    let room = Room::new();
+    let ledger = room.open();
+    let copying = std::sync::atomic::AtomicBool::new(true);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for n in 0..20_000 {
+                room.release(&ledger, 0, n);
+                ledger.commit(ledger.noted()).unwrap();
+                if !copying.load(std::sync::atomic::Ordering::Acquire) {
+                    return;
+                }
+            }
+        });
+        for _ in 0..40 {
+            let backup = Room::new();
+            copy(&ledger, &backup);
+            let verified = verify(&backup.directory, &Against::default()).unwrap();
+            assert_eq!((&verified.problems, verified.unfinished), (&vec![], 0), "{verified:?}");
+        }
+        copying.store(false, std::sync::atomic::Ordering::Release);
+    });
+    support::stop(ledger);
+}
+
 #[test]
 fn a_copy_is_whole_goes_on_and_loses_whom_the_original_loses() {
     let (room, backup, mut restored) = (Room::new(), Room::new(), Room::new());
