@@ -31,7 +31,7 @@ impl History {
     /// Opens or makes the history in `directory`.
     pub fn open(directory: &Path, settings: HistorySettings) -> Result<History> {
         let path = directory.join("history");
-        let (database, repaired) = crate::open_checked(&path, 16 << 20, 512 << 20, true)?;
+        let (database, repaired) = crate::open_checked(&path, 16 << 20, true)?;
         let blocks = database
             .keyspace("blocks", || KeyspaceCreateOptions::default().with_kv_separation(Some(KvSeparationOptions::default())))?;
         let fingerprints = database.keyspace("fingerprints", KeyspaceCreateOptions::default)?;
@@ -96,7 +96,7 @@ impl History {
         if !directory.join("history").exists() {
             return Ok(None);
         }
-        let (database, _) = crate::open_checked(&directory.join("history"), 1 << 20, 512 << 20, true)?;
+        let (database, _) = crate::open_checked(&directory.join("history"), 1 << 20, true)?;
         let meta = database.keyspace("meta", KeyspaceCreateOptions::default)?;
         Ok(meta.get("clock")?.map(|clock| HistorySettings { clock_follows_events: clock.as_ref() == b"events" }))
     }

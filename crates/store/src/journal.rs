@@ -204,7 +204,7 @@ mod tests {
 
     /// A journal as the storage engine itself writes it: three batches of two items.
     fn journal(directory: &Path) -> Vec<u8> {
-        let database = crate::open_database(directory, 1 << 20, 64 << 20).unwrap();
+        let database = crate::open_database(directory, 1 << 20).unwrap();
         let keyspace = database.keyspace("blocks", KeyspaceCreateOptions::default).unwrap();
         for n in 0..3u8 {
             let mut batch = database.batch().durability(Some(PersistMode::SyncData));

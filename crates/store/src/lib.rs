@@ -79,9 +79,13 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 const LOCK_TRIES: u32 = 3;
 const LOCK_AGAIN: Duration = Duration::from_millis(100);
 
-pub(crate) fn open_database(path: &Path, cache_bytes: u64, journal_bytes: u64) -> Result<fjall::Database> {
+/// Bytes of journals before the storage engine writes out what keeps the oldest of them. All of it is read at each start, by us
+/// (for damage) and by the engine (to have it in memory again).
+const JOURNALS_BYTES: u64 = 128 << 20;
+
+pub(crate) fn open_database(path: &Path, cache_bytes: u64) -> Result<fjall::Database> {
     directory::create(path)?;
-    fjall::Database::builder(path).cache_size(cache_bytes).max_journaling_size(journal_bytes).worker_threads(1).open().map_err(
+    fjall::Database::builder(path).cache_size(cache_bytes).max_journaling_size(JOURNALS_BYTES).worker_threads(1).open().map_err(
         |error| match error {
             fjall::Error::Locked => StoreError::Locked(path.display().to_string()),
             other => StoreError::Disk(other),
@@ -90,12 +94,7 @@ pub(crate) fn open_database(path: &Path, cache_bytes: u64, journal_bytes: u64) -
 }
 
 /// Opens a database after its journals and manifests have been looked at. `synced`: every batch was synced before the next.
-pub(crate) fn open_checked(
-    path: &Path,
-    cache_bytes: u64,
-    journal_bytes: u64,
-    synced: bool,
-) -> Result<(fjall::Database, journal::Repaired)> {
+pub(crate) fn open_checked(path: &Path, cache_bytes: u64, synced: bool) -> Result<(fjall::Database, journal::Repaired)> {
     let repaired = {
         // Whoever has the database open is writing its journal: look at it only when nobody does.
         let _lock = lock(path)?;
@@ -104,7 +103,7 @@ pub(crate) fn open_checked(
         }
         journal::repair(path, synced)?
     };
-    Ok((open_database(path, cache_bytes, journal_bytes)?, repaired))
+    Ok((open_database(path, cache_bytes)?, repaired))
 }
 
 /// Makes the names of the keyspaces' folders durable: the storage engine does not, and drops the journal's rows of a folder that

@@ -36,7 +36,7 @@ fn tables(directory: &Path) -> Result<()> {
         return Ok(());
     }
     {
-        let (old, _) = crate::open_checked(&live, 8 << 20, 512 << 20, false)?;
+        let (old, _) = crate::open_checked(&live, 8 << 20, false)?;
         if old.keyspace(Table::Meta.name(), KeyspaceCreateOptions::default)?.get(FORMAT_ROW)?.is_some() {
             return Ok(());
         }

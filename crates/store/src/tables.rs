@@ -116,7 +116,7 @@ impl Tables {
     /// Opens or makes the tables in `directory/name` (`tables`, or another name while they are rebuilt).
     pub fn open(directory: &Path, name: &str, cache_bytes: u64) -> Result<Tables> {
         let path = directory.join(name);
-        let (database, repaired) = crate::open_checked(&path, cache_bytes, 512 << 20, false)?;
+        let (database, repaired) = crate::open_checked(&path, cache_bytes, false)?;
         let keyspaces: Vec<Keyspace> = Table::ALL
             .iter()
             .map(|table| {
