@@ -6,6 +6,7 @@
 mod apply;
 mod behind;
 mod committer;
+mod consents;
 mod contacts;
 mod days;
 mod definitions;
