@@ -74,6 +74,16 @@ class Backups(unittest.TestCase):
     def message_ids(self, events):
         return [event["messageId"] for event in events]
 
+    def end_load(self, senders, stop):
+        """Ends what sent beside the backups, which nothing may have hindered, and the server when all of it is folded."""
+        self.assertTrue(all(sender.is_alive() for sender in senders), "load went on to the end")
+        stop.set()
+        for sender in senders:
+            sender.join(30)
+            self.assertIsNone(sender.failure)
+        wait_until(self.shop.folded, "folded", 60)
+        self.shop.stop()
+
 
 class UnderLoad(Backups):
     def test_all_that_was_acknowledged_before_is_in_it_and_the_tables_are_the_same(self):
@@ -95,14 +105,8 @@ class UnderLoad(Backups):
             self.assertEqual([], self.jumelle("backup", self.backup, "--verify")["damages"])
             copies.append(self.folder / f"backup-{run}")
             shutil.copytree(self.backup, copies[-1])
-        self.assertTrue(all(sender.is_alive() for sender in senders), "load went on to the end")
-        stop.set()
-        for sender in senders:
-            sender.join(30)
-            self.assertIsNone(sender.failure)
+        self.end_load(senders, stop)
         self.assertEqual(reports[2]["end"], sum(report["new_entries"] for report in reports), "each run adds what is new")
-        wait_until(self.shop.folded, "folded", 60)
-        self.shop.stop()
         last = self.jumelle("backup", self.backup, "--data", self.shop.data)
         original = self.jumelle("doctor", "--data", self.shop.data)
         self.assertEqual(original["entries"], last["end"])
@@ -343,14 +347,8 @@ class Bucket(Backups):
             after = self.blocks()
             self.assertEqual(before, {key: after.get(key) for key in before}, "an object never changes")
             self.assertGreater(len(after), len(before))
-        self.assertTrue(all(sender.is_alive() for sender in senders), "load went on to the end")
-        stop.set()
-        for sender in senders:
-            sender.join(30)
-            self.assertIsNone(sender.failure)
+        self.end_load(senders, stop)
         self.assertEqual(reports[2]["end"], sum(report["new_entries"] for report in reports), "each run adds what is new")
-        wait_until(self.shop.folded, "folded", 60)
-        self.shop.stop()
         self.jumelle("backup", self.backup, "--data", self.shop.data)
         self.assertEqual([], self.jumelle("backup", self.backup, "--verify")["damages"])
         original = self.jumelle("doctor", "--data", self.shop.data)
