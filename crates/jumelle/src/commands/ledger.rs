@@ -42,7 +42,8 @@ fn verify(global: &Global, against: Against, data: Option<&Path>) -> anyhow::Res
     let Verified { days, entries, erased, signed, unsigned, exported, problem_count, .. } = verified;
     let message: Vec<String> = verified.problems.iter().map(ToString::to_string).collect();
     if problem_count > 0 {
-        let message = format!("{}\n{problem_count} places do not fit", message.join("\n"));
+        let count = if problem_count == 1 { "1 place does".to_owned() } else { format!("{problem_count} places do") };
+        let message = format!("{}\n{count} not fit", message.join("\n"));
         return Err(Failure { code: DAMAGED, message, details: serde_json::to_value(&verified)? }.into());
     }
     println!("{entries} entries of {days} days, {erased} of them erased; {signed} days signed, {unsigned} not");
