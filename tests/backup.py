@@ -484,6 +484,13 @@ class Bucket(Backups):
         self.storage.answer = lambda method, path: 403
         said.append(self.jumelle("backup", self.backup, code=1))
         self.assertIn("403", said[-1])
+        # Without credentials the machine is asked for a role, which it does not have.
+        given = self.environment
+        self.environment = {key: value for key, value in given.items() if not key.startswith("AWS_")}
+        self.environment |= {"AWS_METADATA_ENDPOINT": self.storage.url, "AWS_ALLOW_HTTP": "true"}
+        said.append(self.jumelle("backup", self.backup, "--s3-endpoint", self.storage.url, code=1))
+        self.assertIn("no credentials: set AWS_ACCESS_KEY_ID", said[-1])
+        self.environment = given
         for told in said:
             self.assertNotIn(SECRET, told)
         self.storage.answer = None

@@ -154,7 +154,13 @@ impl Bucket {
 
     fn failed(&self, name: &str, error: &Error) -> BackupError {
         let path = if name.is_empty() { self.to_string() } else { format!("{self}/{name}") };
-        BackupError::File { path, source: std::io::Error::other(told(error)) }
+        let mut what = told(error);
+        // Where nothing else is given the library asks the machine for a role; on most there is none.
+        if what.contains("/latest/api/token") || what.contains("/security-credentials") {
+            what =
+                format!("no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine a role ({what})");
+        }
+        BackupError::File { path, source: std::io::Error::other(what) }
     }
 }
 
