@@ -318,6 +318,12 @@ class Signals(unittest.TestCase):
             stdout=subprocess.PIPE, text=True, check=True, timeout=60,
         )  # fmt: skip
         self.assertEqual(answer, json.loads(offline.stdout))
+        # Without a server and a workspace: what it says, and nothing of what it means.
+        bare = {key: value for key, value in os.environ.items() if not key.startswith("JUMELLE_")}
+        alone = subprocess.run(
+            [str(BINARY), "consent", "decode", string, "--json"], stdout=subprocess.PIPE, text=True, check=True, timeout=60, env=bare
+        )
+        self.assertEqual({**answer, "policy": None}, json.loads(alone.stdout))
         self.assertIn("purposeConsents without 1, 8", self.shop.command("consent", "decode", string))
         gpp = self.shop.call("POST", "/v1/consents/decode", {"gpp": "DBABLA~BVQqAAAACgA.QA"}).json()
         self.assertEqual(([7], 2, []), (gpp["sectionIds"], gpp["sections"]["usnat"]["SaleOptOut"], gpp["policy"]))

@@ -385,7 +385,7 @@ pub enum Consent {
     Decode {
         /// A TC string (it begins with C) or a GPP string (with D).
         string: String,
-        /// The policy of this workspace file, without a server; else that of the running server.
+        /// The policy of this workspace file, without a server. Else that of the running server, if there is a token; else none.
         #[arg(long)]
         workspace: Option<PathBuf>,
     },

@@ -17,9 +17,15 @@ const IDS_SHOWN: usize = 40;
 /// Decodes a string.
 pub fn run(global: &Global, consent: &Consent) -> anyhow::Result<()> {
     let Consent::Decode { string, workspace } = consent;
-    let explained = match workspace {
-        Some(file) => of_file(string, file)?,
-        None => block_on(async {
+    let explained = match (workspace, &global.token) {
+        (Some(file), _) => of_file(string, file)?,
+        // What it says of itself needs neither.
+        (None, None) => {
+            let mut explained = explain(string, &Workspace::empty())?;
+            explained["policy"] = Value::Null;
+            explained
+        }
+        (None, Some(_)) => block_on(async {
             let client = Client::remote(global)?;
             let kind = if string.starts_with('D') { "gpp" } else { "tcf" };
             client.post("/v1/consents/decode", json!({kind: string}).to_string()).await
@@ -36,8 +42,12 @@ pub fn run(global: &Global, consent: &Consent) -> anyhow::Result<()> {
 fn of_file(string: &str, file: &Path) -> anyhow::Result<Value> {
     let text = std::fs::read_to_string(file).map_err(|error| Failure::refused(format!("{}: {error}", file.display())))?;
     let workspace = Workspace::parse(&text).map_err(|problems| Failure::refused(format!("{}: {problems}", file.display())))?;
+    explain(string, &workspace)
+}
+
+fn explain(string: &str, workspace: &Workspace) -> anyhow::Result<Value> {
     let string = AnyString::decode(string).map_err(|malformed| Failure::refused(malformed.to_string()))?;
-    Ok(string.explain(&workspace, Timestamp::now()))
+    Ok(string.explain(workspace, Timestamp::now()))
 }
 
 fn show(explained: &Value) {
@@ -68,7 +78,9 @@ fn show(explained: &Value) {
             vec![shown(&row["purpose"]), shown(&row["channel"]), state, shown(&row["because"])]
         })
         .collect();
-    if rows.is_empty() {
+    if explained["policy"].is_null() {
+        println!("{}", dim("what it means for your purposes: --workspace FILE, or the running server's JUMELLE_ADMIN_TOKEN"));
+    } else if rows.is_empty() {
         println!("{}", dim("this says nothing for the purposes of this workspace"));
     } else {
         println!("{}", table(&["purpose", "channel", "state", "because"], &rows));
