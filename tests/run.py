@@ -152,6 +152,7 @@ SUITES = [
     ("api", black_box("api")),
     ("strings", black_box("strings.test_strings")),
     ("activation", black_box("activation")),
+    ("race", black_box("race")),
     ("policy", black_box("policy")),
     ("watching", black_box("watching")),
     ("browser", browser),

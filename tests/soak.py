@@ -17,6 +17,7 @@ import crash
 import disk_trouble
 import overload
 import power_cut
+import race
 from shop import Shop, workspace
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -29,6 +30,8 @@ INPUT_S_MAX = 10
 CRASHES = 1_000
 POWER_CUTS = 500
 FLIPS = 1_000
+# Of the four tools some have a person before she withdraws: this many people come to a million sends, or a few more.
+RACE_PEOPLE = int(os.environ.get("RACE_PEOPLE", "320000"))
 OVERLOAD_S = float(os.environ.get("OVERLOAD_S", "300"))
 DIRECTORIES = 2
 # Crashes or cuts that one directory goes through: a new one from time to time begins with new people and an empty history.
@@ -152,7 +155,15 @@ def overloaded():
     return Outcome(True, one.told())
 
 
+def raced():
+    """A million sends at a thousand a second, raced against withdrawals."""
+    outcome = race.race(RACE_PEOPLE, seconds_max=4 * 3600)
+    race.check(unittest.TestCase(), outcome, RACE_PEOPLE)
+    return Outcome(True, race.told(outcome))
+
+
 PARTS = [
+    ("race", raced),
     ("crashes", crashes),
     ("power_cuts", power_cuts),
     ("flipped_bits", flipped_bits),

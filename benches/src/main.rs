@@ -8,6 +8,7 @@ mod load;
 mod machine;
 mod noop;
 mod phases;
+mod race;
 mod report;
 mod requests;
 mod server;
@@ -79,6 +80,16 @@ enum Role {
     /// The process that the bench starts for its ceilings.
     #[command(hide = true)]
     Noop { address: SocketAddr },
+    /// Withdrawals raced against sends over slow tools; one JSON object. Fails if a request began later than 100 ms after a
+    /// withdrawal was acknowledged.
+    Race {
+        /// People, each of whom consents, is sent to four tools, and withdraws.
+        #[arg(long, default_value_t = 5_000)]
+        race_people: u64,
+        /// Messages per second that the people come to.
+        #[arg(long, default_value_t = 1_000)]
+        sends_per_s: u64,
+    },
 }
 
 fn main() -> ExitCode {
@@ -92,8 +103,10 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<()> {
-    if let Some(Role::Noop { address }) = arguments.role {
-        return noop::serve(address);
+    match arguments.role {
+        Some(Role::Noop { address }) => return noop::serve(address),
+        Some(Role::Race { race_people, sends_per_s }) => return run_race(arguments, race_people, sends_per_s),
+        None => {}
     }
     // One thread: the generator never takes more than one core from the server.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -108,6 +121,20 @@ fn run(arguments: &Arguments) -> Result<()> {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
         print!("{report}");
+    }
+    Ok(())
+}
+
+fn run_race(arguments: &Arguments, people: u64, sends_per_s: u64) -> Result<()> {
+    std::fs::create_dir_all(&arguments.directory)?;
+    let directory = tempfile::Builder::new().prefix("jumelle-race-").tempdir_in(&arguments.directory)?;
+    let directory_path = directory.path().canonicalize()?;
+    let binary = arguments.server.canonicalize()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let outcome = runtime.block_on(race::race(&binary, &directory_path, people, sends_per_s, arguments.seed))?;
+    println!("{}", serde_json::to_string(&outcome)?);
+    if outcome.too_late > 0 {
+        bail!("{} requests began too late", outcome.too_late);
     }
     Ok(())
 }

@@ -58,10 +58,20 @@ impl Server {
         Server::serve(binary, directory, free_address()?).await
     }
 
+    /// The same, by the wall's clock.
+    pub async fn jumelle_now(binary: &Path, directory: &Path, workspace: &str) -> Result<Server> {
+        std::fs::write(directory.join(DEFINITIONS), workspace)?;
+        Server::serve_by(binary, directory, free_address()?, &["--clock", "wall"]).await
+    }
+
     async fn serve(binary: &Path, directory: &Path, address: SocketAddr) -> Result<Server> {
-        let mut command = Command::new(binary);
         // Time moves with the shop's events, so that windows slide and timers fire as often per event as they would in its life.
-        command.args(["serve", "--clock", "events", "--listen", &address.to_string(), "--data"]).arg(directory.join(DATA));
+        Server::serve_by(binary, directory, address, &["--clock", "events"]).await
+    }
+
+    async fn serve_by(binary: &Path, directory: &Path, address: SocketAddr, clock: &[&str]) -> Result<Server> {
+        let mut command = Command::new(binary);
+        command.arg("serve").args(clock).args(["--listen", &address.to_string(), "--data"]).arg(directory.join(DATA));
         command.arg("--workspace").arg(directory.join(DEFINITIONS));
         command.env("JUMELLE_ADMIN_TOKEN", ADMIN_TOKEN).env("JUMELLE_BENCH_SECRET", HOOK_SECRET);
         Server::start(command, address, &directory.join("server.log")).await

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use jumelle_consent::Cleared;
 use jumelle_model::ids::DeliveryId;
 use jumelle_model::time::Timestamp;
 use jumelle_model::workspace::Destination;
@@ -386,11 +387,19 @@ async fn attempt(
     waiting.attempts += 1;
     let started = Instant::now();
     house.reached("before send");
-    let outcome = connector.send(cleared).await;
+    let (asked, queued) = (house.clone(), waiting.queued.clone());
+    let still = move |cleared: &Cleared| matches!(asked.clear(&queued), Clearance::Cleared(again) if *again == *cleared);
+    let outcome = connector.send_if(cleared, still).await;
     house.reached("after send");
     let now = Instant::now();
     metrics::histogram!("jumelle_delivery_seconds", "destination" => lane.destination.key.clone())
         .record((now - started).as_secs_f64());
+    if outcome == Outcome::Withheld {
+        // Nothing was sent: the gate says why when it is asked anew.
+        waiting.attempts -= 1;
+        lane.breaker.lock().undecided(ticket);
+        return (waiting, Verdict::Again { reason: "the gate closed while the connection was made".into(), at: now });
+    }
     let verdict = judge(&lane, &waiting, ticket, outcome, now);
     if ticket == Ticket::Probe {
         // The others need not wait until the probe's result is recorded.
@@ -459,6 +468,8 @@ fn judge(lane: &Lane, waiting: &Waiting, ticket: Ticket, outcome: Outcome, now: 
             breaker.answered(ticket);
             (reason, Some(status), now + own_delay, waiting.attempts >= REFUSED_ATTEMPTS_MAX)
         }
+        // Looked at before; as good as not tried.
+        Outcome::Withheld => ("the gate closed".into(), None, now, false),
         Outcome::Misconfigured { reason, status } => {
             // Not the message's fault: it waits for the operator, however long.
             breaker.hold(ticket, now + COOLDOWN_CONFIGURATION);

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -11,7 +12,7 @@ use jumelle_consent::Cleared;
 use jumelle_model::time::Timestamp;
 use jumelle_model::workspace::{Destination, Secret};
 use reqwest::StatusCode;
-use reqwest::header::RETRY_AFTER;
+use reqwest::header::{CONTENT_LENGTH, RETRY_AFTER};
 use sha2::Sha256;
 
 use crate::backoff::RETRY_AFTER_MAX;
@@ -50,6 +51,8 @@ pub enum Outcome {
         /// 4xx.
         status: u16,
     },
+    /// The last look at the gate, with the connection made, found it closed: not a byte has left.
+    Withheld,
     /// The destination is gone (410) or does not let us in (401, 403): an operator has to look.
     Misconfigured {
         /// Why.
@@ -150,6 +153,12 @@ impl Webhook {
 
     /// Sends one message that the gate has cleared: nothing else is accepted.
     pub async fn send(&self, cleared: Cleared) -> Outcome {
+        self.send_if(cleared, |_| true).await
+    }
+
+    /// As [`Webhook::send`], with a last look. To connect may take seconds, and a withdrawal does not wait for it: `still` is asked
+    /// when the connection is there, and the request begins only if it says yes.
+    pub async fn send_if(&self, cleared: Cleared, still: impl FnOnce(&Cleared) -> bool + Send + 'static) -> Outcome {
         let id = cleared.message().id.to_string();
         let timestamp_s = Timestamp::now().0 / 1_000_000;
         let body = cleared.body();
@@ -162,8 +171,20 @@ impl Webhook {
         if let Some(secret) = &self.secret {
             request = request.header("webhook-signature", sign(secret, &id, timestamp_s, &body));
         }
-        match request.body(body).send().await {
+        request = request.header(CONTENT_LENGTH, body.len());
+        let withheld = Arc::new(AtomicBool::new(false));
+        let noted = withheld.clone();
+        // Invariant: the body is asked for when the connection is there, before the head is written; an error here leaves both unsent.
+        let at_the_last = futures_util::stream::once(async move {
+            if still(&cleared) {
+                return Ok(body);
+            }
+            noted.store(true, Ordering::Release);
+            Err(std::io::Error::other("the gate has closed"))
+        });
+        match request.body(reqwest::Body::wrap_stream(at_the_last)).send().await {
             Ok(response) => outcome(response).await,
+            Err(_) if withheld.load(Ordering::Acquire) => Outcome::Withheld,
             Err(error) => Outcome::Retry { reason: describe(&error), status: None, after: None },
         }
     }

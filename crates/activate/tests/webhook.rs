@@ -76,6 +76,7 @@ async fn an_answer_is_the_destinations_the_messages_or_the_operators_matter() {
             Outcome::Retry { .. } => "retry",
             Outcome::Refused { .. } => "refused",
             Outcome::Misconfigured { .. } => "misconfigured",
+            Outcome::Withheld => "withheld",
         };
         assert_eq!(found, kind, "{code}");
     }
@@ -117,4 +118,17 @@ fn a_destination_that_cannot_work_says_what_would() {
         let error = Webhook::new(&Destination { secret, ..destination("tool", url) }).err().unwrap().to_string();
         assert!(error.contains(said), "{error}");
     }
+}
+
+#[tokio::test]
+async fn the_last_look_is_made_with_the_connection_there_and_leaves_no_byte() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/hook", listener.local_addr().unwrap());
+    let webhook = Webhook::new(&destination("tool", &url)).unwrap();
+    let sending = tokio::spawn(async move { webhook.send_if(cleared(message(id(1), ProfileId(1))), |_| false).await });
+    let (mut connection, _) = listener.accept().await.unwrap();
+    let mut read = Vec::new();
+    tokio::io::AsyncReadExt::read_to_end(&mut connection, &mut read).await.unwrap();
+    assert_eq!(read, b"", "not even a head");
+    assert_eq!(sending.await.unwrap(), Outcome::Withheld);
 }
