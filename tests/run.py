@@ -153,6 +153,7 @@ SUITES = [
     ("strings", black_box("strings.test_strings")),
     ("activation", black_box("activation")),
     ("race", black_box("race")),
+    ("tools", black_box("tools")),
     ("policy", black_box("policy")),
     ("watching", black_box("watching")),
     ("browser", browser),

@@ -94,6 +94,18 @@ export class Choices {
     return Object.keys(this.settings.purposes).flatMap((purpose) => this.of(purpose) ?? []).concat(byChannel);
   }
 
+  /** Choices that a consent platform's categories come to. A category that the platform does not have says nothing. */
+  fromCategories(allowed: (category: string) => boolean | undefined): Choice[] {
+    return Object.entries(this.settings.purposes).flatMap(([purpose, { categories }]) =>
+      Object.entries(categories ?? {}).flatMap(([channel, names]): Choice[] => {
+        const states = names.map(allowed);
+        const denied = states.includes(false);
+        if (!denied && states.includes(undefined)) return [];
+        return [{ purpose, ...(channel && { channel }), state: denied ? "denied" : "granted" }];
+      }),
+    );
+  }
+
   /** Choices that an update of Google's Consent Mode comes to. */
   fromMode(update: Record<string, unknown>): Choice[] {
     Object.assign(this.mode, update);

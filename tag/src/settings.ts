@@ -15,6 +15,8 @@ export interface Purpose {
   gcm: string[];
   /** Global Privacy Control counts as a denial. */
   gpc: boolean;
+  /** Categories of a consent platform that must all be allowed; by channel, `""`: the whole purpose. */
+  categories?: Record<string, string[]>;
 }
 
 /** What the page says to the tag, by attributes of its script element. */

@@ -5,6 +5,7 @@ import { context, globalPrivacyControl, page as pageOf } from "./context.ts";
 import { anonymousId, forget, keepUser, makeId, userId } from "./identity.ts";
 import { listen, translate } from "./layer.ts";
 import { follow } from "./navigation.ts";
+import { hear } from "./platforms.ts";
 import { Queue } from "./queue.ts";
 import { ask, type Place, type Settings } from "./settings.ts";
 import { PREFIX, random, read, write } from "./storage.ts";
@@ -197,6 +198,13 @@ function start(place: Place): void {
       if ("mode" in said) return choose(running.choices.fromMode(said.mode), event, true);
       const read = translate(said, running.settings.ga4);
       if (read) deliver({ ...event, ...read });
+    });
+  });
+
+  hear((platform, allowed) => {
+    const event = draft("track", { event: "Consent Updated" });
+    then(() => {
+      if (running) choose(running.choices.fromCategories(allowed), event, true, { method: platform });
     });
   });
 

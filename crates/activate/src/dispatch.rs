@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use jumelle_consent::Cleared;
-use jumelle_model::ids::DeliveryId;
+use jumelle_model::ids::{DeliveryId, ProfileId};
 use jumelle_model::time::Timestamp;
 use jumelle_model::workspace::Destination;
 use parking_lot::Mutex;
@@ -157,6 +157,15 @@ impl Dispatcher {
         let lanes = self.inner.lanes.lock();
         if let Some((lane, _)) = lanes.running.get(&queued.destination) {
             lane.queue.lock().offer(queued, Instant::now());
+            lane.wake.notify_one();
+        }
+    }
+
+    /// A person leaves a tool: her messages go before those of others, and what waits for a retry is looked at now. The gate is
+    /// closed for what would bring her in, so that what takes her out is next.
+    pub fn first(&self, destination: &str, profile: ProfileId) {
+        if let Some((lane, _)) = self.inner.lanes.lock().running.get(destination) {
+            lane.queue.lock().first(profile);
             lane.wake.notify_one();
         }
     }
@@ -387,6 +396,8 @@ async fn attempt(
     waiting.attempts += 1;
     let started = Instant::now();
     house.reached("before send");
+    // A removal that is not acknowledged is tried for ever: nobody stays in a tool because it refused to listen.
+    let takes_back = cleared.message().kind.takes_back();
     let (asked, queued) = (house.clone(), waiting.queued.clone());
     let still = move |cleared: &Cleared| matches!(asked.clear(&queued), Clearance::Cleared(again) if *again == *cleared);
     let outcome = connector.send_if(cleared, still).await;
@@ -400,7 +411,7 @@ async fn attempt(
         lane.breaker.lock().undecided(ticket);
         return (waiting, Verdict::Again { reason: "the gate closed while the connection was made".into(), at: now });
     }
-    let verdict = judge(&lane, &waiting, ticket, outcome, now);
+    let verdict = judge(&lane, &waiting, (ticket, takes_back), outcome, now);
     if ticket == Ticket::Probe {
         // The others need not wait until the probe's result is recorded.
         lane.wake.notify_one();
@@ -446,7 +457,7 @@ enum Judgement {
 }
 
 /// Tells the breaker and the counters, and decides about the message.
-fn judge(lane: &Lane, waiting: &Waiting, ticket: Ticket, outcome: Outcome, now: Instant) -> Judgement {
+fn judge(lane: &Lane, waiting: &Waiting, (ticket, takes_back): (Ticket, bool), outcome: Outcome, now: Instant) -> Judgement {
     let own_delay = delay(waiting.attempts, rand::random());
     let age = waiting.first_attempt.map_or(Duration::ZERO, |first| now.saturating_duration_since(first));
     let mut breaker = lane.breaker.lock();
@@ -477,6 +488,7 @@ fn judge(lane: &Lane, waiting: &Waiting, ticket: Ticket, outcome: Outcome, now: 
         }
     };
     drop(breaker);
+    let dead = dead && !takes_back;
     lane.failed.fetch_add(1, Ordering::Relaxed);
     metrics::counter!("jumelle_delivery_failures_total", "destination" => lane.destination.key.clone()).increment(1);
     *lane.last_error.lock() = Some(reason.clone());

@@ -8,6 +8,7 @@ mod breaker;
 mod dispatch;
 mod egress;
 mod house;
+mod list;
 mod queue;
 mod webhook;
 
@@ -15,5 +16,6 @@ pub use backoff::{GIVE_UP_AFTER, REFUSED_ATTEMPTS_MAX, RETRY_DELAY_MAX};
 pub use dispatch::{AttemptInfo, DestinationStatus, Dispatcher};
 pub use egress::is_private;
 pub use house::{Clearance, DeliveryResult, FinalState, House, QueueKey, Queued};
+pub use list::fetch_list;
 pub use queue::QUEUE_MEMORY_MAX;
 pub use webhook::{Outcome, Webhook, install_crypto, resolve_secret, sign};

@@ -39,7 +39,11 @@ fn before(position: u64) -> Option<QueueKey> {
 pub(crate) struct Queue {
     people: HashMap<ProfileId, VecDeque<Waiting>>,
     ready: VecDeque<ProfileId>,
+    /// Ready before those.
+    leaving: VecDeque<ProfileId>,
     later: BTreeMap<(Instant, ProfileId), ()>,
+    /// Under way, and to go before others afterwards.
+    next: HashSet<ProfileId>,
     /// By place, not by id: a delivery that is replayed has a new place and must not be taken for the one that just ended.
     known: HashSet<QueueKey>,
     /// Where the table is read on: all before has been taken in.
@@ -59,6 +63,8 @@ impl Queue {
         Queue {
             people: HashMap::new(),
             ready: VecDeque::new(),
+            leaving: VecDeque::new(),
+            next: HashSet::new(),
             later: BTreeMap::new(),
             known: HashSet::new(),
             cursor: None,
@@ -163,18 +169,37 @@ impl Queue {
             self.later.pop_first();
             self.ready.push_back(profile);
         }
-        let profile = self.ready.pop_front()?;
+        let profile = self.leaving.pop_front().or_else(|| self.ready.pop_front())?;
         self.people.get(&profile).and_then(|line| line.front()).cloned()
+    }
+
+    /// Her messages before those of others, now. The look through the window costs microseconds.
+    pub(crate) fn first(&mut self, profile: ProfileId) {
+        if !self.people.contains_key(&profile) || self.leaving.contains(&profile) {
+            return;
+        }
+        if let Some(at) = self.ready.iter().position(|waiting| *waiting == profile) {
+            self.ready.remove(at);
+            self.leaving.push_back(profile);
+        } else if let Some(&key) = self.later.keys().find(|(_, waiting)| *waiting == profile) {
+            self.later.remove(&key);
+            self.leaving.push_back(profile);
+        } else {
+            self.next.insert(profile);
+        }
     }
 
     /// A delivery has ended; the person's next one is ready.
     pub(crate) fn done(&mut self, waiting: &Waiting) {
         let profile = waiting.queued.profile;
+        let goes_next = self.next.remove(&profile);
         self.known.remove(&waiting.queued.key);
         if let Some(line) = self.people.get_mut(&profile) {
             line.pop_front();
             if line.is_empty() {
                 self.people.remove(&profile);
+            } else if goes_next {
+                self.leaving.push_back(profile);
             } else {
                 self.ready.push_back(profile);
             }
@@ -187,7 +212,11 @@ impl Queue {
         if let Some(front) = self.people.get_mut(&profile).and_then(VecDeque::front_mut) {
             *front = waiting;
         }
-        self.later.insert((at, profile), ());
+        if self.next.remove(&profile) {
+            self.leaving.push_back(profile);
+        } else {
+            self.later.insert((at, profile), ());
+        }
     }
 
     /// An operator wants everything tried now.
@@ -204,7 +233,7 @@ impl Queue {
 
     /// Whether something could leave at once.
     pub(crate) fn has_ready(&self) -> bool {
-        !self.ready.is_empty()
+        !self.ready.is_empty() || !self.leaving.is_empty()
     }
 }
 
@@ -309,5 +338,30 @@ mod tests {
         assert!(queue.take(now).is_none(), "not before the first has ended");
         queue.done(&first);
         assert_eq!(queue.take(now).map(|waiting| waiting.queued), Some(replayed));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_leaves_goes_before_others_and_does_not_wait_for_a_retry() {
+        let now = Instant::now();
+        let mut queue = Queue::new();
+        queue.take_in(Vec::new(), now);
+        for (position, person) in [(1, 1), (2, 2), (3, 3), (4, 1), (5, 3)] {
+            queue.offer(delivery(position, person), now);
+        }
+        let tried = queue.take(now).unwrap();
+        assert_eq!(tried.queued, delivery(1, 1));
+        queue.again(tried, now + Duration::from_secs(3_600));
+        queue.first(ProfileId(1));
+        queue.first(ProfileId(3));
+        let mut order = Vec::new();
+        while let Some(waiting) = queue.take(now) {
+            // She leaves while a message of hers is under way: the next one follows at once.
+            if waiting.queued == delivery(3, 3) {
+                queue.first(ProfileId(3));
+            }
+            order.push((waiting.queued.key.position, waiting.queued.key.profile.0));
+            queue.done(&waiting);
+        }
+        assert_eq!(order, [(1, 1), (3, 3), (5, 3), (2, 2), (4, 1)]);
     }
 }

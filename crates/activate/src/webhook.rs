@@ -274,6 +274,7 @@ mod tests {
             concurrency: 1,
             country: None,
             transfer: None,
+            take_back: Default::default(),
         };
         for url in ["http://127.0.0.1/x", "http://[::1]/x", "https://169.254.169.254/latest"] {
             assert!(matches!(Webhook::new(&destination(url, false)), Err(WebhookError::Private(_))), "{url}");

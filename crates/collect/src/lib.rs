@@ -5,8 +5,10 @@
 
 pub mod decode;
 pub mod files;
+pub mod inbound;
 mod read;
 mod signals;
+pub mod tool_list;
 mod validate;
 mod vocabulary;
 

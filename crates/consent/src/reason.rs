@@ -134,6 +134,13 @@ pub enum Reason {
     },
     /// A message that takes back what was never sent.
     NeverSent,
+    /// The tool has no way to be told that somebody leaves it.
+    CannotBeTold {
+        /// Destination key.
+        destination: String,
+        /// Who removes her there.
+        contact: String,
+    },
 }
 
 /// A language of the house.
@@ -170,6 +177,7 @@ impl Reason {
             Reason::Hours { .. } => "hours",
             Reason::Frequency { .. } => "frequency",
             Reason::NeverSent => "never_sent",
+            Reason::CannotBeTold { .. } => "cannot_be_told",
         }
     }
 
@@ -247,6 +255,9 @@ impl Reason {
                 format!("contacted {max} times in {within}, the most for {}; the next time from {opens_at}", channel.as_str())
             }
             Reason::NeverSent => "nothing to take back: the destination never received this person".into(),
+            Reason::CannotBeTold { destination, contact } => {
+                format!("{destination} cannot be told; have her removed there: {contact}")
+            }
         }
     }
 
@@ -303,6 +314,9 @@ impl Reason {
                 format!("{max} contacts en {within}, le maximum pour {} ; le prochain à partir du {opens_at}", channel.as_str())
             }
             Reason::NeverSent => "rien à reprendre : la destination n'a jamais reçu cette personne".into(),
+            Reason::CannotBeTold { destination, contact } => {
+                format!("{destination} ne peut pas être prévenu ; à faire retirer là-bas : {contact}")
+            }
         }
     }
 }

@@ -42,6 +42,11 @@ impl Fold {
             .cloned()
             .collect();
 
+        let gone = |activation: &&Activation| {
+            now.workspace.activation(&activation.key).is_none() && now.workspace.destination(&activation.destination).is_some()
+        };
+        let ending: Vec<Activation> = before.workspace.activations.iter().filter(gone).cloned().collect();
+
         self.shared.computing.store(true, Ordering::Release);
         // Everyone must be in the table to be found there; and up to here the tables are whole.
         if position.0 > 0 {
@@ -53,7 +58,7 @@ impl Fold {
         if !added.is_empty() && position.0 > 0 {
             self.backfill(&now, &added, position)?;
         }
-        self.visit_everyone(&now, &starting)?;
+        self.visit_everyone(&now, &starting, &ending)?;
         self.drop_retired_segments(&before, &now)?;
         self.complete()?;
         self.shared.computing.store(false, Ordering::Release);
@@ -96,7 +101,7 @@ impl Fold {
     }
 
     /// Drops what no query asks for any more, starts new activations, and evaluates.
-    fn visit_everyone(&mut self, now: &Definitions, starting: &[Activation]) -> Result<()> {
+    fn visit_everyone(&mut self, now: &Definitions, starting: &[Activation], ending: &[Activation]) -> Result<()> {
         let mut after: Option<Vec<u8>> = None;
         loop {
             let page = self.shared.behind.scan(Table::People, &[], after.as_deref(), PEOPLE_PAGE)?;
@@ -111,6 +116,9 @@ impl Fold {
                     for activation in starting {
                         self.start_activation(id, activation)?;
                     }
+                }
+                for activation in ending {
+                    self.end_activation(id, activation)?;
                 }
                 self.evaluate(id)?;
             }

@@ -45,7 +45,7 @@ pub struct Fold {
     /// What the entry being folded does, if somebody may want to see it.
     pub(crate) effect: Option<Box<Effect>>,
     /// Where newly queued deliveries are announced; none while catching up.
-    pub(crate) announce: Option<Box<dyn Fn(Queued) + Send>>,
+    pub(crate) announce: Option<Box<dyn Fn(Queued, MessageType) + Send>>,
 }
 
 /// The entry that is being folded, and how many deliveries it has caused for each person.
@@ -371,6 +371,7 @@ impl Fold {
 
     fn join(&mut self, absorbed: ProfileId, survivor: ProfileId) -> Result<()> {
         let Some(other) = self.shared.people.get(absorbed)? else { return Ok(()) };
+        self.take_back_the_other_name(&other, survivor)?;
         // For a reader nobody is ever missing: first the survivor knows it all, then the names lead to her, then the other goes.
         let (before, after) = self.shared.people.change(survivor, |person| {
             let before: Vec<String> = person.memberships.keys().cloned().collect();

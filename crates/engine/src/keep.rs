@@ -4,7 +4,7 @@ use jumelle_consent::{Asked, Contact, Party, Reason, Sent, Verdict, decide};
 use jumelle_model::Workspace;
 use jumelle_model::message::MessageType;
 use jumelle_model::time::Timestamp;
-use jumelle_model::workspace::Activation;
+use jumelle_model::workspace::{Activation, FieldPath};
 use jumelle_profile::{Activated, Fields, Held, Person};
 
 /// What is to be done about one person for one activation.
@@ -27,7 +27,8 @@ pub fn keep(
     standing: &mut Activated,
     at: Timestamp,
 ) -> (Vec<Step>, Timestamp) {
-    let member = person.memberships.contains_key(&activation.segment);
+    let retiring = workspace.destination(&activation.destination).is_some_and(|destination| destination.take_back.retire);
+    let member = !retiring && person.memberships.contains_key(&activation.segment);
     let party = Party { choices: &person.known.choices, circumstances: &fields.circumstances, contacts };
     let gate = |address: Option<&(String, String)>| -> Verdict {
         let destination = Some(activation.destination.as_str());
@@ -58,6 +59,11 @@ pub fn keep(
             // Another address may be open: looked at below, without recording a block for the one just closed.
             standing.held = Held::Blocked;
             standing.last = None;
+        } else if names_otherwise(activation, &last, &now) {
+            // Under its old name she would stay in the tool: taken out first, brought in again under the new one.
+            steps.push(Step::Queue(MessageType::Exited, last));
+            standing.held = Held::Blocked;
+            standing.last = None;
         } else if last != now && verdict.outcome.is_ok() {
             steps.push(Step::Queue(MessageType::Updated, now.clone()));
             standing.last = Some(now.clone());
@@ -77,4 +83,15 @@ pub fn keep(
     }
     let watched = matches!(standing.held, Held::Blocked | Held::In);
     (steps, if watched { next.min(fields.circumstances_next) } else { Timestamp::MAX })
+}
+
+/// Whether an identifier that the tool knows her by has been replaced or is gone. A further one is an update.
+pub(crate) fn names_otherwise(activation: &Activation, before: &Sent, now: &Sent) -> bool {
+    let names = |field: &str| {
+        activation
+            .map
+            .iter()
+            .any(|(name, path)| name == field && matches!(path, FieldPath::Identifier(_) | FieldPath::HashedIdentifier(_)))
+    };
+    before.data.iter().any(|sent| names(&sent.0) && !now.data.contains(sent))
 }

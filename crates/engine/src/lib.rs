@@ -3,6 +3,7 @@
 //! Threads: the committer (one durable step), the fold (order), the flusher (tables written behind), and the dispatcher's tasks on
 //! the caller's runtime. Architecture invariant: knows nothing of HTTP but what a delivery's result says.
 
+mod allowed;
 mod apply;
 mod behind;
 mod committer;
@@ -22,6 +23,7 @@ mod joins;
 mod keep;
 mod ledger;
 mod live;
+mod oppositions;
 mod outbox;
 mod outlet;
 mod people;
@@ -30,10 +32,12 @@ mod pulse;
 mod query;
 mod reach;
 mod rebuild;
+mod reconcile;
 mod shared;
 #[cfg(test)]
 mod simulation;
 mod timers;
+mod tools;
 mod wall;
 mod window;
 
@@ -51,6 +55,7 @@ use jumelle_model::time::Timestamp;
 use jumelle_store::{History, HistorySettings, StoreError, Table, Tables, failpoint};
 use parking_lot::{Mutex, RwLock};
 
+pub use allowed::{Answer, Question};
 pub use committer::{Draft, Intake, Receipt, SubmitError};
 pub use days::{Day, SegmentDay, told};
 pub use definitions::Definitions;
@@ -59,11 +64,14 @@ pub use flow::{Flow, Minute, Outcomes};
 pub use heavy::{HEAVY_EVENTS_MIN, Heavy};
 pub use joins::{JoinKind, JoinStep};
 pub use live::{Effect, Heard, Live};
+pub use oppositions::{Opposed, Oppositions};
 pub use preview::{Preview, preview};
 pub use query::{COUNTED_MAX, DeliveriesAsked, EventRow, PAGE_MAX, Page};
 pub use reach::{REACH_PEOPLE_MAX, Reach, ReachChange, reach};
 pub use rebuild::{Loss, RebuildReport, RestoreError, rebuild, restore, table_digest};
+pub use reconcile::{Comparison, Drift, MENDED_MAX};
 pub use shared::{Shared, Totals};
+pub use tools::{LeftBehind, Removals, ToolStanding, ToolState};
 pub use wall::Wall;
 pub use window::WindowLimits;
 
@@ -161,7 +169,13 @@ impl Engine {
         let dispatcher = Dispatcher::start(outlet);
         dispatcher.configure(shared.definitions().workspace.destinations.clone());
         let offer = dispatcher.clone();
-        fold.announce = Some(Box::new(move |queued| offer.offer(queued)));
+        fold.announce = Some(Box::new(move |queued, kind| {
+            let leaves = kind.takes_back().then(|| (queued.destination.clone(), queued.profile));
+            offer.offer(queued);
+            if let Some((destination, profile)) = leaves {
+                offer.first(&destination, profile);
+            }
+        }));
         fold.flusher = Some(Flusher::start(shared.clone())?);
 
         let mut threads = Vec::new();

@@ -1,7 +1,7 @@
 //! The outbox: deliveries as the fold queues them, and what their results mean for the person.
 
 use jumelle_activate::Queued;
-use jumelle_consent::Sent;
+use jumelle_consent::{Reason, Sent};
 use jumelle_model::ids::{DeliveryId, ProfileId};
 use jumelle_model::message::{Message, MessageType};
 use jumelle_model::workspace::Activation;
@@ -22,7 +22,32 @@ impl Fold {
         sent: Sent,
         blocked: Option<String>,
     ) -> Result<()> {
-        let cause = format!("{}:{}:{}", kind.as_str(), self.cause.position.0, self.clock.0);
+        self.queue_about(activation, (profile, profile), kind, sent, blocked)
+    }
+
+    /// As [`Fold::queue`], about somebody whom the tool knows by the id that she had before a join.
+    pub(crate) fn queue_about(
+        &mut self,
+        activation: &Activation,
+        (known_as, owner): (ProfileId, ProfileId),
+        kind: MessageType,
+        sent: Sent,
+        blocked: Option<String>,
+    ) -> Result<()> {
+        let destination = self.definitions.workspace.destination(&activation.destination);
+        let cannot_be_told = destination.and_then(|destination| destination.take_back.removal_none.as_ref());
+        let blocked = blocked.or_else(|| {
+            let none = cannot_be_told.filter(|_| kind.takes_back())?;
+            let destination = activation.destination.clone();
+            Some(Reason::CannotBeTold { destination, contact: none.contact.clone() }.write())
+        });
+        let profile = known_as;
+        // One cause may take her out of a tool under two names.
+        let name = match known_as == owner {
+            true => String::new(),
+            false => format!(":{owner}"),
+        };
+        let cause = format!("{}:{}:{}{name}", kind.as_str(), self.cause.position.0, self.clock.0);
         let message = Message {
             id: DeliveryId::derive(&activation.key, profile, &cause),
             kind,
@@ -104,12 +129,13 @@ impl Fold {
 
     fn announce(&self, delivery: &Delivery) {
         if let Some(announce) = &self.announce {
-            announce(Queued {
+            let queued = Queued {
                 key: delivery.key(),
                 id: delivery.message.id,
                 profile: delivery.message.profile,
                 destination: delivery.message.destination.clone(),
-            });
+            };
+            announce(queued, delivery.message.kind);
         }
     }
 
@@ -167,6 +193,11 @@ impl Fold {
         self.shared.people.change(id, |person| {
             let standing = person.activations.entry(message.activation.clone()).or_default();
             match (message.kind.takes_back(), state) {
+                // Another copy of her may be there: under the name that she has now, or had before a join.
+                (true, ResultState::Sent)
+                    if standing.held == Held::In
+                        && standing.received == standing.last
+                        && standing.received.as_ref() != Some(&carried) => {}
                 (true, ResultState::Sent) => standing.received = None,
                 (true, _) => {}
                 // A request that was made may have arrived, whatever came back: it will be taken back all the same.
@@ -196,7 +227,8 @@ impl Fold {
     /// An operator tries a dead or blocked delivery again; it passes the gate like any other.
     pub(crate) fn replay(&mut self, id: DeliveryId) -> Result<()> {
         let Some(mut delivery) = self.delivery(id)? else { return Ok(()) };
-        if !matches!(delivery.state, DeliveryState::Dead | DeliveryState::Blocked) {
+        // One that was taken is sent again where a comparison shows that the tool has lost it.
+        if delivery.state == DeliveryState::Queued {
             return Ok(());
         }
         self.shared.behind.remove(Table::DeliveriesOfPerson, person_key(delivery.message.profile, delivery.key()));

@@ -44,10 +44,17 @@ impl Outlet {
         let id = self.shared.people.surviving(message.profile)?;
         let Some(person) = self.shared.people.get(id)? else { return Ok(Clearance::Superseded) };
         let received = person.activations.get(&message.activation).and_then(|standing| standing.received.clone());
+        let mut received = received;
         // What is taken back is what the tool has, under the identifiers that it was sent with.
-        if let (true, Some(received)) = (message.kind.takes_back(), &received) {
-            message.address = received.address.clone();
-            message.data = received.data.clone();
+        if message.kind.takes_back() {
+            let asked = Sent { address: message.address.clone(), data: message.data.clone() };
+            if received.as_ref() != Some(&asked) && self.shared.was_sent(id, &message.activation, &asked)? {
+                received = Some(asked);
+            }
+            if let Some(received) = &received {
+                message.address = received.address.clone();
+                message.data = received.data.clone();
+            }
         }
         let (circumstances, _) = person.circumstances(workspace, &definitions.plan, now);
         // Only what brings her into a tool is a contact; what she is in already is kept up to date.

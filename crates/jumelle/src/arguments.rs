@@ -181,6 +181,9 @@ pub struct Apply {
     /// Only show what would change.
     #[arg(long)]
     pub dry_run: bool,
+    /// Remove destinations also where people are still in them.
+    #[arg(long)]
+    pub leave_behind: bool,
 }
 
 /// A directory instead of a running server.
@@ -243,6 +246,8 @@ pub enum Exported {
     Events,
     /// People as they are now.
     Profiles,
+    /// Addresses that must not be contacted, hashed; with --to a dated manifest is written beside.
+    Oppositions,
 }
 
 /// `profile`
@@ -388,6 +393,76 @@ pub enum Consent {
         /// The policy of this workspace file, without a server. Else that of the running server, if there is a token; else none.
         #[arg(long)]
         workspace: Option<PathBuf>,
+    },
+    /// Compare what a tool holds with who may be there, and mend it.
+    Reconcile {
+        /// Key of the destination.
+        destination: String,
+        /// What the tool exported: CSV, JSON or JSON lines; plain or hashed names. Without it the list that the destination names.
+        #[arg(long)]
+        export: Option<PathBuf>,
+        /// The column or field that holds the names.
+        #[arg(long)]
+        column: Option<String>,
+        /// Queue removals and additions; each passes the gate again.
+        #[arg(long)]
+        mend: bool,
+    },
+    /// Take in an opposition list: one address or number a line, or a CSV or JSON file.
+    Suppress {
+        /// The file.
+        file: PathBuf,
+        /// What the list is called, for the proof. Default: the file's name.
+        #[arg(long)]
+        list: Option<String>,
+        /// Channels that it closes: phone, call_center, sms or email; may be repeated.
+        #[arg(long = "channel", required = true)]
+        channels: Vec<String>,
+        /// The column or field that holds the addresses.
+        #[arg(long)]
+        column: Option<String>,
+        /// The list holds SHA-256 hashes of the normalised addresses.
+        #[arg(long)]
+        sha256: bool,
+        /// When the list was made (ISO 8601). Default: now.
+        #[arg(long)]
+        at: Option<String>,
+    },
+    /// Ask the gate: may this tool write to this address now?
+    Allowed {
+        /// NAMESPACE:VALUE
+        identifier: String,
+        /// Key of the destination.
+        #[arg(long)]
+        destination: String,
+        /// Key of the purpose.
+        #[arg(long)]
+        purpose: String,
+        /// Channel.
+        #[arg(long)]
+        channel: String,
+        /// With a signed permit.
+        #[arg(long)]
+        permit: bool,
+    },
+    /// Permits that were given.
+    #[command(subcommand)]
+    Permit(Permit),
+}
+
+/// `consent permit`
+#[derive(Subcommand, Debug)]
+pub enum Permit {
+    /// Check the signature and the time of a permit, without a server.
+    Verify {
+        /// The permit.
+        permit: String,
+        /// The ledger's public key (64 hexadecimal digits), as `jumelle ledger export` gives it with the roots.
+        #[arg(long)]
+        public_key: String,
+        /// Check the signature of one that is over, too.
+        #[arg(long)]
+        expired: bool,
     },
 }
 

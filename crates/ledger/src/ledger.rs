@@ -332,6 +332,11 @@ impl Ledger {
         Ok(())
     }
 
+    /// A permit that says this, signed with the key of the roots; `None`: there is no key.
+    pub fn permit(&self, claims: &serde_json::Value) -> Option<String> {
+        self.key.as_ref().map(|key| crate::permit::issue(key, claims))
+    }
+
     /// Roots of the days that are over, and of the open one as it stands, signed if there is a key.
     pub fn roots(&self, now: Timestamp) -> Result<Vec<Root>> {
         self.pending.lock().turn(now, self.key.as_ref());

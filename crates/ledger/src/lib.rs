@@ -14,6 +14,7 @@ mod erase;
 mod files;
 mod ledger;
 pub mod merkle;
+pub mod permit;
 mod proof;
 mod recover;
 mod root;

@@ -84,6 +84,11 @@ impl SigningKey {
         Ok(SigningKey(Arc::new(pair)))
     }
 
+    /// An Ed25519 signature.
+    pub(crate) fn sign(&self, text: &[u8]) -> Vec<u8> {
+        self.0.sign(text).as_ref().to_vec()
+    }
+
     /// Its public half, hexadecimal.
     pub fn public_key(&self) -> String {
         hex(self.0.public_key().as_ref())

@@ -305,6 +305,19 @@ fn definitions() -> impl Strategy<Value = Workspace> {
                 concurrency,
                 country: None,
                 transfer: None,
+                take_back: jumelle_model::workspace::take_back::TakeBack {
+                    confirm_within: Some(jumelle_model::time::Span(4 * 3_600 * 1_000_000)),
+                    removal_none: Some(jumelle_model::workspace::take_back::RemovalNone {
+                        reason: "letters".into(),
+                        contact: "dpo@example.org".into(),
+                    }),
+                    retire: concurrency % 2 == 0,
+                    list: Some(jumelle_model::workspace::take_back::ToolList {
+                        url: "https://tool.example/list".into(),
+                        every: None,
+                    }),
+                    inbound: None,
+                },
             }];
             if let Some(segment) = built.segments.first() {
                 let (channel, sends, fields, trait_path) = map;

@@ -22,6 +22,8 @@ use crate::{App, Problem, deliveries};
 pub struct ApplyQuery {
     #[serde(default)]
     dry_run: bool,
+    #[serde(default)]
+    leave_behind: bool,
 }
 
 /// Days of which segments tell.
@@ -62,10 +64,11 @@ pub async fn apply(State(app): State<App>, Query(query): Query<ApplyQuery>, body
             "the body defines nothing at all; send the text of a workspace.yaml (delete definitions one by one if that is meant)",
         ));
     }
-    take(&app, workspace, query.dry_run).await
+    take(&app, workspace, &query).await
 }
 
-async fn take(app: &App, workspace: Workspace, dry_run: bool) -> Result<Json<Value>, Problem> {
+async fn take(app: &App, workspace: Workspace, query: &ApplyQuery) -> Result<Json<Value>, Problem> {
+    let dry_run = query.dry_run;
     let before = app.engine.shared().definitions();
     let difference = Difference::between(&before.workspace, &workspace);
     // Looked at before: afterwards there is nothing to compare with.
@@ -73,6 +76,22 @@ async fn take(app: &App, workspace: Workspace, dry_run: bool) -> Result<Json<Val
     let reach = tokio::task::spawn_blocking(move || jumelle_engine::reach(&shared, &after)).await.map_err(|error| {
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "who can be reached was not found out", error.to_string())
     })??;
+    let left_behind = left_behind(app, &before.workspace, &workspace).await?;
+    if !dry_run
+        && !query.leave_behind
+        && let Some((key, people)) = left_behind.first()
+    {
+        return Err(Problem::new(
+            StatusCode::CONFLICT,
+            "people are still there",
+            format!(
+                "{people} people are still in {key}; give it `retire: true`, which takes them out, and remove it once \
+                 GET /v1/destinations/{key}/people counts none; or repeat with leave_behind=true"
+            ),
+        )
+        .with("destination", key.clone())
+        .with("people", *people));
+    }
     let applied = !dry_run && !difference.changes.is_empty();
     if applied {
         app.engine.apply(&workspace).await?;
@@ -81,7 +100,49 @@ async fn take(app: &App, workspace: Workspace, dry_run: bool) -> Result<Json<Val
     if !reach.changes.is_empty() {
         text = format!("{text}\n{reach}");
     }
-    Ok(Json(json!({"applied": applied, "changes": difference.changes, "reach": reach, "text": text})))
+    for (key, people) in &left_behind {
+        text = format!("{text}\n! {people} people are still in {key}: give it `retire: true` first, which takes them out");
+    }
+    let risks: Vec<Value> = workspace
+        .destinations
+        .iter()
+        .filter_map(|destination| {
+            let none = destination.take_back.removal_none.as_ref()?;
+            let key = &destination.key;
+            text = format!("{text}\n! {key} cannot be told that somebody leaves it ({}): ask {}", none.reason, none.contact);
+            Some(json!({"destination": key, "reason": none.reason, "contact": none.contact}))
+        })
+        .collect();
+    let left: Vec<Value> = left_behind.iter().map(|(key, people)| json!({"destination": key, "people": people})).collect();
+    Ok(Json(json!({
+        "applied": applied, "changes": difference.changes, "reach": reach, "left_behind": left, "risks": risks, "text": text,
+    })))
+}
+
+/// Destinations that would go, with the number of people who are in them or whose removal they have not confirmed.
+async fn left_behind(app: &App, before: &Workspace, after: &Workspace) -> Result<Vec<(String, u64)>, Problem> {
+    let going: Vec<String> = before
+        .destinations
+        .iter()
+        .filter(|destination| after.destination(&destination.key).is_none())
+        .map(|destination| destination.key.clone())
+        .collect();
+    if going.is_empty() {
+        return Ok(Vec::new());
+    }
+    let shared = app.engine.shared().clone();
+    let counted = tokio::task::spawn_blocking(move || {
+        let mut found = Vec::new();
+        for key in going {
+            let people = shared.people_in(&key)?.0.max(shared.removals(&key, shared.now())?.waiting);
+            if people > 0 {
+                found.push((key, people));
+            }
+        }
+        jumelle_store::Result::Ok(found)
+    });
+    let counted = counted.await.map_err(|_| Problem::bad_request("the people could not be read"))?;
+    Ok(counted?)
 }
 
 /// `GET /v1/{collection}`
@@ -122,18 +183,22 @@ pub async fn put(
 ) -> Result<Json<Value>, Problem> {
     check(&collection)?;
     let workspace = app.engine.shared().definitions().workspace.replace(&collection, &key, Some(&body))?;
-    take(&app, workspace, query.dry_run).await
+    take(&app, workspace, &query).await
 }
 
 /// `DELETE /v1/{collection}/{key}`: refused while another definition names it.
-pub async fn delete(State(app): State<App>, Path((collection, key)): Path<(String, String)>) -> Result<Json<Value>, Problem> {
+pub async fn delete(
+    State(app): State<App>,
+    Path((collection, key)): Path<(String, String)>,
+    Query(query): Query<ApplyQuery>,
+) -> Result<Json<Value>, Problem> {
     check(&collection)?;
     let before = app.engine.shared().definitions();
     if before.workspace.definition_json(&collection, &key).is_none() {
         return Err(Problem::not_found(format!("{collection} has no {key:?}")));
     }
     let workspace = before.workspace.replace(&collection, &key, None)?;
-    take(&app, workspace, false).await
+    take(&app, workspace, &query).await
 }
 
 fn check(collection: &str) -> Result<(), Problem> {
@@ -178,6 +243,9 @@ pub(crate) fn veil(role: Role, collection: &str, definition: &mut Value) {
         }
         "destinations" => {
             if let Some(url) = definition.get_mut("url") {
+                *url = origin(url.as_str().unwrap_or_default()).into();
+            }
+            if let Some(url) = definition.get_mut("list").and_then(|list| list.get_mut("url")) {
                 *url = origin(url.as_str().unwrap_or_default()).into();
             }
         }

@@ -191,6 +191,8 @@ pub(crate) fn destination_json(app: &App, key: &str, hour: &[jumelle_engine::Min
         "oldest_queued_at": shared.oldest_queued(key).unwrap_or_default(),
         "sent_hour": sum(|outcomes| outcomes.sent), "failed_hour": sum(|outcomes| outcomes.failed),
         "blocked_hour": sum(|outcomes| outcomes.blocked),
+        "removals": shared.removals(key, shared.now()).unwrap_or_default(),
+        "cannot_be_told": shared.definitions().workspace.destination(key).and_then(|one| one.take_back.removal_none.clone()),
         "activations": activations, "minutes": minutes, "status": status, "definition": definition,
     }))
 }

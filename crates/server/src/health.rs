@@ -121,6 +121,9 @@ pub(crate) fn set_gauges(app: &App) {
     for status in app.engine.dispatcher().status() {
         let oldest = shared.oldest_queued(&status.key).unwrap_or_default();
         let waited = oldest.map_or(0, |at| shared.now().0.saturating_sub(at.0).max(0));
+        let removals = shared.removals(&status.key, shared.now()).unwrap_or_default();
+        metrics::gauge!("jumelle_removals_waiting", "destination" => status.key.clone()).set(removals.waiting as f64);
+        metrics::gauge!("jumelle_removals_overdue", "destination" => status.key.clone()).set(removals.overdue as f64);
         metrics::gauge!("jumelle_outbox_oldest_seconds", "destination" => status.key).set(waited as f64 / 1e6);
     }
 }
@@ -161,6 +164,7 @@ fn read(app: &App) -> Result<Json<Value>, Problem> {
             Ok(json!({
                 "destination": status.key, "queued": shared.count_deliveries(&status.key, DeliveryState::Queued)?,
                 "dead": shared.count_deliveries(&status.key, DeliveryState::Dead)?, "in_flight": status.in_flight,
+                "removals": shared.removals(&status.key, shared.now())?,
                 "oldest_queued_at": shared.oldest_queued(&status.key)?, "circuit": status.circuit, "retry_at": status.open_until,
             }))
         })

@@ -2,6 +2,7 @@
 //!
 //! Architecture invariant: no rule, no fold, no gate here; handlers translate between HTTP and the engine.
 
+mod allowed;
 mod assets;
 mod auth;
 mod backup;
@@ -14,11 +15,13 @@ mod export;
 mod headers;
 mod health;
 mod imports;
+mod inbound;
 mod ledger;
 mod listen;
 mod live;
 mod openapi;
 mod operations;
+mod oppositions;
 mod overview;
 mod problem;
 mod profiles;
@@ -32,6 +35,7 @@ mod set_aside;
 mod tag;
 mod tls;
 mod tokens;
+mod tools;
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -64,6 +68,9 @@ use tokens::Tokens;
 
 /// The calls of the tracking API and their short forms.
 const CALLS: [&str; 12] = ["track", "identify", "page", "screen", "group", "alias", "t", "i", "p", "s", "g", "a"];
+
+/// Bytes of a tool's list that are compared.
+const RECONCILED_BYTES_MAX: usize = 256 << 20;
 
 /// Bounds of the HTTP side.
 #[derive(Clone, Debug)]
@@ -198,6 +205,13 @@ impl App {
             .route("/v1/profiles/{id}/deliveries", get(profiles::deliveries))
             .route("/v1/profiles/{id}/explain", get(profiles::explain))
             .route("/v1/profiles/{id}/joins", get(profiles::joins))
+            .route("/v1/profiles/{id}/tools", get(tools::of_person))
+            .route("/v1/allowed", get(allowed::one).post(allowed::many))
+            .route("/v1/oppositions", get(oppositions::table).post(inbound::suppress))
+            .route("/v1/oppositions/manifest", get(oppositions::manifest))
+            .route("/v1/destinations/{key}/people", get(tools::people))
+            .route("/v1/destinations/{key}/reconcile", post(tools::reconcile).layer(DefaultBodyLimit::max(RECONCILED_BYTES_MAX)))
+            .route("/v1/destinations/{key}/reconciliations", get(tools::reconciliations))
             .route("/v1/overview", get(overview::overview))
             .route("/v1/health/details", get(health::details))
             .route("/v1/live", get(live::stream))
@@ -232,7 +246,12 @@ impl App {
             .route("/v1/tokens/{id}", axum::routing::delete(tokens::api::revoke))
             .layer(DefaultBodyLimit::max(self.limits.admin_bytes))
             .route_layer(middleware::from_fn_with_state(self.clone(), auth::require_role));
+        let inbound = Router::new()
+            .route("/v1/inbound/{destination}", post(inbound::receive))
+            .layer(DefaultBodyLimit::max(self.limits.batch_bytes))
+            .layer(middleware::from_fn_with_state(self.clone(), auth::limit_address));
         let operations = Router::new()
+            .route("/.well-known/gpc.json", get(inbound::gpc))
             .route("/healthz", get(operations::healthz))
             .route("/readyz", get(operations::readyz))
             .route("/metrics", get(operations::metrics))
@@ -241,6 +260,7 @@ impl App {
             .merge(utoipa_swagger_ui::SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::new(["/openapi.json"])));
         Router::new()
             .merge(collection)
+            .merge(inbound)
             .merge(administration)
             .merge(operations)
             .fallback_service(any(assets::console).layer(CompressionLayer::new()))
@@ -256,7 +276,9 @@ impl App {
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> std::io::Result<()> {
         let (limits, tls) = (self.limits.clone(), self.tls.clone());
+        let scheduled = tokio::spawn(tools::schedule(self.clone()));
         listen::serve(listener, self.router(), limits, tls, stop).await;
+        scheduled.abort();
         Ok(())
     }
 }

@@ -16,7 +16,7 @@ use crate::health::{self, Signs};
 use crate::{App, Problem};
 
 /// Names of the metrics and what they say.
-pub const METRICS: [(&str, &str); 53] = [
+pub const METRICS: [(&str, &str); 58] = [
     ("jumelle_stored_events_total", "Events durably in the history"),
     ("jumelle_processed_events_total", "Events identified, folded, evaluated and gated"),
     ("jumelle_duplicate_events_total", "Events whose message id was known"),
@@ -50,6 +50,11 @@ pub const METRICS: [(&str, &str); 53] = [
     ("jumelle_delivery_failures_total", "Requests to destinations that failed"),
     ("jumelle_delivery_queue", "Deliveries in memory that wait, by destination"),
     ("jumelle_outbox_oldest_seconds", "Since the cause of the delivery that waits longest, by destination"),
+    ("jumelle_removals_waiting", "Removals that a destination has not confirmed"),
+    ("jumelle_removals_overdue", "Of these, beyond the time that the destination has for it"),
+    ("jumelle_inbound_total", "Bounces, complaints, unsubscribes and STOPs reported, by destination"),
+    ("jumelle_reconciliation_drift", "People too many and too few at the last comparison, by destination and kind"),
+    ("jumelle_reconciliations_failed_total", "Scheduled comparisons that could not be made, by destination"),
     ("jumelle_circuit_open", "1: the destination is left alone for a while"),
     ("jumelle_ready", "1: /readyz says ready"),
     ("jumelle_lag_entries", "Entries of the history that are not folded yet"),

@@ -93,6 +93,16 @@ pub(crate) const GRANTS: &[Grant] = &[
     grant("get", "/v1/profiles/{id}/deliveries", PRIVACY),
     grant("get", "/v1/profiles/{id}/explain", PRIVACY),
     grant("get", "/v1/profiles/{id}/joins", PRIVACY),
+    grant("get", "/v1/profiles/{id}/tools", PRIVACY),
+    // The gate, asked by a tool or by somebody at a telephone: yes or no about one address that the caller has.
+    grant("get", "/v1/allowed", ONE_PERSON),
+    grant("post", "/v1/allowed", ONE_PERSON),
+    grant("get", "/v1/oppositions", PRIVACY),
+    grant("post", "/v1/oppositions", PRIVACY),
+    grant("get", "/v1/oppositions/manifest", PRIVACY),
+    grant("get", "/v1/destinations/{key}/people", PRIVACY),
+    grant("post", "/v1/destinations/{key}/reconcile", PRIVACY),
+    grant("get", "/v1/destinations/{key}/reconciliations", DELIVERIES),
     grant("post", "/v1/consents", PRIVACY),
     // Nothing of a person is read or written: the string comes with the call.
     grant("post", "/v1/consents/decode", ONE_PERSON),

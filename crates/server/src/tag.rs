@@ -17,7 +17,15 @@ pub(crate) fn settings(workspace: &Workspace, source: &Source) -> Value {
     let purposes: Map<String, Value> = workspace
         .purposes
         .iter()
-        .map(|purpose| (purpose.key.clone(), json!({"basis": purpose.basis, "gcm": purpose.gcm, "gpc": purpose.gpc})))
+        .map(|purpose| {
+            let mut said = json!({"basis": purpose.basis, "gcm": purpose.gcm, "gpc": purpose.gpc});
+            if let Some(choice) = workspace.strings.categories.iter().find(|choice| choice.purpose == purpose.key) {
+                let channels: Vec<&str> = choice.channels.iter().map(|channel| channel.as_str()).collect();
+                let channels = if channels.is_empty() { vec![""] } else { channels };
+                said["categories"] = channels.into_iter().map(|channel| (channel.to_owned(), json!(choice.categories))).collect();
+            }
+            (purpose.key.clone(), said)
+        })
         .collect();
     // One table for both sides: the tag translates what it reads in a data layer, whatever the vocabulary of its source.
     let events: Map<String, Value> = GA4_EVENTS.into_iter().map(|(ga4, name)| (ga4.to_owned(), name.into())).collect();

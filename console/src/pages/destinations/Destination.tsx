@@ -13,6 +13,7 @@ import { useI18n } from "../../i18n";
 import { Circuit, useCapped } from "./Circuit";
 import { Deliveries } from "./Deliveries";
 import { EVERY_MS } from "./Destinations";
+import { Drift } from "./Drift";
 import css from "./Destinations.module.css";
 
 const CHART_PX = 150;
@@ -33,6 +34,7 @@ export default function Destination({ destination: key }: { destination: string 
         </PageTitle>
         <State destination={destination.data} />
         <Hour minutes={destination.data.minutes} />
+        <Drift destination={key} />
         <Deliveries destination={destination.data} />
       </>
     );
@@ -59,7 +61,7 @@ function State({ destination }: { destination: Schemas["Destination"] }) {
   const format = useFormat();
   const capped = useCapped();
   const queries = useQueryClient();
-  const { key, connector, url, circuit, queued, oldest_queued_at: oldest, sent_hour, failed_hour, blocked_hour, dead, last_error: error, activations } = destination;
+  const { key, connector, url, circuit, queued, oldest_queued_at: oldest, removals, cannot_be_told: untold, sent_hour, failed_hour, blocked_hour, dead, last_error: error, activations } = destination;
   const retry = useMutation({
     mutationFn: () => unwrap(api.POST("/v1/destinations/{key}/retry", { params: { path: { key } } })),
     onSettled: () => queries.invalidateQueries({ queryKey: ["destinations"] }),
@@ -86,6 +88,11 @@ function State({ destination }: { destination: Schemas["Destination"] }) {
             <span className="muted">{t("destinations.last_error")}</span> <span className={css.error}>{error}</span>
           </p>
         )}
+        {untold && (
+          <p className="small">
+            <span className={css.error}>{t("destinations.cannot_be_told", { reason: untold.reason, contact: untold.contact })}</span>
+          </p>
+        )}
         <p className="small muted">
           {connector} {url}
         </p>
@@ -95,6 +102,7 @@ function State({ destination }: { destination: Schemas["Destination"] }) {
       </div>
       <dl className={css.figures}>
         <Figure label={t("destinations.queued")} value={capped(queued)} under={oldest ? t("destinations.oldest", { ago: format.ago(oldest) }) : ""} />
+        <Figure label={t("destinations.removals")} value={format.number(removals.waiting)} under={removals.overdue > 0 ? t("destinations.removals_overdue", { n: format.number(removals.overdue) }) : ""} />
         <Figure label={t("destinations.sent_hour")} value={format.number(sent_hour)} under={t("destinations.last_hour")} />
         <Figure label={t("destinations.failed_hour")} value={format.number(failed_hour)} under={t("destinations.last_hour")} />
         <Figure label={t("destinations.blocked_hour")} value={format.number(blocked_hour)} under={t("destinations.last_hour")} />

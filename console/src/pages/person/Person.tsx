@@ -16,6 +16,7 @@ import { nameOf, speaking } from "./name";
 import css from "./Person.module.css";
 import { useProfile } from "./queries";
 import { SearchBox } from "./SearchBox";
+import { Tools } from "./Tools";
 import { Timeline } from "./Timeline";
 import { Computed, Traits } from "./Traits";
 import { useValueWords } from "./Value";
@@ -74,6 +75,7 @@ function Whole({ profile, asked }: { profile: Schemas["Profile"]; asked: string 
         <div className={css.may} id="may">
           <Gate id={id} />
           <ConsentMatrix consents={profile.consents} />
+          <Tools id={id} />
           <Memberships id={id} />
           <Deliveries id={id} />
         </div>

@@ -159,6 +159,7 @@ pub fn destination(key: &str, url: &str) -> Destination {
         concurrency: 8,
         country: None,
         transfer: None,
+        take_back: Default::default(),
     }
 }
 

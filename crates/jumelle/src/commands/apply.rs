@@ -14,7 +14,13 @@ pub fn run(global: &Global, apply: &Apply) -> anyhow::Result<()> {
     parse_file(&apply.file, &text)?;
     block_on(async {
         let client = Client::remote(global)?;
-        let answer = client.call(Method::PUT, &format!("/v1/workspace?dry_run={}", apply.dry_run), Some(text)).await?;
+        let answer = client
+            .call(
+                Method::PUT,
+                &format!("/v1/workspace?dry_run={}&leave_behind={}", apply.dry_run, apply.leave_behind),
+                Some(text),
+            )
+            .await?;
         if global.json {
             println!("{answer:#}");
             return Ok(());

@@ -1,5 +1,7 @@
 //! `jumelle consent`
 
+mod tools;
+
 use std::path::Path;
 
 use jumelle_consent::signals::AnyString;
@@ -7,16 +9,33 @@ use jumelle_model::Workspace;
 use jumelle_model::time::Timestamp;
 use serde_json::{Value, json};
 
-use crate::arguments::{Consent, Global};
+use crate::arguments::{Consent, Global, Permit};
 use crate::client::{Client, block_on};
 use crate::output::{Failure, bold, dim, green, table, yellow};
 
 /// Ids of one set that are shown to people; `--json` has all.
 const IDS_SHOWN: usize = 40;
 
-/// Decodes a string.
+/// `jumelle consent …`
 pub fn run(global: &Global, consent: &Consent) -> anyhow::Result<()> {
-    let Consent::Decode { string, workspace } = consent;
+    match consent {
+        Consent::Decode { string, workspace } => decode(global, string, workspace.as_deref()),
+        Consent::Reconcile { destination, export, column, mend } => {
+            tools::reconcile(global, destination, export.as_deref(), column.as_deref(), *mend)
+        }
+        Consent::Suppress { file, list, channels, column, sha256, at } => {
+            let list = list.clone().unwrap_or_else(|| file.file_name().unwrap_or_default().to_string_lossy().into_owned());
+            tools::suppress(global, file, &list, channels, column.as_deref(), *sha256, at.as_deref())
+        }
+        Consent::Allowed { identifier, destination, purpose, channel, permit } => {
+            tools::allowed(global, identifier, [destination, purpose, channel], *permit)
+        }
+        Consent::Permit(Permit::Verify { permit, public_key, expired }) => tools::verify(global, permit, public_key, *expired),
+    }
+}
+
+/// Decodes a string.
+fn decode(global: &Global, string: &str, workspace: Option<&Path>) -> anyhow::Result<()> {
     let explained = match (workspace, &global.token) {
         (Some(file), _) => of_file(string, file)?,
         // What it says of itself needs neither.

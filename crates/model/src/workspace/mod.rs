@@ -6,6 +6,7 @@ mod node;
 mod parse;
 pub mod policy;
 mod signals;
+pub mod take_back;
 mod text;
 mod yaml;
 
@@ -257,6 +258,9 @@ pub struct Destination {
     /// What a transfer there rests on: the contract's name, as the team calls it.
     #[serde(default)]
     pub transfer: Option<String>,
+    /// How people are taken back out of it, and what it tells us.
+    #[serde(default)]
+    pub take_back: take_back::TakeBack,
 }
 
 /// What happens to the members present when an activation starts.

@@ -7,6 +7,7 @@ mod rule;
 mod set_aside;
 mod settings;
 mod signals;
+mod take_back;
 
 use std::fmt;
 

@@ -338,6 +338,25 @@ fn destination_json(destination: &Destination, secret: &dyn Fn(&Secret) -> Value
             json[name] = json!(found);
         }
     }
+    let back = &destination.take_back;
+    if let Some(span) = back.confirm_within {
+        json["confirm_within"] = json!(span);
+    }
+    if let Some(none) = &back.removal_none {
+        json["removal"] = json!({"none": none.reason, "contact": none.contact});
+    }
+    if back.retire {
+        json["retire"] = json!(true);
+    }
+    if let Some(list) = &back.list {
+        json["list"] = json!({"url": list.url});
+        if let Some(every) = list.every {
+            json["list"]["every"] = json!(every);
+        }
+    }
+    if let Some(inbound) = &back.inbound {
+        json["inbound"] = json!({"format": inbound.format, "secret": secret(&inbound.secret)});
+    }
     json
 }
 

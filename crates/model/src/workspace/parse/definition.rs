@@ -5,6 +5,7 @@ use super::policy;
 use super::rule;
 use super::rule::Rules;
 use super::set_aside::set_aside;
+use super::take_back;
 use crate::consent::{Basis, Channel};
 use crate::workspace::node::{Key, Node, Value, get, join};
 use crate::workspace::{
@@ -261,7 +262,12 @@ pub fn segment(reader: &mut Reader, rules: &mut Rules<'_>, key: &str, node: &Nod
 
 pub fn destination(reader: &mut Reader, key: &str, node: &Node, path: &str) -> Option<Destination> {
     let entries = reader.map(node, path)?;
-    reader.only(entries, path, &["connector", "url", "secret", "allow_private", "concurrency", "country", "transfer"]);
+    reader.only(
+        entries,
+        path,
+        &[&["connector", "url", "secret", "allow_private", "concurrency", "country", "transfer"], take_back::TERMS.as_slice()]
+            .concat(),
+    );
     let connector = match get(entries, "connector") {
         Some(connector) => reader.choice(connector, &join(path, "connector"), &[("webhook", "webhook")]),
         None => {
@@ -301,11 +307,12 @@ pub fn destination(reader: &mut Reader, key: &str, node: &Node, path: &str) -> O
         concurrency: concurrency?,
         country: get(entries, "country").and_then(|node| policy::country(reader, node, &join(path, "country"), false)),
         transfer: get(entries, "transfer").and_then(|node| reader.name(node, &join(path, "transfer"))),
+        take_back: take_back::take_back(reader, entries, path),
     })
 }
 
 /// Looks at the parts that matter here; the HTTP client reads it again.
-fn url_problem(url: &str) -> Option<String> {
+pub(super) fn url_problem(url: &str) -> Option<String> {
     if url.len() > URL_BYTES_MAX {
         return Some(format!("a url has {URL_BYTES_MAX} bytes at most"));
     }
@@ -333,7 +340,7 @@ fn url_problem(url: &str) -> Option<String> {
     None
 }
 
-fn secret(reader: &mut Reader, node: &Node, path: &str) -> Option<Secret> {
+pub(super) fn secret(reader: &mut Reader, node: &Node, path: &str) -> Option<Secret> {
     match &node.value {
         Value::Text(text) => {
             if text == SECRET_SHOWN {

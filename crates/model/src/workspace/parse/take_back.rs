@@ -1,0 +1,77 @@
+//! The part of a destination that is about leaving it: `confirm_within`, `removal`, `retire`, `list`, `inbound`.
+
+use super::Reader;
+use super::definition::{secret, url_problem};
+use crate::time::Span;
+use crate::workspace::node::{Key, Node, get, join};
+use crate::workspace::take_back::{Inbound, InboundFormat, RemovalNone, TakeBack, ToolList};
+
+/// Fields of a destination that are read here.
+pub const TERMS: [&str; 5] = ["confirm_within", "removal", "retire", "list", "inbound"];
+/// A list is compared every minute at most.
+const EVERY_MIN: Span = Span(60 * 1_000_000);
+
+pub fn take_back(reader: &mut Reader, entries: &[(Key, Node)], path: &str) -> TakeBack {
+    TakeBack {
+        confirm_within: get(entries, "confirm_within").and_then(|node| span(reader, node, &join(path, "confirm_within"))),
+        removal_none: get(entries, "removal").and_then(|node| removal(reader, node, &join(path, "removal"))),
+        retire: get(entries, "retire").and_then(|node| reader.flag(node, &join(path, "retire"))).unwrap_or(false),
+        list: get(entries, "list").and_then(|node| list(reader, node, &join(path, "list"))),
+        inbound: get(entries, "inbound").and_then(|node| inbound(reader, node, &join(path, "inbound"))),
+    }
+}
+
+fn span(reader: &mut Reader, node: &Node, path: &str) -> Option<Span> {
+    let text = reader.text(node, path)?;
+    let span = Span::parse(&text);
+    if span.is_none() {
+        reader.at(node, path, format!("{text:?} is not a duration; write 4h"));
+    }
+    span
+}
+
+fn removal(reader: &mut Reader, node: &Node, path: &str) -> Option<RemovalNone> {
+    let entries = reader.map(node, path)?;
+    reader.only(entries, path, &["none", "contact"]);
+    let (Some(none), Some(contact)) = (get(entries, "none"), get(entries, "contact")) else {
+        reader.at(node, path, "a tool that cannot be told says why and whom to ask: removal: {none: WHY, contact: WHO}");
+        return None;
+    };
+    let (reason, contact) = (reader.name(none, &join(path, "none")), reader.name(contact, &join(path, "contact")));
+    Some(RemovalNone { reason: reason?, contact: contact? })
+}
+
+fn list(reader: &mut Reader, node: &Node, path: &str) -> Option<ToolList> {
+    let entries = reader.map(node, path)?;
+    reader.only(entries, path, &["url", "every"]);
+    let Some(url_node) = get(entries, "url") else {
+        reader.at(node, path, "a list has a url: list: {url: \"https://…\", every: 24h}");
+        return None;
+    };
+    let url_path = join(path, "url");
+    let url = reader.text(url_node, &url_path)?;
+    if let Some(problem) = url_problem(&url) {
+        reader.at(url_node, &url_path, problem);
+    }
+    let every = get(entries, "every").and_then(|node| {
+        let path = join(path, "every");
+        let every = span(reader, node, &path)?;
+        if every < EVERY_MIN {
+            reader.at(node, &path, "a list is compared once a minute at most");
+        }
+        Some(every)
+    });
+    Some(ToolList { url, every })
+}
+
+fn inbound(reader: &mut Reader, node: &Node, path: &str) -> Option<Inbound> {
+    let entries = reader.map(node, path)?;
+    reader.only(entries, path, &["format", "secret"]);
+    let (Some(format), Some(secret_node)) = (get(entries, "format"), get(entries, "secret")) else {
+        reader.at(node, path, "what a tool reports has a format and a secret: inbound: {format: brevo, secret: {env: NAME}}");
+        return None;
+    };
+    let format = reader.choice(format, &join(path, "format"), &InboundFormat::ALL);
+    let secret = secret(reader, secret_node, &join(path, "secret"));
+    Some(Inbound { format: format?, secret: secret? })
+}
