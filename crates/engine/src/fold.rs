@@ -20,6 +20,7 @@ use jumelle_model::{EventKind, Workspace};
 use jumelle_profile::{Held, fields};
 use jumelle_store::{Block, Entry, EventEntry, Record, Result, StoreError, Table};
 
+use crate::consents::Signals;
 use crate::days::{Day, Today};
 use crate::definitions::Definitions;
 use crate::effects::note_identity;
@@ -37,6 +38,7 @@ pub struct Fold {
     pub(crate) clock: Timestamp,
     pub(crate) timers: Timers,
     pub(crate) cause: Cause,
+    pub(crate) signals: Signals,
     /// Position of the entry being folded.
     pub(crate) folding: Option<u64>,
     pub(crate) flusher: Option<Flusher>,
@@ -114,6 +116,7 @@ impl Fold {
             definitions,
             clock,
             cause: Cause::default(),
+            signals: Signals::default(),
             folding: None,
             flusher: None,
             today: Today::default(),
@@ -130,6 +133,9 @@ impl Fold {
 
     /// Folds a block from `from` on.
     pub fn block(&mut self, block: &Block, from: Position) -> Result<()> {
+        let span =
+            tracing::trace_span!(target: "jumelle::trace", "fold", position = block.first.0, events = tracing::field::Empty);
+        let _entered = span.enter();
         let mut events = 0;
         let mut by_source: BTreeMap<&str, u64> = BTreeMap::new();
         let mut first_received = None;
@@ -147,6 +153,7 @@ impl Fold {
             self.entry(position, record)?;
         }
         self.folding = None;
+        span.record("events", events);
         self.shared.position.store(block.end().0, Ordering::Release);
         self.shared.clock.store(self.clock.0, Ordering::Release);
         metrics::counter!("jumelle_processed_events_total").increment(events);
