@@ -133,8 +133,7 @@ impl Fold {
 
     /// Folds a block from `from` on.
     pub fn block(&mut self, block: &Block, from: Position) -> Result<()> {
-        let span =
-            tracing::trace_span!(target: "jumelle::trace", "fold", position = block.first.0, events = tracing::field::Empty);
+        let span = tracing::trace_span!(target: "jumelle::trace", "fold", position = block.first.0 as i64, events = tracing::field::Empty);
         let _entered = span.enter();
         let mut events = 0;
         let mut by_source: BTreeMap<&str, u64> = BTreeMap::new();
@@ -153,7 +152,7 @@ impl Fold {
             self.entry(position, record)?;
         }
         self.folding = None;
-        span.record("events", events);
+        span.record("events", events as i64);
         self.shared.position.store(block.end().0, Ordering::Release);
         self.shared.clock.store(self.clock.0, Ordering::Release);
         metrics::counter!("jumelle_processed_events_total").increment(events);

@@ -159,9 +159,19 @@ pub struct Serve {
     /// Logs as JSON lines.
     #[arg(long, env = "JUMELLE_LOG_JSON")]
     pub log_json: bool,
+    /// Send traces to this OpenTelemetry collector (OTLP over HTTP), for example http://127.0.0.1:4318.
+    #[arg(long, env = "JUMELLE_OTLP_ENDPOINT")]
+    pub otlp_endpoint: Option<String>,
+    /// Share of the traces that are sent, from 0 to 1, where the caller has not decided.
+    #[arg(long, env = "JUMELLE_TRACE_RATIO", default_value_t = 0.01, value_parser = share)]
+    pub trace_ratio: f64,
     /// Limits of HTTP, and TLS.
     #[command(flatten)]
     pub http: Http,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| "a share is a number from 0 to 1".to_owned())
 }
 
 /// What moves time.

@@ -4,6 +4,7 @@ mod arguments;
 mod client;
 mod commands;
 mod output;
+mod telemetry;
 
 use std::process::ExitCode;
 

@@ -134,10 +134,14 @@ pub struct App {
     bodies: Bodies,
     setting_aside: Arc<SettingAside>,
     tls: Option<Tls>,
+    trace_parent: Option<TraceParent>,
     started: Instant,
     limits: Arc<HttpLimits>,
     metrics: PrometheusHandle,
 }
+
+/// Makes a request's span the child of its caller's, if the headers name one.
+pub type TraceParent = Arc<dyn Fn(&tracing::Span, &axum::http::HeaderMap) + Send + Sync>;
 
 impl App {
     /// An application over an engine.
@@ -149,6 +153,7 @@ impl App {
             bodies: Bodies::new(limits.batch_bytes),
             setting_aside: Arc::new(SettingAside::new()),
             tls: None,
+            trace_parent: None,
             started: Instant::now(),
             limits: Arc::new(limits),
             metrics,
@@ -164,6 +169,11 @@ impl App {
     /// Speaks TLS.
     pub fn with_tls(self, tls: Tls) -> App {
         App { tls: Some(tls), ..self }
+    }
+
+    /// Has each request's span find its caller's.
+    pub fn with_trace_parent(self, trace_parent: TraceParent) -> App {
+        App { trace_parent: Some(trace_parent), ..self }
     }
 
     pub(crate) fn is_tls(&self) -> bool {

@@ -10,6 +10,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use serde_json::{Value, json};
+use tracing::Instrument as _;
 
 use crate::headers::Protection;
 use crate::health::{self, Signs};
@@ -142,8 +143,23 @@ pub(crate) async fn log_requests(State(app): State<App>, request: Request, next:
     let id = format!("{:016x}", rand::random::<u64>());
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched".to_owned(), |path| path.as_str().to_owned());
-    let mut response = next.run(request).await;
+    let span = tracing::trace_span!(
+        target: "jumelle::trace",
+        "request",
+        otel.name = format!("{method} {route}"),
+        otel.kind = "server",
+        http.request.method = %method,
+        http.route = route,
+        http.response.status_code = tracing::field::Empty,
+        request_id = id,
+    );
+    if let Some(trace_parent) = app.trace_parent.as_ref().filter(|_| !span.is_disabled()) {
+        trace_parent(&span, request.headers());
+    }
+    let mut response = next.run(request).instrument(span.clone()).await;
     let status = response.status();
+    span.record("http.response.status_code", i64::from(status.as_u16()));
+    drop(span);
     let seconds = started.elapsed().as_secs_f64();
     protection.add_to(response.headers_mut());
     if let Ok(value) = HeaderValue::from_str(&id) {

@@ -14,6 +14,7 @@ use jumelle_server::{AdminToken, App, HttpLimits, Tls, token_hash};
 use crate::arguments::{Clock, Given, Serve};
 use crate::client::block_on;
 use crate::output::Failure;
+use crate::telemetry::{self, Traces};
 
 /// Name of the stored hash of the first admin token.
 const TOKEN_ROW: &str = "admin_token_sha256";
@@ -21,7 +22,8 @@ const TOKEN_ROW: &str = "admin_token_sha256";
 /// Starts the server and runs until Ctrl-C or SIGTERM.
 pub fn run(serve: &Serve, given: &Given) -> anyhow::Result<()> {
     let serve = with_config(serve, given)?;
-    start_logs(serve.log_json);
+    let traces = serve.otlp_endpoint.clone().map(|endpoint| Traces { endpoint, ratio: serve.trace_ratio });
+    let _tracing = telemetry::start(serve.log_json, traces.as_ref())?;
     block_on(async move {
         let started = Instant::now();
         let engine = open(&serve)?;
@@ -37,6 +39,9 @@ pub fn run(serve: &Serve, given: &Given) -> anyhow::Result<()> {
         let mut app = App::new(engine.clone(), admin, limits, metrics).keep_tokens(&serve.data)?;
         if let Some(tls) = tls {
             app = app.with_tls(tls);
+        }
+        if traces.is_some() {
+            app = app.with_trace_parent(telemetry::parent());
         }
         let listener =
             tokio::net::TcpListener::bind(serve.listen).await.with_context(|| format!("listening on {}", serve.listen))?;
@@ -162,14 +167,6 @@ pub async fn stop_signal() {
     }
 }
 
-/// Structured logs on standard error; `RUST_LOG` chooses what.
-pub fn start_logs(json: bool) {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info,fjall=warn,lsm_tree=warn".into());
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // A second call (demo) keeps the first subscriber.
-    let _ = if json { builder.json().try_init() } else { builder.try_init() };
-}
-
 /// Settings of the TOML file where neither a flag nor the environment gave one.
 fn with_config(serve: &Serve, given: &Given) -> anyhow::Result<Serve> {
     #[derive(serde::Deserialize, Default)]
@@ -185,6 +182,8 @@ fn with_config(serve: &Serve, given: &Given) -> anyhow::Result<Serve> {
         dedup_hours: Option<u32>,
         dedup_ids: Option<usize>,
         log_json: Option<bool>,
+        otlp_endpoint: Option<String>,
+        trace_ratio: Option<f64>,
         ledger_key: Option<std::path::PathBuf>,
         http: crate::arguments::HttpFile,
     }
@@ -197,7 +196,8 @@ fn with_config(serve: &Serve, given: &Given) -> anyhow::Result<Serve> {
             if let Some(value) = file.$field && !given.has(stringify!($field)) { serve.$field = value; }
         )*};
     }
-    take!(data, listen, cached_people, event_bytes, batch_bytes, dedup_hours, dedup_ids, log_json);
+    take!(data, listen, cached_people, event_bytes, batch_bytes, dedup_hours, dedup_ids, log_json, trace_ratio);
+    serve.otlp_endpoint = serve.otlp_endpoint.or(file.otlp_endpoint);
     serve.http.fill(file.http, given);
     serve.workspace = serve.workspace.or(file.workspace);
     serve.ledger_key = serve.ledger_key.or(file.ledger_key);
