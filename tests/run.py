@@ -153,6 +153,7 @@ SUITES = [
     ("strings", black_box("strings.test_strings")),
     ("activation", black_box("activation")),
     ("policy", black_box("policy")),
+    ("rights", black_box("rights")),
     ("watching", black_box("watching")),
     ("browser", browser),
     ("security", black_box("security")),

@@ -100,6 +100,12 @@ impl Choices {
         }
     }
 
+    /// Her data is kept and not used (GDPR, article 18).
+    pub fn is_restricted(&self) -> bool {
+        let found = self.best(Signal::Restriction.purpose(), None, None, Timestamp::MAX);
+        found.is_some_and(|found| found.state == ConsentState::Denied)
+    }
+
     /// No choice at all.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -235,6 +235,7 @@ impl Fold {
                 self.shared.behind.put(Table::Imports, progress.id, row.to_string());
                 Ok(())
             }
+            Entry::Request { id, profile, step } => self.request(record.received, id, profile, step),
             Entry::Erased { profile, keys, notices } => self.erased(profile, &keys, notices),
         }
     }
@@ -334,6 +335,7 @@ impl Fold {
         }
         for identifier in &resolution.attached {
             self.shared.people.assign(identifier, id);
+            self.keep_suppressed(id, identifier)?;
         }
         if resolution.created {
             metrics::counter!("jumelle_people_created_total").increment(1);
@@ -424,7 +426,8 @@ impl Fold {
         next = next.min(person.known.choices.next_expiry(self.clock, |purpose| {
             workspace.purpose(purpose).map_or_else(Vec::new, |purpose| workspace.policy.validities(purpose))
         }));
-        {
+        // Whose processing is restricted stays where she is: nothing is computed until it is lifted (GDPR, article 18).
+        if !person.known.choices.is_restricted() {
             let facts = person.facts(workspace, plan);
             for (n, segment) in workspace.segments.iter().enumerate() {
                 let verdict = plan.evaluate(n, &facts, self.clock);

@@ -21,6 +21,7 @@ mod heavy;
 mod joins;
 mod keep;
 mod ledger;
+mod links;
 mod live;
 mod outbox;
 mod outlet;
@@ -30,9 +31,11 @@ mod pulse;
 mod query;
 mod reach;
 mod rebuild;
+mod requests;
 mod shared;
 #[cfg(test)]
 mod simulation;
+mod sweep;
 mod timers;
 mod wall;
 mod window;
@@ -58,11 +61,15 @@ pub use delivery::{Delivery, DeliveryState};
 pub use flow::{Flow, Minute, Outcomes};
 pub use heavy::{HEAVY_EVENTS_MIN, Heavy};
 pub use joins::{JoinKind, JoinStep};
+pub use links::{LINK_DAYS, LINK_DAYS_MAX, Link, LinkError, LinkKeysError, LinkScope, Links};
 pub use live::{Effect, Heard, Live};
 pub use preview::{Preview, preview};
 pub use query::{COUNTED_MAX, DeliveriesAsked, EventRow, PAGE_MAX, Page};
 pub use reach::{REACH_PEOPLE_MAX, Reach, ReachChange, reach};
 pub use rebuild::{Loss, RebuildReport, RestoreError, rebuild, restore, table_digest};
+pub use requests::{
+    ExtensionReason, IdentityCheck, Recipient, RefusalReason, RequestKind, RequestState, RequestStep, RightsRequest, step_draft,
+};
 pub use shared::{Shared, Totals};
 pub use wall::Wall;
 pub use window::WindowLimits;
@@ -130,6 +137,9 @@ pub enum OpenError {
     /// The ledger.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// The keys of signed links.
+    #[error(transparent)]
+    Links(#[from] LinkKeysError),
     /// A thread could not be started, a directory not be removed.
     #[error("{0}")]
     Io(#[from] std::io::Error),
@@ -141,6 +151,7 @@ pub struct Engine {
     intake: Intake,
     dispatcher: Dispatcher,
     threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
+    sweeper: tokio::task::JoinHandle<()>,
     directory: PathBuf,
 }
 
@@ -176,7 +187,8 @@ impl Engine {
             }
         })?);
         let directory = options.directory.clone();
-        Ok(Arc::new(Engine { shared, intake, dispatcher, threads: Mutex::new(threads), directory }))
+        let sweeper = sweep::start(shared.clone());
+        Ok(Arc::new(Engine { shared, intake, dispatcher, threads: Mutex::new(threads), sweeper, directory }))
     }
 
     /// What reads go through.
@@ -206,10 +218,16 @@ impl Engine {
         Ok(receipt)
     }
 
-    /// Erases a person. `None`: there is no such person.
-    pub async fn erase(&self, id: jumelle_model::ProfileId) -> Result<Option<Receipt>, EraseError> {
+    /// Erases a person, with the steps of the request before and after it in the same durable step. `None`: there is no such person.
+    pub async fn erase(
+        &self,
+        id: jumelle_model::ProfileId,
+        before: Vec<Draft>,
+        after: Vec<Draft>,
+    ) -> Result<Option<Receipt>, EraseError> {
         let Some(draft) = erase::plan(&self.shared, id)? else { return Ok(None) };
-        let receipt = self.intake.submit(vec![draft], true).await?;
+        let drafts = before.into_iter().chain([draft]).chain(after).collect();
+        let receipt = self.intake.submit(drafts, true).await?;
         let history = self.shared.history.clone();
         // Overwritten blocks stay in the files until they are compacted.
         let compacted = tokio::task::spawn_blocking(move || history.compact()).await;
@@ -221,6 +239,7 @@ impl Engine {
 
     /// Finishes what is in flight, writes the tables, and stops.
     pub async fn stop(&self) {
+        self.sweeper.abort();
         self.dispatcher.stop().await;
         self.intake.stop().await;
         let threads: Vec<_> = self.threads.lock().drain(..).collect();
@@ -320,8 +339,10 @@ pub(crate) fn open_shared(options: &Options, tables_name: &str) -> Result<Arc<Sh
     let counts: Vec<(String, u64)> =
         tables.get(Table::Meta, b"counts")?.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
     let totals = tables.get(Table::Meta, b"totals")?.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+    let erased_before = tables.get(Table::Meta, erase::ERASURES_ROW)?.is_some();
     let behind = Arc::new(Behind::new(tables));
     Ok(Arc::new(Shared {
+        links: Links::open(&options.directory, options.wall.now())?,
         history,
         ledger,
         people: People::new(behind.clone(), options.cached_people),
@@ -338,6 +359,8 @@ pub(crate) fn open_shared(options: &Options, tables_name: &str) -> Result<Arc<Sh
         clock: AtomicI64::new(clock),
         computing: AtomicBool::new(false),
         stopped: AtomicBool::new(false),
+        // What an erasure of an earlier run has left, nobody noted.
+        to_sweep: AtomicBool::new(erased_before),
         clock_follows_events,
         wall: options.wall.clone(),
     }))

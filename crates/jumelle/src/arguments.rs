@@ -81,6 +81,15 @@ pub enum Command {
     /// Erase a person from history and tables, and tell the tools that had received her.
     #[command(after_help = "Example: jumelle erase email:ana@example.org --yes")]
     Erase(Erase),
+    /// A person's rights: access, rectification, restriction, objection, and the requests with their deadlines.
+    #[command(subcommand, after_help = "Example: jumelle privacy access email:ana@example.org --format csv --to ana.csv")]
+    Privacy(Privacy),
+    /// Signed links: unsubscribe, preference centre, rights.
+    #[command(subcommand, after_help = "Example: jumelle link create email:ana@example.org --scope preferences")]
+    Link(Link),
+    /// The record of processing activities (GDPR, article 30), from the definitions.
+    #[command(after_help = "Example: jumelle record-of-processing --format html --lang fr --to record.html")]
+    RecordOfProcessing(RecordOfProcessing),
     /// The consent ledger: what was chosen, what was let out, and whether anybody has changed it.
     #[command(subcommand, after_help = "Example: jumelle ledger verify --data ./data")]
     Ledger(Ledger),
@@ -399,6 +408,131 @@ pub enum Consent {
         #[arg(long)]
         workspace: Option<PathBuf>,
     },
+}
+
+/// `privacy`
+#[derive(Subcommand, Debug)]
+pub enum Privacy {
+    /// A copy of everything about a person, or of what she provided.
+    Access {
+        /// NAMESPACE:VALUE
+        identifier: String,
+        /// Only what she provided (GDPR, article 20).
+        #[arg(long)]
+        portable: bool,
+        /// json, csv or html.
+        #[arg(long, default_value = "json")]
+        format: String,
+        /// fr or en. Default: the workspace's.
+        #[arg(long)]
+        lang: Option<String>,
+        /// File to write. Default: standard output.
+        #[arg(long)]
+        to: Option<PathBuf>,
+    },
+    /// Keep a person's data and do not use it.
+    Restrict {
+        /// NAMESPACE:VALUE
+        identifier: String,
+    },
+    /// End a restriction.
+    Lift {
+        /// NAMESPACE:VALUE
+        identifier: String,
+    },
+    /// No marketing any more, whatever its basis.
+    Object {
+        /// NAMESPACE:VALUE
+        identifier: String,
+        /// Only this purpose.
+        #[arg(long)]
+        purpose: Option<String>,
+    },
+    /// Put a trait right: NAME=VALUE, the value as JSON or as text.
+    Rectify {
+        /// NAMESPACE:VALUE
+        identifier: String,
+        /// NAME=VALUE
+        #[arg(required = true)]
+        traits: Vec<String>,
+    },
+    /// A person's choices as consent records (ISO/IEC TS 27560, JSON-LD).
+    Receipts {
+        /// NAMESPACE:VALUE
+        identifier: String,
+    },
+    /// What people asked, the nearest deadline first.
+    Requests,
+    /// Say how it is known that it is she: account, callback, in_person, document or staff.
+    Identify {
+        /// Of a request.
+        id: String,
+        /// How.
+        how: String,
+    },
+    /// Answer later, by 1 or 2 months: complexity or number.
+    Extend {
+        /// Of a request.
+        id: String,
+        /// 1 or 2.
+        months: u8,
+        /// complexity or number.
+        reason: String,
+    },
+    /// Do what was asked, or say that it is done.
+    Fulfil {
+        /// Of a request.
+        id: String,
+    },
+    /// Do not follow a request: identity, unfounded, excessive, legal_obligation, legal_claims or withdrawn.
+    Refuse {
+        /// Of a request.
+        id: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// `link`
+#[derive(Subcommand, Debug)]
+pub enum Link {
+    /// Make a link for a message.
+    Create {
+        /// NAMESPACE:VALUE
+        identifier: String,
+        /// unsubscribe, preferences or rights.
+        #[arg(long)]
+        scope: String,
+        /// What an unsubscribe link refuses.
+        #[arg(long)]
+        purpose: Option<String>,
+        /// On which channel. Default: all.
+        #[arg(long)]
+        channel: Option<String>,
+        /// How long it lives, such as 30d.
+        #[arg(long)]
+        expires_in: Option<String>,
+    },
+    /// Seal links with a new key from now on.
+    Rotate {
+        /// End every link that was sent so far.
+        #[arg(long)]
+        revoke: bool,
+    },
+}
+
+/// `record-of-processing`
+#[derive(Args, Debug)]
+pub struct RecordOfProcessing {
+    /// json or html.
+    #[arg(long, default_value = "json")]
+    pub format: String,
+    /// fr or en. Default: the workspace's.
+    #[arg(long)]
+    pub lang: Option<String>,
+    /// File to write. Default: standard output.
+    #[arg(long)]
+    pub to: Option<PathBuf>,
 }
 
 /// `erase`

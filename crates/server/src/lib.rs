@@ -2,6 +2,7 @@
 //!
 //! Architecture invariant: no rule, no fold, no gate here; handlers translate between HTTP and the engine.
 
+mod access;
 mod assets;
 mod auth;
 mod backup;
@@ -15,16 +16,22 @@ mod headers;
 mod health;
 mod imports;
 mod ledger;
+mod links;
 mod listen;
 mod live;
 mod openapi;
 mod operations;
 mod overview;
+mod preference_form;
+mod preference_page;
+mod preference_words;
+mod privacy;
 mod problem;
 mod profiles;
 mod proof_page;
 mod quarantine;
 mod rate;
+mod records;
 mod roles;
 mod segments;
 mod session;
@@ -217,7 +224,17 @@ impl App {
             .route("/v1/segments/{key}/members", get(segments::members))
             .route("/v1/consents", post(consent::record))
             .route("/v1/consents/decode", post(consent::decode))
-            .route("/v1/privacy/erase", post(consent::erase))
+            .route("/v1/privacy/access", post(privacy::access))
+            .route("/v1/privacy/erase", post(privacy::erase))
+            .route("/v1/privacy/restrict", post(privacy::restrict))
+            .route("/v1/privacy/object", post(privacy::object))
+            .route("/v1/privacy/rectify", post(privacy::rectify))
+            .route("/v1/privacy/requests", get(privacy::requests))
+            .route("/v1/privacy/requests/{id}", get(privacy::request).post(privacy::step))
+            .route("/v1/privacy/receipts", get(records::receipts))
+            .route("/v1/privacy/record", get(records::record))
+            .route("/v1/links", post(links::mint))
+            .route("/v1/links/keys", post(links::rotate))
             .route("/v1/privacy/proof", get(ledger::proof))
             .route("/v1/ledger/roots", get(ledger::roots))
             .route("/v1/ledger/verify", post(ledger::verify))
@@ -242,6 +259,10 @@ impl App {
             .route("/v1/tokens/{id}", axum::routing::delete(tokens::api::revoke))
             .layer(DefaultBodyLimit::max(self.limits.admin_bytes))
             .route_layer(middleware::from_fn_with_state(self.clone(), auth::require_role));
+        let people = Router::new()
+            .route("/l/{token}", get(links::show).post(links::act))
+            .layer(DefaultBodyLimit::max(links::FORM_BYTES_MAX))
+            .layer(middleware::from_fn_with_state(self.clone(), auth::limit_address));
         let operations = Router::new()
             .route("/healthz", get(operations::healthz))
             .route("/readyz", get(operations::readyz))
@@ -252,6 +273,7 @@ impl App {
         Router::new()
             .merge(collection)
             .merge(administration)
+            .merge(people)
             .merge(operations)
             .fallback_service(any(assets::console).layer(CompressionLayer::new()))
             .layer(tower_http::catch_panic::CatchPanicLayer::custom(operations::panicked))

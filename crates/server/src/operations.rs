@@ -17,7 +17,7 @@ use crate::health::{self, Signs};
 use crate::{App, Problem};
 
 /// Names of the metrics and what they say.
-pub const METRICS: [(&str, &str); 53] = [
+pub const METRICS: [(&str, &str); 55] = [
     ("jumelle_stored_events_total", "Events durably in the history"),
     ("jumelle_processed_events_total", "Events identified, folded, evaluated and gated"),
     ("jumelle_duplicate_events_total", "Events whose message id was known"),
@@ -40,6 +40,8 @@ pub const METRICS: [(&str, &str); 53] = [
     ("jumelle_segment_transitions_total", "Entries and exits, by direction"),
     ("jumelle_deliveries_total", "Deliveries, by destination and state"),
     ("jumelle_erasures_total", "People erased"),
+    ("jumelle_rights_requests_total", "What people asked about their rights, by kind"),
+    ("jumelle_links_total", "Signed links: unsubscribed, expired, invalid"),
     ("jumelle_history_bytes_total", "Bytes appended to the history"),
     ("jumelle_commit_seconds", "Duration of a durable commit: one write and one fsync of the history"),
     ("jumelle_flush_seconds", "Duration of writing the tables behind"),

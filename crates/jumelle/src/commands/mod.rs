@@ -9,6 +9,8 @@ pub mod erase;
 pub mod export;
 pub mod import;
 pub mod ledger;
+pub mod link;
+pub mod privacy;
 pub mod profile;
 pub mod rebuild;
 pub mod reference;

@@ -5,6 +5,7 @@ mod json;
 mod node;
 mod parse;
 pub mod policy;
+pub mod preferences;
 mod signals;
 mod text;
 mod yaml;
@@ -40,6 +41,9 @@ pub struct Workspace {
     /// What holds for all of them, by channel and country.
     #[serde(default)]
     pub policy: policy::Policy,
+    /// `preferences:` the page on which people see and change what they chose.
+    #[serde(default)]
+    pub preferences: preferences::Preferences,
     /// Computed traits.
     pub traits: Vec<ComputedTrait>,
     /// Segments.

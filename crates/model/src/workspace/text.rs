@@ -73,6 +73,9 @@ impl Workspace {
         if self.policy != policy::Policy::default() {
             whole.insert("policy".into(), self.policy.to_json());
         }
+        if self.preferences != preferences::Preferences::default() {
+            whole.insert("preferences".into(), self.preferences.to_json());
+        }
         for collection in COLLECTIONS {
             let items: Map<String, Value> = match collection {
                 "sources" => self.sources.iter().map(|item| (item.key.clone(), source_json(item))).collect(),
