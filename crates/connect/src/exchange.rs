@@ -166,6 +166,27 @@ impl<O> Exchange<O> {
         }
     }
 
+    /// Takes every request for answered as it should be: `<name>` stands for what the tool would have said.
+    fn pretend(&mut self) {
+        let connector = self.connector.clone();
+        let Some(op) = connector.ops.get(&self.op) else { return };
+        match self.stage {
+            Stage::Lookup(at) => {
+                if let Some(lookup) = &op.lookup {
+                    self.rows[at].values["row"][&lookup.name] = format!("<{}>", lookup.name).into();
+                }
+                self.stage = Stage::Lookup(at + 1);
+            }
+            Stage::Step(n) => {
+                for (name, _) in &op.steps[n].save {
+                    self.saved.insert(name.clone(), format!("<{name}>").into());
+                }
+                self.stage = if n + 1 == op.steps.len() { Stage::Over(Ending::Rows(Vec::new())) } else { Stage::Step(n + 1) };
+            }
+            _ => {}
+        }
+    }
+
     fn judged(&self, response: &Response) -> Ending {
         judge(&self.connector, &self.rows.iter().collect::<Vec<_>>(), response)
     }
@@ -174,6 +195,22 @@ impl<O> Exchange<O> {
     pub fn hold(&self) -> Option<Duration> {
         self.hold
     }
+}
+
+/// Every request of a batch, as if the tool answered each as it should.
+pub fn preview<O>(
+    connector: &Arc<Connector>,
+    rows: Vec<Row<O>>,
+    settings: &Settings,
+    moment: &Moment,
+) -> Result<Vec<Request<O>>, RenderError> {
+    let mut exchange = Exchange::new(connector.clone(), rows);
+    let mut sent = Vec::new();
+    while let Next::Send(request) = exchange.next(settings, None, moment)? {
+        exchange.pretend();
+        sent.push(request);
+    }
+    Ok(sent)
 }
 
 /// Renders a batch without sending: each request as it would leave if the tool answered with what `answers` says (or an empty

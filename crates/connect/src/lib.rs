@@ -18,17 +18,19 @@ mod request;
 mod row;
 pub mod settings;
 mod template;
+mod workspace;
 
 pub use cases::{Case, CaseResult, run_cases};
 pub use catalogue::{Broken, Catalogue, built_in_files};
 pub use connector::{Connector, Files, MANIFEST_BYTES_MAX, ROWS_MAX, Require, parse_duration};
-pub use exchange::{Exchange, Next, rehearse};
+pub use exchange::{Exchange, Next, preview, rehearse};
 pub use manifest::OpName;
 pub use outcome::{Ending, Response, RowEnd};
 pub use problem::{Fault, Faults};
 pub use request::{Moment, RenderError, Request, batches, last_of_each, render_test};
 pub use row::{Gated, Incoming, MaySend, Nobody, Row, Sample, op_of};
 pub use settings::{Secrets, Settings};
+pub use workspace::check_workspace;
 
 /// JSON Schema of `connector.yaml`, for editors.
 pub fn schema() -> serde_json::Value {
