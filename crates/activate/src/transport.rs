@@ -15,7 +15,13 @@ const TOTAL_TIMEOUT: Duration = Duration::from_secs(60);
 /// Bytes of an answer that are read.
 const ANSWER_BYTES_MAX: usize = 4 << 20;
 
-/// Sends what connectors render.
+/// Sends what connectors render, if the gate has let it through. What a preview renders is of another type, and does not compile:
+///
+/// ```compile_fail,E0277
+/// async fn send(transport: &jumelle_activate::Transport, request: jumelle_connect::Request<jumelle_connect::Sample>) {
+///     transport.transfer(request).await;
+/// }
+/// ```
 pub struct Transport {
     client: reqwest::Client,
     base: Option<String>,

@@ -2,7 +2,7 @@
 //!
 //! Pure: no I/O, no clock, no async. `activate` sends what is rendered here. Architecture invariant: only what carries a message that
 //! the gate has let through, or nobody's data, may be sent ([`MaySend`]); a [`Sample`] of a preview is another type, and its requests
-//! do not go out (`tests/compile_fail.rs`).
+//! do not go out (the doc test of `Transport` in `activate`).
 
 pub mod auth;
 mod cases;
