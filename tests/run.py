@@ -152,6 +152,8 @@ SUITES = [
     ("api", black_box("api")),
     ("strings", black_box("strings.test_strings")),
     ("activation", black_box("activation")),
+    ("partners", black_box("partners")),
+    ("connectors_differential", black_box("connectors_differential")),
     ("policy", black_box("policy")),
     ("rights", black_box("rights")),
     ("watching", black_box("watching")),

@@ -47,6 +47,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use jumelle_activate::Dispatcher;
+use jumelle_connect::Catalogue;
 use jumelle_ledger::{Ledger, LedgerError, SigningKey};
 use jumelle_model::Workspace;
 use jumelle_model::ids::Position;
@@ -103,6 +104,8 @@ pub struct Options {
     pub wall: Wall,
     /// File with the Ed25519 key that signs the ledger's roots.
     pub ledger_key: Option<PathBuf>,
+    /// The connectors that destinations may name.
+    pub catalogue: Arc<Catalogue>,
 }
 
 impl Options {
@@ -116,6 +119,7 @@ impl Options {
             table_cache_bytes: 64 << 20,
             wall: Wall::default(),
             ledger_key: None,
+            catalogue: Arc::new(Catalogue::built_in()),
         }
     }
 }
@@ -169,7 +173,7 @@ impl Engine {
         let (committer, intake) = Committer::new(shared.history.clone(), window, end, to_fold, shared.wall.clone());
 
         let outlet = Arc::new(outlet::Outlet { shared: shared.clone(), intake: intake.clone() });
-        let dispatcher = Dispatcher::start(outlet);
+        let dispatcher = Dispatcher::start_with(outlet, options.catalogue.clone());
         dispatcher.configure(shared.definitions().workspace.destinations.clone());
         let offer = dispatcher.clone();
         fold.announce = Some(Box::new(move |queued| offer.offer(queued)));

@@ -145,6 +145,10 @@ impl House for Outlet {
         })
     }
 
+    fn country(&self) -> String {
+        self.shared.definitions().workspace.settings.country.clone()
+    }
+
     fn failed(&self, destination: &str) {
         self.shared.flow.outcome(destination, |outcomes| outcomes.failed += 1);
     }

@@ -78,6 +78,12 @@ pub enum Command {
     /// Read a TC or GPP string, and say what the policy makes of it.
     #[command(subcommand, after_help = "Example: jumelle consent decode DBABLA~BVQqAAAACgA.QA --json")]
     Consent(Consent),
+    /// Connectors: what Jumelle can send to, and how to write one.
+    #[command(
+        subcommand,
+        after_help = "Example: jumelle connector preview brevo --settings settings.yaml --messages messages.json"
+    )]
+    Connector(Connector),
     /// Erase a person from history and tables, and tell the tools that had received her.
     #[command(after_help = "Example: jumelle erase email:ana@example.org --yes")]
     Erase(Erase),
@@ -165,6 +171,9 @@ pub struct Serve {
     /// File with the Ed25519 key (PKCS #8, PEM) that signs the roots of the ledger; without it they are not signed.
     #[arg(long, env = "JUMELLE_LEDGER_KEY")]
     pub ledger_key: Option<PathBuf>,
+    /// A folder of connectors of one's own; by default `connectors` beside the workspace file, if there is one.
+    #[arg(long, env = "JUMELLE_CONNECTORS")]
+    pub connectors: Option<PathBuf>,
     /// Logs as JSON lines.
     #[arg(long, env = "JUMELLE_LOG_JSON")]
     pub log_json: bool,
@@ -533,6 +542,91 @@ pub struct RecordOfProcessing {
     /// File to write. Default: standard output.
     #[arg(long)]
     pub to: Option<PathBuf>,
+}
+
+/// Where a team's own connectors are.
+#[derive(Args, Debug, Clone)]
+pub struct OwnConnectors {
+    /// A folder of connectors of one's own; `connectors` beside it if there is one.
+    #[arg(long, env = "JUMELLE_CONNECTORS")]
+    pub connectors: Option<PathBuf>,
+}
+
+/// `connector`
+#[derive(Subcommand, Debug)]
+pub enum Connector {
+    /// The connectors there are, and how each was checked.
+    List {
+        #[command(flatten)]
+        own: OwnConnectors,
+    },
+    /// Write the folder of a new one, which passes check and test.
+    #[command(after_help = "Example: jumelle connector new acme --connectors ./connectors")]
+    New {
+        /// Its key: small letters, digits and dashes.
+        key: String,
+        #[command(flatten)]
+        own: OwnConnectors,
+    },
+    /// Check the manifest, the README, the icon and which cases there are. Exit code 3: something does not hold.
+    Check {
+        /// A connector's key, or its folder; all of them by default.
+        key: Option<String>,
+        #[command(flatten)]
+        own: OwnConnectors,
+    },
+    /// Run its cases: messages in, exact requests out; answers in, what Jumelle does. Exit code 1: a case fails.
+    Test {
+        /// A connector's key, or its folder; all of them by default.
+        key: Option<String>,
+        #[command(flatten)]
+        own: OwnConnectors,
+    },
+    /// Print the exact requests for messages, without sending anything.
+    #[command(after_help = "Example: jumelle connector preview brevo --settings settings.yaml --messages messages.json --json")]
+    Preview {
+        /// A connector's key, or its folder.
+        key: String,
+        /// JSON or YAML: the settings of the destination.
+        #[arg(long)]
+        settings: Option<PathBuf>,
+        /// JSON, JSON lines or YAML: messages as a webhook receives them; one, or a list. `-` reads standard input.
+        #[arg(long)]
+        messages: PathBuf,
+        /// Of telephone numbers without country code.
+        #[arg(long, default_value = "FR")]
+        country: String,
+        /// Write given secrets out, in place of a mask.
+        #[arg(long)]
+        show_secrets: bool,
+        /// The instant of sending (RFC 3339); now by default.
+        #[arg(long)]
+        at: Option<String>,
+        #[command(flatten)]
+        own: OwnConnectors,
+    },
+    /// Make the connector's test call to the tool itself: are the settings right? Sends nobody's data.
+    Try {
+        /// A connector's key, or its folder.
+        key: String,
+        /// JSON or YAML: the settings of the destination; {env: NAME} reads a secret.
+        #[arg(long)]
+        settings: PathBuf,
+        /// Another host than the tool's own; a private one too.
+        #[arg(long)]
+        base_url: Option<String>,
+        #[command(flatten)]
+        own: OwnConnectors,
+    },
+    /// Print the JSON Schema of connector.yaml (or of a case), for editors.
+    Schema {
+        /// Of a case.
+        #[arg(long)]
+        case: bool,
+    },
+    /// Print docs/connectors.md.
+    #[command(hide = true)]
+    Reference,
 }
 
 /// `erase`

@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         Command::Profile(profile) => commands::profile::run(&arguments.global, profile),
         Command::Segment(segment) => commands::segment::run(&arguments.global, segment),
         Command::Consent(consent) => commands::consent::run(&arguments.global, consent),
+        Command::Connector(connector) => commands::connector::run(&arguments.global, connector),
         Command::Erase(erase) => commands::erase::run(&arguments.global, erase),
         Command::Privacy(privacy) => commands::privacy::run(&arguments.global, privacy),
         Command::Link(link) => commands::link::run(&arguments.global, link),

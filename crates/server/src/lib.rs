@@ -8,6 +8,7 @@ mod auth;
 mod backup;
 mod bodies;
 mod collect;
+mod connectors;
 mod consent;
 mod definitions;
 mod deliveries;
@@ -252,6 +253,8 @@ impl App {
             .route("/v1/export/{what}", get(export::export))
             .route("/v1/imports/{source}", post(imports::rows))
             .route("/v1/imports/{source}/{id}", get(imports::progress))
+            .route("/v1/connectors", get(connectors::list))
+            .route("/v1/connectors/{key}", get(connectors::one))
             .route("/v1/{collection}", get(definitions::list))
             .route("/v1/{collection}/{key}", get(definitions::one).put(definitions::put).delete(definitions::delete))
             .route("/v1/session", get(session::who).post(session::sign_in).delete(session::sign_out))

@@ -10,7 +10,7 @@ use axum::{Extension, Json};
 use jumelle_collect::decode_single;
 use jumelle_consent::unsubscribe_json;
 use jumelle_engine::{Draft, IdentityCheck, LINK_DAYS, LINK_DAYS_MAX, Link, LinkError, LinkScope, RequestKind};
-use jumelle_model::consent::{Channel, ConsentState, Signal};
+use jumelle_model::consent::{Channel, ConsentState, Scope, Signal};
 use jumelle_model::event::EventKind;
 use jumelle_model::identifier::Identifier;
 use jumelle_model::time::{Span, Timestamp};
@@ -208,7 +208,8 @@ impl Visit {
         let shared = app.engine.shared();
         let purpose = self.link.purpose.clone().unwrap_or_default();
         let channel = self.link.channel;
-        let stands = self.person.as_ref().and_then(|person| person.known.choices.stands(&purpose, channel, Some(&self.link.who)));
+        let scope = Scope::Address(self.link.who.0.clone(), self.link.who.1.clone());
+        let stands = self.person.as_ref().and_then(|person| person.known.choices.stands(&purpose, channel, &scope));
         let is_refused = stands.is_some_and(|(state, ..)| state == ConsentState::Denied);
         // Who was erased is on the list already; a new profile must not come of it.
         let is_suppressed = self.person.is_none() && shared.suppressed_since(&identifier(&self.link))?.is_some();

@@ -135,6 +135,8 @@ pub(crate) const GRANTS: &[Grant] = &[
     grant("put", "/v1/activations/{key}", MARKETER),
     grant("delete", "/v1/activations/{key}", MARKETER),
     // What decides who a person is, what may be done, and where data goes is the administrator's.
+    grant("get", "/v1/connectors", DEFINITIONS),
+    grant("get", "/v1/connectors/{key}", DEFINITIONS),
     grant("get", "/v1/workspace", DEFINITIONS),
     grant("put", "/v1/workspace", NOBODY_ELSE),
     grant("get", "/v1/sources", DEFINITIONS),

@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod backup;
+pub mod connector;
 pub mod consent;
 pub mod demo;
 pub mod doctor;

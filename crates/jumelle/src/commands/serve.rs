@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context as _;
+use jumelle_connect::check_workspace;
 use jumelle_engine::{Engine, Options, WindowLimits};
 use jumelle_model::Workspace;
 use jumelle_model::time::Span;
-use jumelle_model::workspace::Difference;
+use jumelle_model::workspace::{Difference, Problems};
 use jumelle_server::{AdminToken, App, HttpLimits, Tls, token_hash};
 
 use crate::arguments::{Clock, Given, Serve};
@@ -101,6 +102,7 @@ pub fn open(serve: &Serve) -> anyhow::Result<Arc<Engine>> {
         window: WindowLimits { span: Span(i64::from(serve.dedup_hours) * 3_600_000_000), ids: serve.dedup_ids },
         cached_people: serve.cached_people,
         ledger_key: serve.ledger_key.clone(),
+        catalogue: Arc::new(super::connector::catalogue(serve.connectors.as_deref(), serve.workspace.as_deref())?),
         ..Options::new(&serve.data)
     };
     Engine::open(&options).with_context(|| format!("opening {}", serve.data.display()))
@@ -110,6 +112,7 @@ pub fn open(serve: &Serve) -> anyhow::Result<Arc<Engine>> {
 pub async fn apply_file(engine: &Arc<Engine>, file: &Path) -> anyhow::Result<()> {
     let text = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
     let workspace = parse_file(file, &text)?;
+    check_workspace(engine.dispatcher().catalogue(), &workspace, &text).map_err(|problems| listed(file, &problems))?;
     let difference = Difference::between(&engine.shared().definitions().workspace, &workspace);
     if !difference.changes.is_empty() {
         engine.apply(&workspace).await?;
@@ -120,16 +123,18 @@ pub async fn apply_file(engine: &Arc<Engine>, file: &Path) -> anyhow::Result<()>
 
 /// Reads definitions; problems name the file, line and column.
 pub fn parse_file(file: &Path, text: &str) -> anyhow::Result<Workspace> {
-    let workspace = Workspace::parse(text).map_err(|problems| {
-        let lines: Vec<String> = problems.0.iter().map(|problem| format!("{}:{problem}", file.display())).collect();
-        let details = serde_json::json!({"errors": problems.0});
-        anyhow::Error::from(Failure { code: 3, message: lines.join("\n"), details })
-    })?;
+    let workspace = Workspace::parse(text).map_err(|problems| listed(file, &problems))?;
     if workspace == Workspace::empty() {
         // A file that was cut to nothing must not take every definition away.
         return Err(Failure::refused(format!("{} defines nothing at all", file.display())));
     }
     Ok(workspace)
+}
+
+fn listed(file: &Path, problems: &Problems) -> anyhow::Error {
+    let lines: Vec<String> = problems.0.iter().map(|problem| format!("{}:{problem}", file.display())).collect();
+    let details = serde_json::json!({"errors": problems.0});
+    Failure { code: 3, message: lines.join("\n"), details }.into()
 }
 
 /// The token given, or the one that the directory knows, or a new one (returned, to be shown once).
@@ -185,6 +190,7 @@ fn with_config(serve: &Serve, given: &Given) -> anyhow::Result<Serve> {
         otlp_endpoint: Option<String>,
         trace_ratio: Option<f64>,
         ledger_key: Option<std::path::PathBuf>,
+        connectors: Option<std::path::PathBuf>,
         http: crate::arguments::HttpFile,
     }
     let mut serve = serve.clone();
@@ -201,6 +207,7 @@ fn with_config(serve: &Serve, given: &Given) -> anyhow::Result<Serve> {
     serve.http.fill(file.http, given);
     serve.workspace = serve.workspace.or(file.workspace);
     serve.ledger_key = serve.ledger_key.or(file.ledger_key);
+    serve.connectors = serve.connectors.or(file.connectors);
     serve.clock = match (serve.clock, file.clock.as_deref()) {
         (None, Some("wall")) => Some(Clock::Wall),
         (None, Some("events")) => Some(Clock::Events),
