@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use jumelle_connect::{Ending, Exchange, Gated, Next, RenderError, Row, RowEnd, batches};
 use jumelle_consent::Cleared;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use crate::backoff::{GIVE_UP_AFTER, delay};
 use crate::breaker::{COOLDOWN_CONFIGURATION, Ticket};
@@ -54,7 +55,8 @@ pub(crate) async fn attempt(
     waiting: Vec<Waiting>,
     ticket: Ticket,
 ) -> Vec<(Waiting, Verdict)> {
-    let passages = join_all(waiting.iter().map(|waiting| pass(&*house, &waiting.queued))).await;
+    let gate = tracing::trace_span!(target: "jumelle::trace", "gate");
+    let passages = join_all(waiting.iter().map(|waiting| pass(&*house, &waiting.queued))).instrument(gate).await;
     let members = waiting.into_iter().zip(passages).map(|(waiting, passage)| {
         let mut member = Member { waiting, noted: None, verdict: None, end: None, tried: false };
         match passage {
@@ -75,7 +77,7 @@ pub(crate) async fn attempt(
         renewed: false,
     };
     let started = Instant::now();
-    let stop = load.send().await;
+    let stop = load.send().instrument(tracing::trace_span!(target: "jumelle::trace", "send")).await;
     metrics::histogram!("jumelle_delivery_seconds", "destination" => lane.destination.key.clone())
         .record(started.elapsed().as_secs_f64());
     load.settle(ticket, stop).await

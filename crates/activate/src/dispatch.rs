@@ -14,6 +14,7 @@ use serde::Serialize;
 use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use crate::backoff::{GIVE_UP_AFTER, REFUSED_ATTEMPTS_MAX, delay};
 use crate::batch;
@@ -440,15 +441,21 @@ fn start_ready(lane: &Arc<Lane>, house: &Arc<dyn House>, tool: &mut Option<Tool>
         }
         let left = (taken.clone(), ticket);
         let (lane, house) = (lane.clone(), house.clone());
+        let span = tracing::trace_span!(
+            target: "jumelle::trace", "deliver", destination = lane.destination.key, messages = taken.len() as i64,
+        );
         let task = match tool {
-            Tool::Webhook(webhook) => under_way.tasks.spawn(async move {
-                let mut ended = Vec::new();
-                for waiting in taken {
-                    ended.push(attempt(lane.clone(), house.clone(), webhook.clone(), waiting, ticket).await);
-                }
-                ended
-            }),
-            Tool::Partner(partner) => under_way.tasks.spawn(batch::attempt(lane, house, partner, taken, ticket)),
+            Tool::Webhook(webhook) => {
+                let attempts = async move {
+                    let mut ended = Vec::new();
+                    for waiting in taken {
+                        ended.push(attempt(lane.clone(), house.clone(), webhook.clone(), waiting, ticket).await);
+                    }
+                    ended
+                };
+                under_way.tasks.spawn(attempts.instrument(span))
+            }
+            Tool::Partner(partner) => under_way.tasks.spawn(batch::attempt(lane, house, partner, taken, ticket).instrument(span)),
         };
         under_way.left.insert(task.id(), left);
     }
@@ -462,7 +469,7 @@ async fn attempt(
     mut waiting: Waiting,
     ticket: Ticket,
 ) -> (Waiting, Verdict) {
-    let passed = pass(&*house, &waiting.queued).await;
+    let passed = pass(&*house, &waiting.queued).instrument(tracing::trace_span!(target: "jumelle::trace", "gate")).await;
     let cleared = match passed {
         Ok(Clearance::Cleared(cleared)) => *cleared,
         Err(reason) => {
@@ -483,7 +490,7 @@ async fn attempt(
     waiting.attempts += 1;
     let started = Instant::now();
     house.reached("before send");
-    let outcome = connector.send(cleared).await;
+    let outcome = connector.send(cleared).instrument(tracing::trace_span!(target: "jumelle::trace", "send")).await;
     house.reached("after send");
     let now = Instant::now();
     metrics::histogram!("jumelle_delivery_seconds", "destination" => lane.destination.key.clone())
