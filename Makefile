@@ -2,7 +2,7 @@
 # and only when it is missing.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test screenshots soak bench lint docs docs-check release clean
+.PHONY: help run test screenshots soak bench steps lint docs docs-check release clean
 
 # Lists the targets.
 help:
@@ -34,6 +34,11 @@ bench:
 	@scripts/setup.sh run
 	cargo build --release --locked -p jumelle
 	cargo run --release --locked -p jumelle-bench -- --server $${CARGO_TARGET_DIR:-target}/release/jumelle $(ARGS)
+
+# Measures the steps of an event one by one (decode, identify, fold, evaluate, gate …): time and allocations of each.
+steps:
+	@scripts/setup.sh run
+	cargo bench --locked -p jumelle-bench --bench steps -- $(ARGS)
 
 # Checks formatting and lints, without running anything.
 lint:

@@ -63,7 +63,7 @@ if ! cmp -s "$requirements" .venv/installed.txt; then
   cp "$requirements" .venv/installed.txt
 fi
 
-for folder in tests/sdk tests/strings tests/browser; do
+for folder in tests/sdk tests/strings tests/browser tests/connectors; do
   lock=$folder/package-lock.json
   if ! cmp -s "$lock" "$folder/node_modules/.installed.json"; then
     say "installing the tests' Node packages into $folder/node_modules"

@@ -1,16 +1,20 @@
 """What those who run it see: /metrics, /readyz, the health details; the dashboard and the alerts name what is there."""
 
+import http.server
 import json
 import pathlib
 import re
 import shutil
 import subprocess
 import tempfile
+import threading
 import unittest
 
 import yaml
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from jumelle_server import ROOT, wait_until
-from shop import Inbox, Shop, identified, viewed, workspace
+from shop import Inbox, Shop, basic, identified, viewed, workspace
 
 TOOLS = """\
 destinations:
@@ -31,6 +35,40 @@ def expressions():
     for group in yaml.safe_load(ALERTS.read_text())["groups"]:
         for rule in group["rules"]:
             yield f"alert: {rule['alert']}", rule["expr"]
+
+
+class Collector:
+    """What an OpenTelemetry collector is to those who send: `POST /v1/traces`, protobuf."""
+
+    def __enter__(self):
+        collector = self
+        self.spans = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["content-length"]))
+                if self.path == "/v1/traces":
+                    asked = ExportTraceServiceRequest.FromString(body)
+                    scopes = [scope for resource in asked.resource_spans for scope in resource.scope_spans]
+                    collector.spans += [span for scope in scopes for span in scope.spans]
+                self.send_response(200)
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+
+    def named(self, name):
+        return [span for span in self.spans if span.name == name]
 
 
 class Observed(unittest.TestCase):
@@ -76,6 +114,27 @@ class Observed(unittest.TestCase):
 
     def details(self):
         return self.shop.get("/v1/health/details")
+
+    def test_traces_go_to_a_collector_and_follow_the_caller(self):
+        collector = self.enterContext(Collector())
+        shop = self.enterContext(Shop(workspace(), "--otlp-endpoint", collector.url, "--trace-ratio", "1"))
+        caller, trace = "00f067aa0ba902b7", "4bf92f3577b34da6a3ce929d0e0e4736"
+        body = {"batch": [viewed("zoe-b1", "m1"), identified("zoe-b1", email="zoe@example.org")]}
+        headers = {**basic("wk_site"), "traceparent": f"00-{trace}-{caller}-01"}
+        self.assertEqual(200, shop.call("POST", "/v1/batch", body, headers=headers, admin=False).status)
+        shop.call("GET", "/v1/profiles/email:zoe@example.org")
+        wait_until(lambda: collector.named("GET /v1/profiles/{id}") or None, "the spans are sent")
+        (request,) = collector.named("POST /v1/batch")
+        self.assertEqual((trace, caller), (request.trace_id.hex(), request.parent_span_id.hex()))
+        self.assertEqual(Span.SPAN_KIND_SERVER, request.kind)
+        attributes = {one.key: one.value for one in request.attributes}
+        self.assertEqual(200, attributes["http.response.status_code"].int_value)
+        for name in ["decode", "commit"]:
+            (inner,) = collector.named(name)
+            self.assertEqual((request.trace_id, request.span_id), (inner.trace_id, inner.parent_span_id), name)
+            self.assertTrue(request.start_time_unix_nano <= inner.start_time_unix_nano <= inner.end_time_unix_nano)
+        wait_until(lambda: collector.named("fold") or None, "the fold's spans are sent")
+        self.assertNotIn("zoe", "".join(map(str, collector.spans)), "no personal data in a trace")
 
     def test_a_tool_that_is_down_is_seen(self):
         self.start(lambda message: 500)

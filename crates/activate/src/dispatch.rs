@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use jumelle_connect::Catalogue;
 use jumelle_consent::Cleared;
 use jumelle_model::ids::{DeliveryId, ProfileId};
 use jumelle_model::time::Timestamp;
@@ -14,17 +15,20 @@ use serde::Serialize;
 use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use crate::backoff::{GIVE_UP_AFTER, REFUSED_ATTEMPTS_MAX, delay};
+use crate::batch;
 use crate::breaker::{Breaker, COOLDOWN_CONFIGURATION, Passage, Ticket};
 use crate::house::{Clearance, DeliveryResult, FinalState, House, Queued};
+use crate::partner::Partner;
 use crate::queue::{PAGE, Queue, Waiting};
 use crate::webhook::{Outcome, Webhook};
 
 /// How often what lets a message through is noted anew because it has changed meanwhile.
 const NOTES_MAX: u32 = 4;
 /// How long a message waits that could not be noted.
-const NOTE_AGAIN: Duration = Duration::from_secs(1);
+pub(crate) const NOTE_AGAIN: Duration = Duration::from_secs(1);
 /// How long a stop waits for requests under way.
 const STOP_WAIT: Duration = Duration::from_secs(5);
 
@@ -70,6 +74,7 @@ pub struct Dispatcher {
 
 struct Inner {
     house: Arc<dyn House>,
+    catalogue: Arc<Catalogue>,
     runtime: tokio::runtime::Handle,
     lanes: Mutex<Lanes>,
     attempts: Arc<Attempts>,
@@ -88,28 +93,38 @@ type RunningLane = (Arc<Lane>, JoinHandle<()>);
 type Attempts = Mutex<HashMap<DeliveryId, AttemptInfo>>;
 
 /// One destination.
-struct Lane {
-    destination: Destination,
+pub(crate) struct Lane {
+    pub(crate) destination: Destination,
+    catalogue: Arc<Catalogue>,
     queue: Mutex<Queue>,
-    breaker: Mutex<Breaker>,
+    /// Since when a request waits for more people.
+    gathering: Mutex<Option<Instant>>,
+    pub(crate) breaker: Mutex<Breaker>,
     wake: Notify,
     stopping: AtomicBool,
     in_flight: AtomicU64,
     sent: AtomicU64,
     failed: AtomicU64,
-    last_error: Mutex<Option<String>>,
+    pub(crate) last_error: Mutex<Option<String>>,
+}
+
+/// How a destination is reached.
+#[derive(Clone)]
+enum Tool {
+    Webhook(Arc<Webhook>),
+    Partner(Arc<Partner>),
 }
 
 /// What is under way, by task.
 #[derive(Default)]
 struct UnderWay {
-    tasks: JoinSet<(Waiting, Verdict)>,
-    /// The same by task, for the one that panics: its person and the probe must not wait for it for ever.
-    left: HashMap<tokio::task::Id, (Waiting, Ticket)>,
+    tasks: JoinSet<Vec<(Waiting, Verdict)>>,
+    /// The same by task, for the one that panics: its people and the probe must not wait for it for ever.
+    left: HashMap<tokio::task::Id, (Vec<Waiting>, Ticket)>,
 }
 
 /// How one attempt ended.
-enum Verdict {
+pub(crate) enum Verdict {
     /// Recorded, or no longer waiting.
     Ended,
     /// To be tried again.
@@ -117,10 +132,20 @@ enum Verdict {
 }
 
 impl Dispatcher {
-    /// Without destinations yet. Must be called on a tokio runtime.
+    /// Without destinations yet, with the connectors that come with Jumelle. Must be called on a tokio runtime.
     pub fn start(house: Arc<dyn House>) -> Dispatcher {
+        Dispatcher::start_with(house, Arc::new(Catalogue::built_in()))
+    }
+
+    /// With these connectors.
+    pub fn start_with(house: Arc<dyn House>, catalogue: Arc<Catalogue>) -> Dispatcher {
         let runtime = tokio::runtime::Handle::current();
-        Dispatcher { inner: Arc::new(Inner { house, runtime, lanes: Mutex::default(), attempts: Arc::default() }) }
+        Dispatcher { inner: Arc::new(Inner { house, catalogue, runtime, lanes: Mutex::default(), attempts: Arc::default() }) }
+    }
+
+    /// The connectors there are.
+    pub fn catalogue(&self) -> &Arc<Catalogue> {
+        &self.inner.catalogue
     }
 
     /// Adds, changes and removes destinations to match the definitions. What waits for a changed one goes on with it.
@@ -139,7 +164,7 @@ impl Dispatcher {
             }
             let key = destination.key.clone();
             let predecessor = leaving.remove(&key);
-            let lane = Arc::new(Lane::new(destination));
+            let lane = Arc::new(Lane::new(destination, self.inner.catalogue.clone()));
             let task = run(lane.clone(), self.inner.house.clone(), self.inner.attempts.clone());
             let task = self.inner.runtime.spawn(async move {
                 if let Some(predecessor) = predecessor {
@@ -211,10 +236,12 @@ impl Dispatcher {
 }
 
 impl Lane {
-    fn new(destination: Destination) -> Lane {
+    fn new(destination: Destination, catalogue: Arc<Catalogue>) -> Lane {
         Lane {
             destination,
+            catalogue,
             queue: Mutex::new(Queue::new()),
+            gathering: Mutex::default(),
             breaker: Mutex::default(),
             wake: Notify::new(),
             stopping: AtomicBool::new(false),
@@ -223,6 +250,53 @@ impl Lane {
             failed: AtomicU64::new(0),
             last_error: Mutex::default(),
         }
+    }
+
+    /// Reads secrets at the moment of use. `Err`: why it cannot be used.
+    fn tool(&self, country: &str) -> Result<Tool, String> {
+        if self.destination.connector == "webhook" {
+            return Webhook::new(&self.destination).map(|made| Tool::Webhook(Arc::new(made))).map_err(|error| error.to_string());
+        }
+        let connector = self.catalogue.get(&self.destination.connector);
+        let connector = connector.ok_or_else(|| format!("there is no connector {:?}", self.destination.connector))?;
+        Partner::new(&self.destination, connector.clone(), country).map(|made| Tool::Partner(Arc::new(made)))
+    }
+
+    /// People who leave now in one load, and none while it is worth waiting for more.
+    fn gather(&self, partner: &Partner, now: Instant) -> Vec<Waiting> {
+        let most = partner.connector.manifest.batch.rows;
+        let mut queue = self.queue.lock();
+        let ready = queue.ready(now);
+        let mut gathering = self.gathering.lock();
+        if ready == 0 {
+            *gathering = None;
+            return Vec::new();
+        }
+        if ready < most && now < *gathering.get_or_insert(now) + partner.connector.linger {
+            return Vec::new();
+        }
+        *gathering = None;
+        std::iter::from_fn(|| queue.take(now)).take(most).collect()
+    }
+
+    /// A message has ended.
+    pub(crate) fn count(&self, waiting: &Waiting, state: FinalState, house: &dyn House) {
+        match state {
+            FinalState::Sent => {
+                self.sent.fetch_add(1, Ordering::Relaxed);
+            }
+            FinalState::Dead => self.count_failure(house, "given up"),
+            FinalState::Blocked => {}
+        }
+        tracing::debug!(destination = self.destination.key, attempts = waiting.attempts, "delivery ended");
+    }
+
+    /// An attempt has failed.
+    pub(crate) fn count_failure(&self, house: &dyn House, reason: &str) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+        metrics::counter!("jumelle_delivery_failures_total", "destination" => self.destination.key.clone()).increment(1);
+        house.failed(&self.destination.key);
+        tracing::debug!(destination = self.destination.key, reason, "delivery failed");
     }
 
     fn stop(&self) {
@@ -280,7 +354,7 @@ fn on_the_wall(instant: Instant, now: Instant) -> Timestamp {
 }
 
 async fn run(lane: Arc<Lane>, house: Arc<dyn House>, attempts: Arc<Attempts>) {
-    let mut connector: Option<Arc<Webhook>> = None;
+    let mut tool: Option<Tool> = None;
     let mut under_way = UnderWay::default();
     loop {
         let stopping = lane.stopping.load(Ordering::Acquire);
@@ -289,13 +363,13 @@ async fn run(lane: Arc<Lane>, house: Arc<dyn House>, attempts: Arc<Attempts>) {
         }
         if !stopping {
             lane.fill(&*house);
-            start_ready(&lane, &house, &mut connector, &mut under_way);
+            start_ready(&lane, &house, &mut tool, &mut under_way);
         }
         lane.in_flight.store(under_way.tasks.len() as u64, Ordering::Relaxed);
         lane.gauge();
         let full = under_way.tasks.len() >= lane.destination.concurrency as usize;
         // With every place taken a retry that is due waits for a place, not for an instant that has passed.
-        let wake_at = if stopping || full { None } else { next_wake(&lane) };
+        let wake_at = if stopping || full { None } else { next_wake(&lane, tool.as_ref()) };
         tokio::select! {
             Some(joined) = under_way.tasks.join_next_with_id(), if !under_way.tasks.is_empty() => {
                 settle(&lane, &attempts, &mut under_way.left, joined);
@@ -318,7 +392,7 @@ async fn sleep_until(at: Option<Instant>) {
 }
 
 /// When something may leave that may not now, or the table is to be read again.
-fn next_wake(lane: &Lane) -> Option<Instant> {
+fn next_wake(lane: &Lane, tool: Option<&Tool>) -> Option<Instant> {
     let (retry, ready, look_again) = {
         let queue = lane.queue.lock();
         (queue.next_at(), queue.has_ready(), queue.look_again_at())
@@ -331,20 +405,25 @@ fn next_wake(lane: &Lane) -> Option<Instant> {
         Passage::None(_) => None,
         Passage::All | Passage::Probe => retry,
     };
-    leave.into_iter().chain(look_again).min()
+    let gathered = match tool {
+        Some(Tool::Partner(partner)) => lane.gathering.lock().map(|since| since + partner.connector.linger),
+        _ => None,
+    };
+    leave.into_iter().chain(look_again).chain(gathered).min()
 }
 
-fn start_ready(lane: &Arc<Lane>, house: &Arc<dyn House>, connector: &mut Option<Arc<Webhook>>, under_way: &mut UnderWay) {
+fn start_ready(lane: &Arc<Lane>, house: &Arc<dyn House>, tool: &mut Option<Tool>, under_way: &mut UnderWay) {
     while under_way.tasks.len() < lane.destination.concurrency as usize {
         let now = Instant::now();
         if matches!(lane.breaker.lock().passage(now), Passage::None(_)) {
+            *lane.gathering.lock() = None;
             return;
         }
-        if connector.is_none() {
-            match Webhook::new(&lane.destination) {
-                Ok(made) => *connector = Some(Arc::new(made)),
+        if tool.is_none() {
+            match lane.tool(&house.country()) {
+                Ok(made) => *tool = Some(made),
                 Err(error) => {
-                    *lane.last_error.lock() = Some(error.to_string());
+                    *lane.last_error.lock() = Some(error.clone());
                     if lane.queue.lock().has_ready() {
                         tracing::error!(destination = lane.destination.key, %error, "the destination cannot be used");
                         lane.breaker.lock().hold(Ticket::Ordinary, now + COOLDOWN_CONFIGURATION);
@@ -353,16 +432,41 @@ fn start_ready(lane: &Arc<Lane>, house: &Arc<dyn House>, connector: &mut Option<
                 }
             }
         }
-        let Some(connector) = connector.clone() else { return };
-        let Some(mut waiting) = lane.queue.lock().take(now) else { return };
+        let Some(tool) = tool.clone() else { return };
+        let mut taken = match &tool {
+            Tool::Webhook(_) => lane.queue.lock().take(now).into_iter().collect(),
+            Tool::Partner(partner) => lane.gather(partner, now),
+        };
+        if taken.is_empty() {
+            return;
+        }
         let Some(ticket) = lane.breaker.lock().ticket(now) else {
             // It closed right now: a straggler's failure.
-            lane.queue.lock().again(waiting, now);
+            let mut queue = lane.queue.lock();
+            taken.into_iter().for_each(|waiting| queue.again(waiting, now));
             return;
         };
-        waiting.first_attempt.get_or_insert(now);
-        let left = (waiting.clone(), ticket);
-        let task = under_way.tasks.spawn(attempt(lane.clone(), house.clone(), connector, waiting, ticket));
+        for waiting in &mut taken {
+            waiting.first_attempt.get_or_insert(now);
+        }
+        let left = (taken.clone(), ticket);
+        let (lane, house) = (lane.clone(), house.clone());
+        let span = tracing::trace_span!(
+            target: "jumelle::trace", "deliver", destination = lane.destination.key, messages = taken.len() as i64,
+        );
+        let task = match tool {
+            Tool::Webhook(webhook) => {
+                let attempts = async move {
+                    let mut ended = Vec::new();
+                    for waiting in taken {
+                        ended.push(attempt(lane.clone(), house.clone(), webhook.clone(), waiting, ticket).await);
+                    }
+                    ended
+                };
+                under_way.tasks.spawn(attempts.instrument(span))
+            }
+            Tool::Partner(partner) => under_way.tasks.spawn(batch::attempt(lane, house, partner, taken, ticket).instrument(span)),
+        };
         under_way.left.insert(task.id(), left);
     }
 }
@@ -375,7 +479,7 @@ async fn attempt(
     mut waiting: Waiting,
     ticket: Ticket,
 ) -> (Waiting, Verdict) {
-    let passed = pass(&*house, &waiting.queued).await;
+    let passed = pass(&*house, &waiting.queued).instrument(tracing::trace_span!(target: "jumelle::trace", "gate")).await;
     let cleared = match passed {
         Ok(Clearance::Cleared(cleared)) => *cleared,
         Err(reason) => {
@@ -400,7 +504,7 @@ async fn attempt(
     let takes_back = cleared.message().kind.takes_back();
     let (asked, queued) = (house.clone(), waiting.queued.clone());
     let still = move |cleared: &Cleared| matches!(asked.clear(&queued), Clearance::Cleared(again) if *again == *cleared);
-    let outcome = connector.send_if(cleared, still).await;
+    let outcome = connector.send_if(cleared, still).instrument(tracing::trace_span!(target: "jumelle::trace", "send")).await;
     house.reached("after send");
     let now = Instant::now();
     metrics::histogram!("jumelle_delivery_seconds", "destination" => lane.destination.key.clone())
@@ -430,7 +534,7 @@ async fn attempt(
 
 /// The second gate, right before the request. What it lets out is noted first, durably; that takes its time, and a withdrawal does
 /// not wait for it, so the gate is asked again: no request begins on an answer that is older than a write.
-async fn pass(house: &dyn House, queued: &Queued) -> Result<Clearance, String> {
+pub(crate) async fn pass(house: &dyn House, queued: &Queued) -> Result<Clearance, String> {
     let mut answer = house.clear(queued);
     for _ in 0..NOTES_MAX {
         let Clearance::Cleared(cleared) = &answer else { return Ok(answer) };
@@ -500,7 +604,7 @@ fn judge(lane: &Lane, waiting: &Waiting, (ticket, takes_back): (Ticket, bool), o
     }
 }
 
-async fn record(house: &dyn House, waiting: &Waiting, state: FinalState, status: Option<u16>, reason: Option<String>) {
+pub(crate) async fn record(house: &dyn House, waiting: &Waiting, state: FinalState, status: Option<u16>, reason: Option<String>) {
     let queued = &waiting.queued;
     let name = match state {
         FinalState::Sent => "sent",
@@ -522,15 +626,15 @@ async fn record(house: &dyn House, waiting: &Waiting, state: FinalState, status:
         .await;
 }
 
-/// After an attempt: the person's next message, or the same one again.
+/// After an attempt: each person's next message, or the same one again.
 fn settle(
     lane: &Lane,
     attempts: &Attempts,
-    left: &mut HashMap<tokio::task::Id, (Waiting, Ticket)>,
-    joined: Result<(tokio::task::Id, (Waiting, Verdict)), JoinError>,
+    left: &mut HashMap<tokio::task::Id, (Vec<Waiting>, Ticket)>,
+    joined: Result<(tokio::task::Id, Vec<(Waiting, Verdict)>), JoinError>,
 ) {
     let now = Instant::now();
-    let (waiting, verdict) = match joined {
+    let ended = match joined {
         Ok((task, ended)) => {
             left.remove(&task);
             ended
@@ -539,21 +643,26 @@ fn settle(
             tracing::error!(destination = lane.destination.key, %error, "a delivery's task failed");
             let Some((waiting, ticket)) = left.remove(&error.id()) else { return };
             lane.breaker.lock().undecided(ticket);
-            let waiting = Waiting { attempts: waiting.attempts + 1, ..waiting };
-            let at = now + delay(waiting.attempts, rand::random());
-            (waiting, Verdict::Again { reason: "a fault of our own; see the log".into(), at })
+            let again = |waiting: Waiting| {
+                let waiting = Waiting { attempts: waiting.attempts + 1, ..waiting };
+                let at = now + delay(waiting.attempts, rand::random());
+                (waiting, Verdict::Again { reason: "a fault of our own; see the log".into(), at })
+            };
+            waiting.into_iter().map(again).collect()
         }
     };
-    let id = waiting.queued.id;
-    match verdict {
-        Verdict::Ended => {
-            attempts.lock().remove(&id);
-            lane.queue.lock().done(&waiting);
-        }
-        Verdict::Again { reason, at } => {
-            let info = AttemptInfo { attempts: waiting.attempts, last_reason: reason, next_at: on_the_wall(at, now) };
-            attempts.lock().insert(id, info);
-            lane.queue.lock().again(waiting, at);
+    for (waiting, verdict) in ended {
+        let id = waiting.queued.id;
+        match verdict {
+            Verdict::Ended => {
+                attempts.lock().remove(&id);
+                lane.queue.lock().done(&waiting);
+            }
+            Verdict::Again { reason, at } => {
+                let info = AttemptInfo { attempts: waiting.attempts, last_reason: reason, next_at: on_the_wall(at, now) };
+                attempts.lock().insert(id, info);
+                lane.queue.lock().again(waiting, at);
+            }
         }
     }
 }

@@ -85,6 +85,10 @@ pub trait House: Send + Sync + 'static {
     fn note(&self, _cleared: &Cleared) -> Pin<Box<dyn Future<Output = Result<bool, String>> + Send>> {
         Box::pin(std::future::ready(Ok(true)))
     }
+    /// The workspace's country (ISO 3166-1 alpha-2): of telephone numbers without country code.
+    fn country(&self) -> String {
+        "FR".into()
+    }
     /// An attempt has failed; the message may be tried again.
     fn failed(&self, _destination: &str) {}
     /// A place is reached where a test may end the process.

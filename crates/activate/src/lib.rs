@@ -1,15 +1,19 @@
 //! Delivery: what is queued goes out, past the second gate, in order per person, as often as it takes.
 //!
-//! Architecture invariant: a connector's `send` accepts nothing but [`jumelle_consent::Cleared`] (`tests/compile_fail.rs`). Knows
+//! Architecture invariant: the webhook's `send` accepts nothing but [`jumelle_consent::Cleared`], and [`Transport`] no request that
+//! carries people but one made of such (`tests/compile_fail.rs`, and the doc test of [`Transport`]). Knows
 //! neither segments nor how people are stored; the engine answers through [`House`].
 
 mod backoff;
+mod batch;
 mod breaker;
 mod dispatch;
 mod egress;
 mod house;
 mod list;
+mod partner;
 mod queue;
+mod transport;
 mod webhook;
 
 pub use backoff::{GIVE_UP_AFTER, REFUSED_ATTEMPTS_MAX, RETRY_DELAY_MAX};
@@ -18,4 +22,5 @@ pub use egress::is_private;
 pub use house::{Clearance, DeliveryResult, FinalState, House, QueueKey, Queued};
 pub use list::fetch_list;
 pub use queue::QUEUE_MEMORY_MAX;
+pub use transport::Transport;
 pub use webhook::{Outcome, Webhook, install_crypto, resolve_secret, sign};

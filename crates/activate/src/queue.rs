@@ -160,8 +160,13 @@ impl Queue {
         }
     }
 
-    /// The next one to send; its person is under way until [`Queue::done`] or [`Queue::again`].
-    pub(crate) fn take(&mut self, now: Instant) -> Option<Waiting> {
+    /// How many people could leave now.
+    pub(crate) fn ready(&mut self, now: Instant) -> usize {
+        self.fall_due(now);
+        self.ready.len() + self.leaving.len()
+    }
+
+    fn fall_due(&mut self, now: Instant) {
         while let Some((&(at, profile), ())) = self.later.first_key_value() {
             if at > now {
                 break;
@@ -169,6 +174,11 @@ impl Queue {
             self.later.pop_first();
             self.ready.push_back(profile);
         }
+    }
+
+    /// The next one to send; its person is under way until [`Queue::done`] or [`Queue::again`].
+    pub(crate) fn take(&mut self, now: Instant) -> Option<Waiting> {
+        self.fall_due(now);
         let profile = self.leaving.pop_front().or_else(|| self.ready.pop_front())?;
         self.people.get(&profile).and_then(|line| line.front()).cloned()
     }

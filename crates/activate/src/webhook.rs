@@ -236,7 +236,7 @@ fn retry_after(text: &str) -> Option<Duration> {
 }
 
 /// An error without the address it went to: it stands with the destination already.
-fn describe(error: &reqwest::Error) -> String {
+pub(crate) fn describe(error: &reqwest::Error) -> String {
     let mut source: &dyn std::error::Error = error;
     while let Some(inner) = source.source() {
         source = inner;
@@ -269,6 +269,7 @@ mod tests {
             key: "d".into(),
             connector: "webhook".into(),
             url: url.into(),
+            settings: Vec::new(),
             secret: None,
             allow_private,
             concurrency: 1,

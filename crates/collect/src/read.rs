@@ -1,13 +1,14 @@
 //! What was stored, read for the fold.
 
 use std::borrow::Cow;
+use std::rc::Rc;
 
 use jumelle_model::event::{Event, EventKind, lookup};
 use jumelle_model::time::Timestamp;
 use jumelle_model::workspace::Vocabulary;
 use jumelle_model::{Channel, ConsentState, Json, Signal, Workspace};
 
-use crate::signals::{self, SEC_GPC};
+use crate::signals::{self, Judged, ReadSignal, SEC_GPC};
 use crate::vocabulary::{translate_name, translate_properties};
 
 /// Reads a stored event. `None`: the stored text is not a JSON object, which collection never lets in.
@@ -93,23 +94,44 @@ pub struct ConsentEntry {
     pub at: Option<Timestamp>,
     /// The address or device it is for (namespace, value as sent), if said.
     pub target: Option<(String, String)>,
-    /// What proves it, as JSON text.
-    pub proof: Option<String>,
+    /// What proves it.
+    pub proof: Option<Proof>,
     /// An imported flag without a date (`"undated": true`): loses against any dated choice.
     pub weak: bool,
     /// From a signal that may come with each event (a TC string …), not from `context.consents`.
     pub is_signal: bool,
 }
 
+/// What proves a choice. A signal that comes with each event is mostly no news: what it proves is written down when it is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Proof {
+    /// JSON text, as sent.
+    Sent(String),
+    /// A signal, and why it comes to this choice.
+    Signal(Rc<ReadSignal>, String),
+}
+
+impl Proof {
+    /// As JSON text.
+    pub fn into_json(self) -> String {
+        match self {
+            Proof::Sent(text) => text,
+            Proof::Signal(signal, because) => signal.proof(&because),
+        }
+    }
+}
+
 /// The consents that an event carries, written out or as signals that the workspace gives a meaning; entries that collection would
 /// have refused are left out.
-pub fn consents(event: &Event<'_>, workspace: &Workspace) -> Vec<ConsentEntry> {
+///
+/// `judged` is of this workspace alone.
+pub fn consents(event: &Event<'_>, workspace: &Workspace, judged: &mut Judged) -> Vec<ConsentEntry> {
     let mut found = match lookup(&event.context, "consents") {
         Some(Json::Array(entries)) => entries.iter().filter_map(consent).collect(),
         _ => Vec::new(),
     };
     if ["consent", "gpc", SEC_GPC].iter().any(|field| lookup(&event.context, field).is_some()) {
-        found.extend(signals::entries(event, workspace));
+        found.extend(signals::entries(event, workspace, judged));
     }
     found
 }
@@ -148,7 +170,7 @@ fn consent(entry: &Json<'_>) -> Option<ConsentEntry> {
             }
             _ => None,
         },
-        proof: lookup(entry, "proof").map(ToString::to_string),
+        proof: lookup(entry, "proof").map(|proof| Proof::Sent(proof.to_string())),
         weak: matches!(lookup(entry, "undated"), Some(Json::Bool(true))),
         is_signal: false,
     })

@@ -5,6 +5,9 @@
 //! the workspace at that place of the history.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
 
 use jumelle_consent::signals::{DEVICE, Verdict, of_categories, of_gcm, of_gpc, of_gpp, of_tcf};
 use jumelle_consent::strings::{GppString, TcString};
@@ -12,9 +15,9 @@ use jumelle_model::event::{Event, lookup};
 use jumelle_model::time::Timestamp;
 use jumelle_model::workspace::SignalsRead;
 use jumelle_model::{ConsentState, Json, Workspace};
-use serde_json::{Value, json};
+use serde::Serialize;
 
-use crate::read::ConsentEntry;
+use crate::read::{ConsentEntry, Proof};
 use crate::validate::{Problem, problem, type_of};
 
 /// Events that are the moment of a choice; a signal in any other is repeated, not chosen.
@@ -29,8 +32,8 @@ const STATES_MAX: usize = 100;
 /// The signals of one event, understood.
 #[derive(Default)]
 struct Signals<'e> {
-    tcf: Option<Box<TcString>>,
-    gpp: Option<GppString>,
+    tcf: Option<Arc<TcString>>,
+    gpp: Option<Arc<GppString>>,
     gcm: Vec<(&'e str, bool)>,
     gpc: bool,
     categories: Option<Vec<(&'e str, bool)>>,
@@ -62,12 +65,12 @@ fn signals<'e>(context: &'e Json<'_>) -> Result<Signals<'e>, Problem> {
     found.gpc |= gpc(consent, "gpc", "context.consent.gpc")?;
     if let Some(text) = tc_string(consent)? {
         let string =
-            TcString::decode(text).or_else(|malformed| problem("context.consent.tcf", "tcf_string", malformed.to_string()))?;
-        found.tcf = Some(Box::new(string));
+            TcString::known(text).or_else(|malformed| problem("context.consent.tcf", "tcf_string", malformed.to_string()))?;
+        found.tcf = Some(string);
     }
     if let Some(text) = string(consent, "gpp", "gppString", "context.consent.gpp")? {
         let string =
-            GppString::decode(text).or_else(|malformed| problem("context.consent.gpp", "gpp_string", malformed.to_string()))?;
+            GppString::known(text).or_else(|malformed| problem("context.consent.gpp", "gpp_string", malformed.to_string()))?;
         found.gpp = Some(string);
     }
     found.gcm = states(consent, "gcm", "consent_mode", "\"granted\" or \"denied\"", &|value| match value {
@@ -151,61 +154,127 @@ fn states<'e>(
 
 /// The choices that an event's signals come to, by the workspace's policy. Bound to the event's device; without one, grants are left
 /// out and denials are the person's, for the channels that reach a device.
-pub(crate) fn entries(event: &Event<'_>, workspace: &Workspace) -> Vec<ConsentEntry> {
+pub(crate) fn entries(event: &Event<'_>, workspace: &Workspace, judged: &mut Judged) -> Vec<ConsentEntry> {
     let from_header = matches!(lookup(&event.context, SEC_GPC), Some(Json::Bool(true)));
     let by_tag = matches!(lookup(&event.context, "library.name"), Some(Json::Str(name)) if name == TAG);
     let Ok(signals) = signals(&event.context) else { return Vec::new() };
     let told = signals.at.or_else(|| CHOICE_EVENTS.contains(&event.name.as_ref()).then_some(event.time));
     let mut entries = Vec::new();
-    let mut add = |verdicts: Vec<Verdict>, proof: &dyn Fn() -> Value| {
-        if verdicts.is_empty() {
-            return;
-        }
-        // Written once for all verdicts of a signal; each adds its reason at the end.
-        let proof = proof().to_string();
-        let head = proof.strip_suffix('}').unwrap_or_default();
+    let mut add = |verdicts: &[Verdict], method: Method| {
+        let signal = Rc::new(ReadSignal { method, message: event.message_id.to_owned() });
         for verdict in verdicts {
             let (at, weak) = verdict.time(told, event.time);
-            let proof = format!("{head},\"because\":{}}}", Value::from(verdict.because.as_str()));
-            entries.extend(bound(&verdict, event).into_iter().map(|(channel, target)| ConsentEntry {
+            entries.extend(bound(verdict, event).into_iter().map(|(channel, target)| ConsentEntry {
                 purpose: verdict.purpose.clone(),
                 channel,
                 state: verdict.state,
                 at: Some(at),
                 target,
-                proof: Some(proof.clone()),
+                proof: Some(Proof::Signal(signal.clone(), verdict.because.clone())),
                 weak,
                 is_signal: true,
             }));
         }
     };
-    let message = event.message_id;
     if let Some(string) = &signals.tcf {
-        add(of_tcf(workspace, string, event.received), &|| tcf_proof(string, message));
+        add(&judged.of_tcf(workspace, string, event.received), Method::Tcf(string.clone()));
     }
     if let Some(string) = &signals.gpp {
-        add(of_gpp(workspace, string, event.received), &|| json!({"method": "gpp", "message": message}));
+        add(&of_gpp(workspace, string, event.received), Method::Named("gpp"));
     }
     if !signals.gcm.is_empty() {
-        add(of_gcm(workspace, &signals.gcm), &|| json!({"method": "gcm", "message": message}));
+        add(&of_gcm(workspace, &signals.gcm), Method::Named("gcm"));
     }
     if let Some(preferences) = &signals.categories {
-        add(of_categories(workspace, preferences), &|| json!({"method": "categories", "message": message}));
+        add(&of_categories(workspace, preferences), Method::Named("categories"));
     }
     if signals.gpc || from_header && !by_tag {
-        add(of_gpc(workspace), &|| json!({"method": "gpc", "message": message}));
+        add(&of_gpc(workspace), Method::Named("gpc"));
     }
     entries
 }
 
+/// What a choice was read from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ReadSignal {
+    method: Method,
+    /// Message id of the event.
+    message: String,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Method {
+    Tcf(Arc<TcString>),
+    Named(&'static str),
+}
+
+impl ReadSignal {
+    /// The proof of a verdict, as JSON text.
+    pub(crate) fn proof(&self, because: &str) -> String {
+        let message = self.message.as_str();
+        let proof = match &self.method {
+            Method::Tcf(string) => serde_json::to_string(&TcfProof {
+                method: "tcf",
+                message,
+                cmp_id: string.cmp_id,
+                cmp_version: string.cmp_version,
+                consent_screen: string.consent_screen,
+                consent_language: String::from_utf8_lossy(&string.consent_language),
+                vendor_list_version: string.vendor_list_version,
+                policy_version: string.policy_version,
+                last_updated: string.last_updated,
+                because,
+            }),
+            Method::Named(method) => serde_json::to_string(&NamedProof { method, message, because }),
+        };
+        // Texts and numbers: JSON has them all.
+        proof.unwrap_or_default()
+    }
+}
+
 /// The string itself stays with the event that the message names; what it says of its making is here.
-fn tcf_proof(string: &TcString, message: &str) -> Value {
-    let language = String::from_utf8_lossy(&string.consent_language).into_owned();
-    json!({
-        "method": "tcf", "message": message, "cmpId": string.cmp_id, "cmpVersion": string.cmp_version,
-        "consentScreen": string.consent_screen, "consentLanguage": language, "vendorListVersion": string.vendor_list_version,
-        "policyVersion": string.policy_version, "lastUpdated": string.last_updated,
-    })
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TcfProof<'a> {
+    method: &'static str,
+    message: &'a str,
+    cmp_id: u16,
+    cmp_version: u16,
+    consent_screen: u8,
+    consent_language: Cow<'a, str>,
+    vendor_list_version: u16,
+    policy_version: u8,
+    last_updated: Timestamp,
+    because: &'a str,
+}
+
+#[derive(Serialize)]
+struct NamedProof<'a> {
+    method: &'static str,
+    message: &'a str,
+    because: &'a str,
+}
+
+/// What TC strings mean for one workspace, remembered: a string comes with each event. By where the string is in memory, so it is
+/// kept there.
+#[derive(Default)]
+pub struct Judged(HashMap<usize, (Arc<TcString>, Arc<[Verdict]>)>);
+
+/// Strings whose meaning is remembered; past it all are forgotten.
+const JUDGED_MAX: usize = 1_024;
+
+impl Judged {
+    fn of_tcf(&mut self, workspace: &Workspace, string: &Arc<TcString>, arrival: Timestamp) -> Arc<[Verdict]> {
+        // What a string from the future means changes when its time has come.
+        if string.last_updated > arrival {
+            return of_tcf(workspace, string, arrival).into();
+        }
+        if self.0.len() >= JUDGED_MAX {
+            self.0.clear();
+        }
+        let known = self.0.entry(Arc::as_ptr(string) as usize);
+        known.or_insert_with(|| (string.clone(), of_tcf(workspace, string, arrival).into())).1.clone()
+    }
 }
 
 type Bound = (Option<jumelle_model::Channel>, Option<(String, String)>);

@@ -1,6 +1,6 @@
 //! What the tracking API takes and refuses: each refusal with its index, field and rule, and nothing that panics.
 
-use jumelle_collect::{Decoded, Limits, Rejected, consents, decode_batch, decode_single, read_event};
+use jumelle_collect::{Decoded, Judged, Limits, Rejected, consents, decode_batch, decode_single, read_event};
 use jumelle_model::Workspace;
 use jumelle_model::event::EventKind;
 use jumelle_model::time::Timestamp;
@@ -282,10 +282,14 @@ fn the_context_of_the_batch_is_the_event_s_and_is_checked_as_such() {
     let decoded = batch(&body).expect("a batch");
     assert!(decoded.rejected.is_empty(), "the context names the person: {:?}", decoded.rejected);
     assert!(decoded.collected[0].has_consents, "the answer waits for the gate");
-    assert_eq!(consents(&read(&decoded.collected[0].body, Vocabulary::Segment), &Workspace::empty()).len(), 1);
+    assert_eq!(
+        consents(&read(&decoded.collected[0].body, Vocabulary::Segment), &Workspace::empty(), &mut Judged::default()).len(),
+        1
+    );
     assert!(
         !decoded.collected[1].has_consents
-            && consents(&read(&decoded.collected[1].body, Vocabulary::Segment), &Workspace::empty()).is_empty()
+            && consents(&read(&decoded.collected[1].body, Vocabulary::Segment), &Workspace::empty(), &mut Judged::default())
+                .is_empty()
     );
 
     let wrong = json!({"consents": [{"purpose": "marketing", "state": "maybe"}]});
@@ -418,7 +422,7 @@ fn holds_together(decoded: Result<Decoded, Rejected>, expected: Option<usize>) {
                     let read = read_event(event.kind, "site", &event.message_id, (event.time, now()), &event.body, vocabulary);
                     let read = read.unwrap_or_else(|| panic!("not read back: {}", event.body));
                     assert!(
-                        event.has_consents || consents(&read, &all_signals()).is_empty(),
+                        event.has_consents || consents(&read, &all_signals(), &mut Judged::default()).is_empty(),
                         "unannounced consents: {}",
                         event.body
                     );

@@ -57,6 +57,20 @@ pub struct Standing {
     pub receipt: String,
 }
 
+impl Key {
+    /// Sorts as the scope does: the person before her addresses.
+    fn address(&self) -> Option<(&str, &str)> {
+        match &self.scope {
+            Scope::Person => None,
+            Scope::Address(namespace, value) => Some((namespace, value)),
+        }
+    }
+}
+
+fn of_text((namespace, value): &(String, String)) -> (&str, &str) {
+    (namespace, value)
+}
+
 impl Choices {
     /// Takes in one choice. Folding is commutative, associative and idempotent.
     pub fn fold(&mut self, choice: &Choice) {
@@ -86,6 +100,12 @@ impl Choices {
         }
     }
 
+    /// Her data is kept and not used (GDPR, article 18).
+    pub fn is_restricted(&self) -> bool {
+        let found = self.best(Signal::Restriction.purpose(), None, None, Timestamp::MAX);
+        found.is_some_and(|found| found.state == ConsentState::Denied)
+    }
+
     /// No choice at all.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -101,16 +121,15 @@ impl Choices {
         address: Option<&(String, String)>,
         at: Timestamp,
     ) -> Option<Standing> {
-        self.best(purpose, channel, address, at).map(Candidate::standing)
+        self.best(purpose, channel, address.map(of_text), at).map(Candidate::standing)
     }
 
     /// As [`Choices::standing`] at the end of time, in short: the state, since when, and whether it is weak.
-    pub fn stands(
-        &self,
-        purpose: &str,
-        channel: Option<Channel>,
-        address: Option<&(String, String)>,
-    ) -> Option<(ConsentState, Timestamp, bool)> {
+    pub fn stands(&self, purpose: &str, channel: Option<Channel>, scope: &Scope) -> Option<(ConsentState, Timestamp, bool)> {
+        let address = match scope {
+            Scope::Person => None,
+            Scope::Address(namespace, value) => Some((namespace.as_str(), value.as_str())),
+        };
         let found = self.best(purpose, channel, address, Timestamp::MAX)?;
         Some((found.state, found.kept.stamp.time, !found.kept.dated))
     }
@@ -123,6 +142,7 @@ impl Choices {
         address: Option<&(String, String)>,
         at: Timestamp,
     ) -> Option<Standing> {
+        let address = address.map(of_text);
         let of_signals = [Signal::Complaint, Signal::Opposition, Signal::Objection].into_iter().filter_map(|signal| {
             self.best(signal.purpose(), Some(channel), address, at).filter(|found| found.state == ConsentState::Denied)
         });
@@ -138,7 +158,7 @@ impl Choices {
         address: Option<&(String, String)>,
         at: Timestamp,
     ) -> Option<Standing> {
-        let found = self.best(signal.purpose(), Some(channel), address, at)?;
+        let found = self.best(signal.purpose(), Some(channel), address.map(of_text), at)?;
         (found.state == ConsentState::Denied).then(|| found.standing())
     }
 
@@ -146,7 +166,7 @@ impl Choices {
         &self,
         purpose: &str,
         channel: Option<Channel>,
-        address: Option<&(String, String)>,
+        address: Option<(&str, &str)>,
         at: Timestamp,
     ) -> Option<Candidate<'_>> {
         // Signals sort before every purpose of a workspace: most people have none, and are asked about five of them each time.
@@ -156,13 +176,13 @@ impl Choices {
         }
         let choices = self.0.as_slice();
         let mut best: Option<Candidate<'_>> = None;
-        let mut consider = |scope: Scope, states: &[ConsentState]| {
+        let mut consider = |scope: Option<(&str, &str)>, states: &[ConsentState]| {
             let whole_purpose = [None];
             let this_and_whole = [channel, None];
             let channels: &[Option<Channel>] = if channel.is_some() { &this_and_whole } else { &whole_purpose };
             for &asked in channels {
-                let wanted = (purpose, asked, &scope);
-                let found = choices.binary_search_by(|(key, _)| (key.purpose.as_str(), key.channel, &key.scope).cmp(&wanted));
+                let wanted = (purpose, asked, scope);
+                let found = choices.binary_search_by(|(key, _)| (key.purpose.as_str(), key.channel, key.address()).cmp(&wanted));
                 let Some((key, newest)) = found.ok().and_then(|at| choices.get(at)) else { continue };
                 for &state in states {
                     // A denial that we know of counts at once, also when the clock that asks stands a little behind the one that
@@ -177,12 +197,11 @@ impl Choices {
             }
         };
         match address {
-            Some((namespace, value)) => {
-                let own = Scope::Address(namespace.clone(), value.clone());
-                consider(own, &[ConsentState::Granted, ConsentState::Denied]);
-                consider(Scope::Person, &[ConsentState::Denied]);
+            Some(own) => {
+                consider(Some(own), &[ConsentState::Granted, ConsentState::Denied]);
+                consider(None, &[ConsentState::Denied]);
             }
-            None => consider(Scope::Person, &[ConsentState::Granted, ConsentState::Denied]),
+            None => consider(None, &[ConsentState::Granted, ConsentState::Denied]),
         }
         best
     }

@@ -6,7 +6,7 @@ use jumelle_model::Workspace;
 use jumelle_model::consent::{Basis, Channel, ConsentState, Signal};
 use jumelle_model::message::Message;
 use jumelle_model::time::Timestamp;
-use jumelle_model::workspace::policy::{Case, Frequency, Meaning, PolicyRule, covers};
+use jumelle_model::workspace::policy::{About, Case, Frequency, Meaning, PolicyRule, covers};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -20,6 +20,7 @@ use crate::reason::Reason;
 pub struct Cleared {
     message: Message,
     evidence: Evidence,
+    unsubscribe: Option<String>,
 }
 
 /// What let a message through.
@@ -89,6 +90,10 @@ pub struct Circumstances {
     pub business: bool,
     /// Purposes for which she is a customer who was told.
     pub customer_for: Vec<String>,
+    /// Until when she wants no marketing.
+    pub paused_until: Option<Timestamp>,
+    /// How often she wants to be contacted, at most.
+    pub frequency: Option<Frequency>,
 }
 
 /// One earlier message to a person.
@@ -155,6 +160,7 @@ fn passes(
     let case = Case { purpose, channel, country, business: party.circumstances.business, at };
     *next = (*next).min(workspace.policy.changes_after(case));
     let evidence = consents(workspace, case, asked, party, next)?;
+    not_paused(case, party, next)?;
     old_enough(workspace, case, party, next)?;
     may_be_transferred(workspace, case, asked)?;
     in_hours(workspace, case, party, next)?;
@@ -207,6 +213,16 @@ fn consents(
     }
 }
 
+/// A pause that she asked for takes her out of the tools, and ends by itself.
+fn not_paused(case: Case<'_>, party: Party<'_>, next: &mut Timestamp) -> Result<(), Reason> {
+    let Some(until) = party.circumstances.paused_until.filter(|until| *until > case.at) else { return Ok(()) };
+    if !case.purpose.is_marketing() {
+        return Ok(());
+    }
+    *next = (*next).min(until);
+    Err(Reason::Paused { purpose: case.purpose.key.clone(), until })
+}
+
 /// Only who is known to be too young is refused; an unknown age is no refusal.
 fn old_enough(workspace: &Workspace, case: Case<'_>, party: Party<'_>, next: &mut Timestamp) -> Result<(), Reason> {
     let (Some(age_min), Some(born)) = (workspace.policy.age_min(case), party.circumstances.born) else { return Ok(()) };
@@ -254,7 +270,12 @@ fn not_too_often(workspace: &Workspace, case: Case<'_>, party: Party<'_>, next: 
             && (rule.about.purposes.is_empty() || rule.about.purposes.contains(&contact.purpose))
             && rule.about.marketing.is_none_or(|asked| asked == marketing)
     };
-    for rule in workspace.policy.rules_for(case) {
+    let her_own = PolicyRule {
+        about: About { marketing: Some(true), ..About::default() },
+        frequency: party.circumstances.frequency.filter(|_| case.purpose.is_marketing()),
+        ..PolicyRule::default()
+    };
+    for rule in workspace.policy.rules_for(case).chain([&her_own]) {
         let Some(Frequency { max, within }) = rule.frequency else { continue };
         let since = case.at.0.saturating_sub(within.0);
         let mut counted: Vec<Timestamp> = party
@@ -291,7 +312,7 @@ pub fn clear(
     if message.kind.takes_back() {
         let same = sent.is_some_and(|sent| sent.data == message.data && sent.address == message.address);
         return if same {
-            Ok(Cleared { message, evidence: Evidence::TakesBack })
+            Ok(Cleared { message, evidence: Evidence::TakesBack, unsubscribe: None })
         } else {
             Err(Refused { message, reason: Reason::NeverSent })
         };
@@ -306,7 +327,7 @@ pub fn clear(
         destination: Some(&message.destination),
     };
     match decide(workspace, asked, party, at).outcome {
-        Ok(evidence) => Ok(Cleared { message, evidence }),
+        Ok(evidence) => Ok(Cleared { message, evidence, unsubscribe: None }),
         Err(reason) => Err(Refused { message, reason }),
     }
 }
@@ -333,6 +354,11 @@ impl Cleared {
         &self.evidence
     }
 
+    /// With the signed link that stops such messages, for a mailer to put into its headers.
+    pub fn with_unsubscribe(self, url: String) -> Cleared {
+        Cleared { unsubscribe: Some(url), ..self }
+    }
+
     /// The JSON body that a webhook receives (DESIGN §6): computed from the choices, never from a setting.
     pub fn body(&self) -> Vec<u8> {
         let message = &self.message;
@@ -357,7 +383,7 @@ impl Cleared {
                 consent.insert("state".into(), "taken_back".into());
             }
         }
-        let body = serde_json::json!({
+        let mut body = serde_json::json!({
             "id": message.id.to_string(),
             "type": message.kind.as_str(),
             "activation": message.activation,
@@ -367,6 +393,17 @@ impl Cleared {
             "data": data,
             "consent": consent,
         });
+        if let Some(url) = &self.unsubscribe {
+            body["unsubscribe"] = unsubscribe_json(url);
+        }
         body.to_string().into_bytes()
     }
+}
+
+/// The link, and the two header fields that RFC 8058 asks for: a mailer covers both by its DKIM signature.
+pub fn unsubscribe_json(url: &str) -> Value {
+    serde_json::json!({
+        "url": url,
+        "headers": {"List-Unsubscribe": format!("<{url}>"), "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"},
+    })
 }

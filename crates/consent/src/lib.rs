@@ -12,5 +12,7 @@ pub mod signals;
 pub mod strings;
 
 pub use choices::{Choices, Standing, receipts};
-pub use gate::{Asked, Circumstances, Cleared, Contact, Evidence, OkOrSoon, Party, Refused, Sent, Verdict, clear, decide};
+pub use gate::{
+    Asked, Circumstances, Cleared, Contact, Evidence, OkOrSoon, Party, Refused, Sent, Verdict, clear, decide, unsubscribe_json,
+};
 pub use reason::{Reason, Tongue};

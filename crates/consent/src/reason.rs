@@ -81,6 +81,13 @@ pub enum Reason {
         /// Since when.
         since: Timestamp,
     },
+    /// She asked for a pause.
+    Paused {
+        /// Purpose key.
+        purpose: String,
+        /// Until when.
+        until: Timestamp,
+    },
     /// She is too young for the purpose.
     Minor {
         /// Purpose key.
@@ -169,6 +176,7 @@ impl Reason {
             Reason::NotACustomer { .. } => "not_a_customer",
             Reason::Bounced { .. } => "bounced",
             Reason::Restricted { .. } => "restricted",
+            Reason::Paused { .. } => "paused",
             Reason::Minor { .. } => "minor",
             Reason::Transfer { .. } => "transfer",
             Reason::ChannelNotDeclared { .. } => "channel_not_declared",
@@ -238,6 +246,7 @@ impl Reason {
             ),
             Reason::Bounced { channel, since } => format!("the address for {} takes no messages since {since}", channel.as_str()),
             Reason::Restricted { since } => format!("processing is restricted since {since}"),
+            Reason::Paused { purpose, until } => format!("{purpose} is paused until {until}, as she asked"),
             Reason::Minor { purpose, age_min } => format!("she is under {age_min}, the least age for {purpose}"),
             Reason::Transfer { destination, country } => match country {
                 Some(country) => format!("{destination} is in {country} and names no contract for the transfer"),
@@ -295,6 +304,7 @@ impl Reason {
                 format!("l'adresse pour {} ne reçoit plus de messages depuis le {since}", channel.as_str())
             }
             Reason::Restricted { since } => format!("le traitement est limité depuis le {since}"),
+            Reason::Paused { purpose, until } => format!("{purpose} est en pause jusqu'au {until}, à la demande de la personne"),
             Reason::Minor { purpose, age_min } => {
                 format!("la personne a moins de {age_min} ans, l'âge minimal pour {purpose}")
             }

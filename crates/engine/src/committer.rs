@@ -68,6 +68,15 @@ pub enum Draft {
         /// Through.
         done: bool,
     },
+    /// A step of what a person asks about her rights.
+    Request {
+        /// Which request.
+        id: u64,
+        /// Her id.
+        profile: jumelle_model::ProfileId,
+        /// JSON.
+        step: String,
+    },
     /// Erasure of a person.
     Erased {
         /// Her id.
@@ -427,6 +436,7 @@ fn record(draft: &Draft, received: Timestamp) -> Record<'_> {
         },
         Draft::Settled(id, end) => Entry::QuarantineSettled { id: *id, end: *end },
         Draft::Import { id, events, done } => Entry::Import(ImportProgress { id, events: *events, done: *done }),
+        Draft::Request { id, profile, step } => crate::requests::entry(*id, *profile, step),
         Draft::Erased { profile, keys, notices } => {
             Entry::Erased { profile: *profile, keys: keys.clone(), notices: notices.clone() }
         }

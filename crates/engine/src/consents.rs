@@ -1,6 +1,8 @@
 //! The fourth step of the fold: the consents that an event carries, and whose they are (DESIGN §8.7).
 
-use jumelle_collect::consents;
+use std::sync::Arc;
+
+use jumelle_collect::{Judged, Proof, consents};
 use jumelle_identify::{Evidence, identifier_of};
 use jumelle_model::Signal;
 use jumelle_model::consent::{Choice, ConsentState, Scope};
@@ -9,10 +11,27 @@ use jumelle_model::identifier::Identifier;
 use jumelle_model::ids::{ProfileId, Stamp};
 use jumelle_store::Result;
 
+use crate::definitions::Definitions;
 use crate::fold::Fold;
 
 /// Namespaces that a grant of the person covers at its moment.
 const ADDRESS_NAMESPACES: [&str; 3] = ["email", "phone", "anonymous_id"];
+
+/// What strings mean, under the definitions in force.
+#[derive(Default)]
+pub(crate) struct Signals {
+    under: Option<Arc<Definitions>>,
+    judged: Judged,
+}
+
+impl Signals {
+    fn under(&mut self, definitions: &Arc<Definitions>) -> &mut Judged {
+        if !self.under.as_ref().is_some_and(|under| Arc::ptr_eq(under, definitions)) {
+            *self = Signals { under: Some(definitions.clone()), judged: Judged::default() };
+        }
+        &mut self.judged
+    }
+}
 
 impl Fold {
     /// Folds the consents that an event carries into the people they are about (DESIGN §8.7). Whether one of them is new.
@@ -25,27 +44,23 @@ impl Fold {
     ) -> Result<bool> {
         let definitions = self.definitions.clone();
         let mut chose = false;
-        for (n, entry) in consents(event, &definitions.workspace).into_iter().enumerate() {
+        // Most choices of an event are for one and the same address.
+        let mut resolved: Option<((String, String), (ProfileId, Identifier))> = None;
+        let entries = consents(event, &definitions.workspace, self.signals.under(&definitions));
+        for (n, entry) in entries.into_iter().enumerate() {
             // The time of the choice, never later than its arrival.
             let time = entry.at.unwrap_or(event.time).min(event.received);
             let stamp = Stamp { time, ..event.stamp() };
             let (owner, scope) = match &entry.target {
-                Some((namespace, raw)) => {
-                    let Ok(identifier) = identifier_of(&definitions.workspace, namespace, raw) else {
-                        metrics::counter!("jumelle_unusable_consents_total").increment(1);
+                Some(target) => {
+                    let known = resolved.as_ref().filter(|(of, _)| of == target).map(|(_, found)| found.clone());
+                    let Some((owner, identifier)) = (match known {
+                        Some(found) => Some(found),
+                        None => self.owner_of_target(target, person, event, evidence, n)?,
+                    }) else {
                         continue;
                     };
-                    // Mostly it is one of the event's own, which is the person's already.
-                    let is_own =
-                        evidence.identifiers.contains(&identifier) && self.shared.people.owner(&identifier)? == Some(person);
-                    let owner = if is_own {
-                        person
-                    } else {
-                        let alone = Evidence { identifiers: vec![identifier.clone()], ..Evidence::default() };
-                        let seed = format!("{}#{n}", event.message_id);
-                        let Some(owner) = self.identify(&alone, event.stamp(), event.source, &seed)? else { continue };
-                        owner
-                    };
+                    resolved = Some((target.clone(), (owner, identifier.clone())));
                     // A restriction is of the person, by whichever name she is given.
                     match entry.purpose == Signal::Restriction.purpose() {
                         true => (owner, Scope::Person),
@@ -69,6 +84,23 @@ impl Fold {
                     }
                 }
             };
+            // A string that comes with each event is noted and told once, not each time.
+            let before = match entry.is_signal {
+                true => self
+                    .shared
+                    .people
+                    .get(owner)?
+                    .and_then(|person| person.known.choices.stands(&entry.purpose, entry.channel, &scope)),
+                false => None,
+            };
+            let repeated = before.filter(|(state, ..)| *state == entry.state);
+            if let Some((_, since, weak)) = repeated
+                && entry.state == ConsentState::Granted
+                && (entry.weak || !weak && since >= time)
+            {
+                // It adds nothing, and what was let out names the grant that is noted.
+                continue;
+            }
             let covers = match (&scope, entry.state) {
                 (Scope::Person, ConsentState::Granted) => {
                     let person = self.shared.people.get(owner)?;
@@ -89,31 +121,12 @@ impl Fold {
                 stamp,
                 weak: entry.weak,
                 source: event.source.to_owned(),
-                proof: entry.proof,
+                proof: entry.proof.map(Proof::into_json),
             };
-            // A string that comes with each event is noted and told once, not each time.
-            let before = match entry.is_signal {
-                true => self.shared.people.get(owner)?.and_then(|person| {
-                    let address = match &choice.scope {
-                        Scope::Address(namespace, value) => Some((namespace.clone(), value.clone())),
-                        Scope::Person => None,
-                    };
-                    person.known.choices.stands(&choice.purpose, choice.channel, address.as_ref())
-                }),
-                false => None,
-            };
-            let repeated = before.filter(|(state, ..)| *state == choice.state);
-            if let Some((_, since, weak)) = repeated
-                && choice.state == ConsentState::Granted
-                && (choice.weak || !weak && since >= choice.stamp.time)
-            {
-                // It adds nothing, and what was let out names the grant that is noted.
-                continue;
-            }
             // A repeated refusal is as young as its event; nothing is let out under it.
             if repeated.is_none() || choice.state == ConsentState::Granted {
                 // Before anything can be let out under it.
-                self.note_choice(owner, &choice, n as u32)?;
+                self.note_choice(owner, choice.clone(), n as u32)?;
             }
             self.shared.people.change(owner, |person| person.known.choices.fold(&choice))?;
             if !touched.contains(&owner) {
@@ -135,5 +148,28 @@ impl Fold {
             }
         }
         Ok(chose)
+    }
+
+    /// Whose the address is that the `n`-th choice of an event names. `None`: it is no address, which is counted.
+    fn owner_of_target(
+        &mut self,
+        (namespace, raw): &(String, String),
+        person: ProfileId,
+        event: &Event<'_>,
+        evidence: &Evidence,
+        n: usize,
+    ) -> Result<Option<(ProfileId, Identifier)>> {
+        let Ok(identifier) = identifier_of(&self.definitions.workspace, namespace, raw) else {
+            metrics::counter!("jumelle_unusable_consents_total").increment(1);
+            return Ok(None);
+        };
+        // Mostly it is one of the event's own, which is the person's already.
+        if evidence.identifiers.contains(&identifier) && self.shared.people.owner(&identifier)? == Some(person) {
+            return Ok(Some((person, identifier)));
+        }
+        let alone = Evidence { identifiers: vec![identifier.clone()], ..Evidence::default() };
+        let seed = format!("{}#{n}", event.message_id);
+        let owner = self.identify(&alone, event.stamp(), event.source, &seed)?;
+        Ok(owner.map(|owner| (owner, identifier)))
     }
 }

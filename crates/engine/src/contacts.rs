@@ -17,7 +17,7 @@ impl Shared {
     /// Messages that brought the person into a tool, or will: queued, sent, or given up after a request that may have arrived.
     /// `before`: only those queued earlier, so that of two which wait the first one goes. Nothing is read where no rule counts.
     pub(crate) fn contacts(&self, workspace: &Workspace, person: ProfileId, before: Option<QueueKey>) -> Result<Vec<Contact>> {
-        if !workspace.policy.counts_contacts() {
+        if !workspace.policy.counts_contacts() && workspace.preferences.frequencies.is_empty() {
             return Ok(Vec::new());
         }
         let before = before.map(|key| person_key(person, QueueKey { profile: key.profile, ..key }));

@@ -38,6 +38,7 @@ type Spent = (Flushing, Evicted);
 impl Job {
     /// Writes it, all or nothing.
     pub(crate) fn write(self, shared: &Shared) -> Result<()> {
+        let _entered = tracing::trace_span!(target: "jumelle::trace", "flush", people = self.people.len() as i64).entered();
         // Invariant: tables that reflect a choice or a result are not on disk before the ledger that has it.
         shared.ledger.checkpoint().map_err(crate::ledger::stored)?;
         let people = self.people;

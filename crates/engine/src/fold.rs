@@ -20,6 +20,7 @@ use jumelle_model::{EventKind, Workspace};
 use jumelle_profile::{Held, fields};
 use jumelle_store::{Block, Entry, EventEntry, Record, Result, StoreError, Table};
 
+use crate::consents::Signals;
 use crate::days::{Day, Today};
 use crate::definitions::Definitions;
 use crate::effects::note_identity;
@@ -37,6 +38,7 @@ pub struct Fold {
     pub(crate) clock: Timestamp,
     pub(crate) timers: Timers,
     pub(crate) cause: Cause,
+    pub(crate) signals: Signals,
     /// Position of the entry being folded.
     pub(crate) folding: Option<u64>,
     pub(crate) flusher: Option<Flusher>,
@@ -114,6 +116,7 @@ impl Fold {
             definitions,
             clock,
             cause: Cause::default(),
+            signals: Signals::default(),
             folding: None,
             flusher: None,
             today: Today::default(),
@@ -130,6 +133,8 @@ impl Fold {
 
     /// Folds a block from `from` on.
     pub fn block(&mut self, block: &Block, from: Position) -> Result<()> {
+        let span = tracing::trace_span!(target: "jumelle::trace", "fold", position = block.first.0 as i64, events = tracing::field::Empty);
+        let _entered = span.enter();
         let mut events = 0;
         let mut by_source: BTreeMap<&str, u64> = BTreeMap::new();
         let mut first_received = None;
@@ -147,6 +152,7 @@ impl Fold {
             self.entry(position, record)?;
         }
         self.folding = None;
+        span.record("events", events as i64);
         self.shared.position.store(block.end().0, Ordering::Release);
         self.shared.clock.store(self.clock.0, Ordering::Release);
         metrics::counter!("jumelle_processed_events_total").increment(events);
@@ -229,6 +235,7 @@ impl Fold {
                 self.shared.behind.put(Table::Imports, progress.id, row.to_string());
                 Ok(())
             }
+            Entry::Request { id, profile, step } => self.request(record.received, id, profile, step),
             Entry::Erased { profile, keys, notices } => self.erased(profile, &keys, notices),
         }
     }
@@ -328,6 +335,7 @@ impl Fold {
         }
         for identifier in &resolution.attached {
             self.shared.people.assign(identifier, id);
+            self.keep_suppressed(id, identifier)?;
         }
         if resolution.created {
             metrics::counter!("jumelle_people_created_total").increment(1);
@@ -419,7 +427,8 @@ impl Fold {
         next = next.min(person.known.choices.next_expiry(self.clock, |purpose| {
             workspace.purpose(purpose).map_or_else(Vec::new, |purpose| workspace.policy.validities(purpose))
         }));
-        {
+        // Whose processing is restricted stays where she is: nothing is computed until it is lifted (GDPR, article 18).
+        if !person.known.choices.is_restricted() {
             let facts = person.facts(workspace, plan);
             for (n, segment) in workspace.segments.iter().enumerate() {
                 let verdict = plan.evaluate(n, &facts, self.clock);

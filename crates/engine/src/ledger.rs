@@ -24,28 +24,30 @@ pub(crate) fn stored(error: LedgerError) -> StoreError {
 
 impl Fold {
     /// One choice, the `ordinal`-th of its event. A replay notes nothing twice: the ledger knows the place.
-    pub(crate) fn note_choice(&self, owner: ProfileId, choice: &Choice, ordinal: u32) -> Result<()> {
-        let cause = &self.cause;
-        let statement = || jumelle_ledger::Choice {
-            at: choice.stamp.time,
-            received: cause.received,
-            position: cause.position.0,
-            ordinal,
-            profile: owner,
-            purpose: choice.purpose.clone(),
-            channel: choice.channel,
-            state: choice.state,
-            address: match &choice.scope {
-                Scope::Person => None,
-                Scope::Address(namespace, value) => Some((namespace.clone(), value.clone())),
-            },
-            covers: choice.covers.clone(),
-            source: choice.source.clone(),
-            weak: choice.weak,
-            proof: choice.proof.as_deref().map(json),
-            receipts: receipts(choice),
-        };
-        let noted = self.shared.ledger.note(cause.received, || Some(Statement::Choice(Box::new(statement()))));
+    pub(crate) fn note_choice(&self, owner: ProfileId, choice: Choice, ordinal: u32) -> Result<()> {
+        let (received, position) = (self.cause.received, self.cause.position.0);
+        let noted = self.shared.ledger.note_later(received, (position, ordinal), move || {
+            let receipts = receipts(&choice);
+            Statement::Choice(Box::new(jumelle_ledger::Choice {
+                at: choice.stamp.time,
+                received,
+                position,
+                ordinal,
+                profile: owner,
+                purpose: choice.purpose,
+                channel: choice.channel,
+                state: choice.state,
+                address: match choice.scope {
+                    Scope::Person => None,
+                    Scope::Address(namespace, value) => Some((namespace, value)),
+                },
+                covers: choice.covers,
+                source: choice.source,
+                weak: choice.weak,
+                proof: choice.proof.as_deref().map(json),
+                receipts,
+            }))
+        });
         noted.map(drop).map_err(stored)
     }
 

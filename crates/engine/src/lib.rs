@@ -22,6 +22,7 @@ mod heavy;
 mod joins;
 mod keep;
 mod ledger;
+mod links;
 mod live;
 mod oppositions;
 mod outbox;
@@ -33,9 +34,11 @@ mod query;
 mod reach;
 mod rebuild;
 mod reconcile;
+mod requests;
 mod shared;
 #[cfg(test)]
 mod simulation;
+mod sweep;
 mod timers;
 mod tools;
 mod wall;
@@ -48,6 +51,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use jumelle_activate::Dispatcher;
+use jumelle_connect::Catalogue;
 use jumelle_ledger::{Ledger, LedgerError, SigningKey};
 use jumelle_model::Workspace;
 use jumelle_model::ids::Position;
@@ -63,6 +67,7 @@ pub use delivery::{Delivery, DeliveryState};
 pub use flow::{Flow, Minute, Outcomes};
 pub use heavy::{HEAVY_EVENTS_MIN, Heavy};
 pub use joins::{JoinKind, JoinStep};
+pub use links::{LINK_DAYS, LINK_DAYS_MAX, Link, LinkError, LinkKeysError, LinkScope, Links};
 pub use live::{Effect, Heard, Live};
 pub use oppositions::{Opposed, Oppositions};
 pub use preview::{Preview, preview};
@@ -70,6 +75,9 @@ pub use query::{COUNTED_MAX, DeliveriesAsked, EventRow, PAGE_MAX, Page};
 pub use reach::{REACH_PEOPLE_MAX, Reach, ReachChange, reach};
 pub use rebuild::{Loss, RebuildReport, RestoreError, rebuild, restore, table_digest};
 pub use reconcile::{Comparison, Drift, MENDED_MAX};
+pub use requests::{
+    ExtensionReason, IdentityCheck, Recipient, RefusalReason, RequestKind, RequestState, RequestStep, RightsRequest, step_draft,
+};
 pub use shared::{Shared, Totals};
 pub use tools::{LeftBehind, Removals, ToolStanding, ToolState};
 pub use wall::Wall;
@@ -104,6 +112,8 @@ pub struct Options {
     pub wall: Wall,
     /// File with the Ed25519 key that signs the ledger's roots.
     pub ledger_key: Option<PathBuf>,
+    /// The connectors that destinations may name.
+    pub catalogue: Arc<Catalogue>,
 }
 
 impl Options {
@@ -117,6 +127,7 @@ impl Options {
             table_cache_bytes: 64 << 20,
             wall: Wall::default(),
             ledger_key: None,
+            catalogue: Arc::new(Catalogue::built_in()),
         }
     }
 }
@@ -138,6 +149,9 @@ pub enum OpenError {
     /// The ledger.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// The keys of signed links.
+    #[error(transparent)]
+    Links(#[from] LinkKeysError),
     /// A thread could not be started, a directory not be removed.
     #[error("{0}")]
     Io(#[from] std::io::Error),
@@ -149,6 +163,7 @@ pub struct Engine {
     intake: Intake,
     dispatcher: Dispatcher,
     threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
+    sweeper: tokio::task::JoinHandle<()>,
     directory: PathBuf,
 }
 
@@ -166,7 +181,7 @@ impl Engine {
         let (committer, intake) = Committer::new(shared.history.clone(), window, end, to_fold, shared.wall.clone());
 
         let outlet = Arc::new(outlet::Outlet { shared: shared.clone(), intake: intake.clone() });
-        let dispatcher = Dispatcher::start(outlet);
+        let dispatcher = Dispatcher::start_with(outlet, options.catalogue.clone());
         dispatcher.configure(shared.definitions().workspace.destinations.clone());
         let offer = dispatcher.clone();
         fold.announce = Some(Box::new(move |queued, kind| {
@@ -190,7 +205,8 @@ impl Engine {
             }
         })?);
         let directory = options.directory.clone();
-        Ok(Arc::new(Engine { shared, intake, dispatcher, threads: Mutex::new(threads), directory }))
+        let sweeper = sweep::start(shared.clone());
+        Ok(Arc::new(Engine { shared, intake, dispatcher, threads: Mutex::new(threads), sweeper, directory }))
     }
 
     /// What reads go through.
@@ -220,10 +236,16 @@ impl Engine {
         Ok(receipt)
     }
 
-    /// Erases a person. `None`: there is no such person.
-    pub async fn erase(&self, id: jumelle_model::ProfileId) -> Result<Option<Receipt>, EraseError> {
+    /// Erases a person, with the steps of the request before and after it in the same durable step. `None`: there is no such person.
+    pub async fn erase(
+        &self,
+        id: jumelle_model::ProfileId,
+        before: Vec<Draft>,
+        after: Vec<Draft>,
+    ) -> Result<Option<Receipt>, EraseError> {
         let Some(draft) = erase::plan(&self.shared, id)? else { return Ok(None) };
-        let receipt = self.intake.submit(vec![draft], true).await?;
+        let drafts = before.into_iter().chain([draft]).chain(after).collect();
+        let receipt = self.intake.submit(drafts, true).await?;
         let history = self.shared.history.clone();
         // Overwritten blocks stay in the files until they are compacted.
         let compacted = tokio::task::spawn_blocking(move || history.compact()).await;
@@ -235,6 +257,7 @@ impl Engine {
 
     /// Finishes what is in flight, writes the tables, and stops.
     pub async fn stop(&self) {
+        self.sweeper.abort();
         self.dispatcher.stop().await;
         self.intake.stop().await;
         let threads: Vec<_> = self.threads.lock().drain(..).collect();
@@ -334,8 +357,10 @@ pub(crate) fn open_shared(options: &Options, tables_name: &str) -> Result<Arc<Sh
     let counts: Vec<(String, u64)> =
         tables.get(Table::Meta, b"counts")?.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
     let totals = tables.get(Table::Meta, b"totals")?.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+    let erased_before = tables.get(Table::Meta, erase::ERASURES_ROW)?.is_some();
     let behind = Arc::new(Behind::new(tables));
     Ok(Arc::new(Shared {
+        links: Links::open(&options.directory, options.wall.now())?,
         history,
         ledger,
         people: People::new(behind.clone(), options.cached_people),
@@ -352,6 +377,8 @@ pub(crate) fn open_shared(options: &Options, tables_name: &str) -> Result<Arc<Sh
         clock: AtomicI64::new(clock),
         computing: AtomicBool::new(false),
         stopped: AtomicBool::new(false),
+        // What an erasure of an earlier run has left, nobody noted.
+        to_sweep: AtomicBool::new(erased_before),
         clock_follows_events,
         wall: options.wall.clone(),
     }))

@@ -6,12 +6,16 @@ use std::time::Duration;
 
 use jumelle_activate::{Clearance, DeliveryResult, House, QueueKey, Queued};
 use jumelle_consent::{Choices, Circumstances, Cleared, Party, Sent, clear};
+use jumelle_model::Workspace;
+use jumelle_model::consent::Channel;
 use jumelle_model::ids::{DeliveryId, ProfileId};
 use jumelle_model::message::MessageType;
+use jumelle_model::time::Timestamp;
 use jumelle_store::{Table, failpoint};
 
 use crate::committer::{Draft, Intake, SubmitError};
 use crate::delivery::{Delivery, DeliveryState, queue_key, queue_prefix, read_place};
+use crate::links::{LINK_DAYS, Link, LinkScope};
 use crate::shared::Shared;
 
 /// How long a result waits before it is offered to a busy history again.
@@ -63,7 +67,27 @@ impl Outlet {
             _ => Vec::new(),
         };
         let party = Party { choices: &person.known.choices, circumstances: &circumstances, contacts: &contacts };
-        Ok(answer(clear(workspace, message, party, received.as_ref(), now)))
+        let cleared = clear(workspace, message, party, received.as_ref(), now);
+        Ok(answer(cleared.map(|cleared| self.with_unsubscribe(workspace, cleared))))
+    }
+
+    /// A message that a mailer will turn into an e-mail carries the link that stops them (RFC 8058).
+    fn with_unsubscribe(&self, workspace: &Workspace, cleared: Cleared) -> Cleared {
+        let message = cleared.message();
+        let (Some(base), Some(who)) = (&workspace.preferences.url, &message.address) else { return cleared };
+        if message.channel != Channel::Email || message.kind.takes_back() {
+            return cleared;
+        }
+        let link = Link {
+            scope: LinkScope::Unsubscribe,
+            who: who.clone(),
+            purpose: Some(message.purpose.clone()),
+            channel: Some(message.channel),
+            // From the cause, not from now: a message that is sent again has the same bytes.
+            expires: Timestamp(message.at.0.saturating_add(LINK_DAYS * 86_400_000_000)),
+        };
+        let url = format!("{base}/l/{}", self.shared.links.seal(&link));
+        cleared.with_unsubscribe(url)
     }
 }
 
@@ -126,6 +150,10 @@ impl House for Outlet {
                 Err(_) => Err("the server is stopping".into()),
             }
         })
+    }
+
+    fn country(&self) -> String {
+        self.shared.definitions().workspace.settings.country.clone()
     }
 
     fn failed(&self, destination: &str) {

@@ -55,7 +55,9 @@ impl<K, V> Default for Generations<K, V> {
 
 impl<K: std::hash::Hash + Eq + Copy, V: Clone> Generations<K, V> {
     fn get(&mut self, key: &K) -> Option<&mut V> {
-        if let Some(value) = self.old.remove(key) {
+        if !self.young.contains_key(key)
+            && let Some(value) = self.old.remove(key)
+        {
             self.young.insert(*key, value);
         }
         self.young.get_mut(key)

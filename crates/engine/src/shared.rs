@@ -15,6 +15,7 @@ use crate::behind::Behind;
 use crate::definitions::Definitions;
 use crate::flow::Flow;
 use crate::heavy::Heavy;
+use crate::links::Links;
 use crate::live::Live;
 use crate::people::People;
 use crate::pulse::Pulse;
@@ -35,6 +36,8 @@ pub struct Shared {
     pub history: Arc<History>,
     /// What was chosen and what was let out.
     pub ledger: Arc<Ledger>,
+    /// Keys of signed links.
+    pub links: Links,
     /// What is derived from them.
     pub behind: Arc<Behind>,
     /// People and identifiers.
@@ -63,6 +66,8 @@ pub struct Shared {
     pub computing: AtomicBool,
     /// The fold has stopped on an error.
     pub stopped: AtomicBool,
+    /// Something was erased that files of the storage engine still hold.
+    pub to_sweep: AtomicBool,
     /// Time moves with the events.
     pub clock_follows_events: bool,
     /// What time it is outside.

@@ -84,6 +84,7 @@ pub fn resolve(
     let mut refusals: Vec<Refusal> = Vec::new();
 
     let previous = evidence.previous.as_deref().and_then(|raw| previous_identifier(workspace, graph, raw));
+    let is_single = evidence.identifiers.len() + usize::from(previous.is_some()) == 1;
     for identifier in evidence.identifiers.iter().chain(&previous) {
         if seen.contains(identifier) {
             continue;
@@ -94,6 +95,8 @@ pub fn resolve(
             continue;
         }
         let more = match owner {
+            // There is nothing to count it against.
+            _ if is_single => BTreeMap::new(),
             Some(owner) => graph.counts(owner),
             None => BTreeMap::from([(identifier.namespace.clone(), 1)]),
         };

@@ -78,9 +78,24 @@ pub enum Command {
     /// Read a TC or GPP string, and say what the policy makes of it.
     #[command(subcommand, after_help = "Example: jumelle consent decode DBABLA~BVQqAAAACgA.QA --json")]
     Consent(Consent),
+    /// Connectors: what Jumelle can send to, and how to write one.
+    #[command(
+        subcommand,
+        after_help = "Example: jumelle connector preview brevo --settings settings.yaml --messages messages.json"
+    )]
+    Connector(Connector),
     /// Erase a person from history and tables, and tell the tools that had received her.
     #[command(after_help = "Example: jumelle erase email:ana@example.org --yes")]
     Erase(Erase),
+    /// A person's rights: access, rectification, restriction, objection, and the requests with their deadlines.
+    #[command(subcommand, after_help = "Example: jumelle privacy access email:ana@example.org --format csv --to ana.csv")]
+    Privacy(Privacy),
+    /// Signed links: unsubscribe, preference centre, rights.
+    #[command(subcommand, after_help = "Example: jumelle link create email:ana@example.org --scope preferences")]
+    Link(Link),
+    /// The record of processing activities (GDPR, article 30), from the definitions.
+    #[command(after_help = "Example: jumelle record-of-processing --format html --lang fr --to record.html")]
+    RecordOfProcessing(RecordOfProcessing),
     /// The consent ledger: what was chosen, what was let out, and whether anybody has changed it.
     #[command(subcommand, after_help = "Example: jumelle ledger verify --data ./data")]
     Ledger(Ledger),
@@ -156,12 +171,25 @@ pub struct Serve {
     /// File with the Ed25519 key (PKCS #8, PEM) that signs the roots of the ledger; without it they are not signed.
     #[arg(long, env = "JUMELLE_LEDGER_KEY")]
     pub ledger_key: Option<PathBuf>,
+    /// A folder of connectors of one's own; by default `connectors` beside the workspace file, if there is one.
+    #[arg(long, env = "JUMELLE_CONNECTORS")]
+    pub connectors: Option<PathBuf>,
     /// Logs as JSON lines.
     #[arg(long, env = "JUMELLE_LOG_JSON")]
     pub log_json: bool,
+    /// Send traces to this OpenTelemetry collector (OTLP over HTTP), for example http://127.0.0.1:4318.
+    #[arg(long, env = "JUMELLE_OTLP_ENDPOINT")]
+    pub otlp_endpoint: Option<String>,
+    /// Share of the traces that are sent, from 0 to 1, where the caller has not decided.
+    #[arg(long, env = "JUMELLE_TRACE_RATIO", default_value_t = 0.01, value_parser = share)]
+    pub trace_ratio: f64,
     /// Limits of HTTP, and TLS.
     #[command(flatten)]
     pub http: Http,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| "a share is a number from 0 to 1".to_owned())
 }
 
 /// What moves time.
@@ -464,6 +492,216 @@ pub enum Permit {
         #[arg(long)]
         expired: bool,
     },
+}
+
+/// `privacy`
+#[derive(Subcommand, Debug)]
+pub enum Privacy {
+    /// A copy of everything about a person, or of what she provided.
+    Access {
+        /// NAMESPACE:VALUE
+        identifier: String,
+        /// Only what she provided (GDPR, article 20).
+        #[arg(long)]
+        portable: bool,
+        /// json, csv or html.
+        #[arg(long, default_value = "json")]
+        format: String,
+        /// fr or en. Default: the workspace's.
+        #[arg(long)]
+        lang: Option<String>,
+        /// File to write. Default: standard output.
+        #[arg(long)]
+        to: Option<PathBuf>,
+    },
+    /// Keep a person's data and do not use it.
+    Restrict {
+        /// NAMESPACE:VALUE
+        identifier: String,
+    },
+    /// End a restriction.
+    Lift {
+        /// NAMESPACE:VALUE
+        identifier: String,
+    },
+    /// No marketing any more, whatever its basis.
+    Object {
+        /// NAMESPACE:VALUE
+        identifier: String,
+        /// Only this purpose.
+        #[arg(long)]
+        purpose: Option<String>,
+    },
+    /// Put a trait right: NAME=VALUE, the value as JSON or as text.
+    Rectify {
+        /// NAMESPACE:VALUE
+        identifier: String,
+        /// NAME=VALUE
+        #[arg(required = true)]
+        traits: Vec<String>,
+    },
+    /// A person's choices as consent records (ISO/IEC TS 27560, JSON-LD).
+    Receipts {
+        /// NAMESPACE:VALUE
+        identifier: String,
+    },
+    /// What people asked, the nearest deadline first.
+    Requests,
+    /// Say how it is known that it is she: account, callback, in_person, document or staff.
+    Identify {
+        /// Of a request.
+        id: String,
+        /// How.
+        how: String,
+    },
+    /// Answer later, by 1 or 2 months: complexity or number.
+    Extend {
+        /// Of a request.
+        id: String,
+        /// 1 or 2.
+        months: u8,
+        /// complexity or number.
+        reason: String,
+    },
+    /// Do what was asked, or say that it is done.
+    Fulfil {
+        /// Of a request.
+        id: String,
+    },
+    /// Do not follow a request: identity, unfounded, excessive, legal_obligation, legal_claims or withdrawn.
+    Refuse {
+        /// Of a request.
+        id: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// `link`
+#[derive(Subcommand, Debug)]
+pub enum Link {
+    /// Make a link for a message.
+    Create {
+        /// NAMESPACE:VALUE
+        identifier: String,
+        /// unsubscribe, preferences or rights.
+        #[arg(long)]
+        scope: String,
+        /// What an unsubscribe link refuses.
+        #[arg(long)]
+        purpose: Option<String>,
+        /// On which channel. Default: all.
+        #[arg(long)]
+        channel: Option<String>,
+        /// How long it lives, such as 30d.
+        #[arg(long)]
+        expires_in: Option<String>,
+    },
+    /// Seal links with a new key from now on.
+    Rotate {
+        /// End every link that was sent so far.
+        #[arg(long)]
+        revoke: bool,
+    },
+}
+
+/// `record-of-processing`
+#[derive(Args, Debug)]
+pub struct RecordOfProcessing {
+    /// json or html.
+    #[arg(long, default_value = "json")]
+    pub format: String,
+    /// fr or en. Default: the workspace's.
+    #[arg(long)]
+    pub lang: Option<String>,
+    /// File to write. Default: standard output.
+    #[arg(long)]
+    pub to: Option<PathBuf>,
+}
+
+/// Where a team's own connectors are.
+#[derive(Args, Debug, Clone)]
+pub struct OwnConnectors {
+    /// A folder of connectors of one's own; `connectors` beside it if there is one.
+    #[arg(long, env = "JUMELLE_CONNECTORS")]
+    pub connectors: Option<PathBuf>,
+}
+
+/// `connector`
+#[derive(Subcommand, Debug)]
+pub enum Connector {
+    /// The connectors there are, and how each was checked.
+    List {
+        #[command(flatten)]
+        own: OwnConnectors,
+    },
+    /// Write the folder of a new one, which passes check and test.
+    #[command(after_help = "Example: jumelle connector new acme --connectors ./connectors")]
+    New {
+        /// Its key: small letters, digits and dashes.
+        key: String,
+        #[command(flatten)]
+        own: OwnConnectors,
+    },
+    /// Check the manifest, the README, the icon and which cases there are. Exit code 3: something does not hold.
+    Check {
+        /// A connector's key, or its folder; all of them by default.
+        key: Option<String>,
+        #[command(flatten)]
+        own: OwnConnectors,
+    },
+    /// Run its cases: messages in, exact requests out; answers in, what Jumelle does. Exit code 1: a case fails.
+    Test {
+        /// A connector's key, or its folder; all of them by default.
+        key: Option<String>,
+        #[command(flatten)]
+        own: OwnConnectors,
+    },
+    /// Print the exact requests for messages, without sending anything.
+    #[command(after_help = "Example: jumelle connector preview brevo --settings settings.yaml --messages messages.json --json")]
+    Preview {
+        /// A connector's key, or its folder.
+        key: String,
+        /// JSON or YAML: the settings of the destination.
+        #[arg(long)]
+        settings: Option<PathBuf>,
+        /// JSON, JSON lines or YAML: messages as a webhook receives them; one, or a list. `-` reads standard input.
+        #[arg(long)]
+        messages: PathBuf,
+        /// Of telephone numbers without country code.
+        #[arg(long, default_value = "FR")]
+        country: String,
+        /// Write given secrets out, in place of a mask.
+        #[arg(long)]
+        show_secrets: bool,
+        /// The instant of sending (RFC 3339); now by default.
+        #[arg(long)]
+        at: Option<String>,
+        #[command(flatten)]
+        own: OwnConnectors,
+    },
+    /// Make the connector's test call to the tool itself: are the settings right? Sends nobody's data.
+    Try {
+        /// A connector's key, or its folder.
+        key: String,
+        /// JSON or YAML: the settings of the destination; {env: NAME} reads a secret.
+        #[arg(long)]
+        settings: PathBuf,
+        /// Another host than the tool's own; a private one too.
+        #[arg(long)]
+        base_url: Option<String>,
+        #[command(flatten)]
+        own: OwnConnectors,
+    },
+    /// Print the JSON Schema of connector.yaml (or of a case), for editors.
+    Schema {
+        /// Of a case.
+        #[arg(long)]
+        case: bool,
+    },
+    /// Print docs/connectors.md.
+    #[command(hide = true)]
+    Reference,
 }
 
 /// `erase`

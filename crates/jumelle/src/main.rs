@@ -4,6 +4,7 @@ mod arguments;
 mod client;
 mod commands;
 mod output;
+mod telemetry;
 
 use std::process::ExitCode;
 
@@ -26,7 +27,11 @@ fn main() -> ExitCode {
         Command::Profile(profile) => commands::profile::run(&arguments.global, profile),
         Command::Segment(segment) => commands::segment::run(&arguments.global, segment),
         Command::Consent(consent) => commands::consent::run(&arguments.global, consent),
+        Command::Connector(connector) => commands::connector::run(&arguments.global, connector),
         Command::Erase(erase) => commands::erase::run(&arguments.global, erase),
+        Command::Privacy(privacy) => commands::privacy::run(&arguments.global, privacy),
+        Command::Link(link) => commands::link::run(&arguments.global, link),
+        Command::RecordOfProcessing(record) => commands::privacy::record(&arguments.global, record),
         Command::Ledger(ledger) => commands::ledger::run(&arguments.global, ledger),
         Command::Token(token) => commands::token::run(&arguments.global, token),
         Command::Rebuild(rebuild) => commands::rebuild::run(&arguments.global, rebuild),

@@ -1,5 +1,8 @@
 //! The writer: entries are noted in memory, in order, and written in groups.
 //!
+//! Noting is cheap, for the one thread that folds does it: a place in a queue. What an entry says is put into words, salted and hashed
+//! by whoever writes.
+//!
 //! Whoever must not go on before an entry is on disk waits for [`Ledger::commit`]: the first to come writes for all who have noted
 //! something by then. What is derived from the history (choices, outcomes, erasures) need not be waited for: it has a place there,
 //! and is folded again after a crash.
@@ -11,7 +14,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use jumelle_model::time::{Span, Timestamp};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -21,8 +24,8 @@ use crate::root::{Root, SigningKey};
 use crate::statement::{Begin, Place, Recovered, Statement};
 use crate::{LedgerError, Result, recover};
 
-/// Bytes noted and not written, at most: whoever notes more writes them first.
-pub const PENDING_BYTES_MAX: usize = 4 << 20;
+/// Entries noted and not written, at most (half a kilobyte each, most of them): whoever notes more writes them first.
+pub const QUEUED_MAX: usize = 65_536;
 
 const ONE_DAY: Span = Span(86_400 * 1_000_000);
 
@@ -45,12 +48,29 @@ pub struct Settings {
 pub struct Ledger {
     pub(crate) directory: PathBuf,
     pub(crate) key: Option<SigningKey>,
+    queue: Mutex<Queue>,
+    /// Locked before `queue`, never after it.
     pub(crate) pending: Mutex<Pending>,
     files: Mutex<Files>,
     /// An erasure is under way: no checkpoint may claim what it has not done yet.
     pub(crate) erasing: Mutex<()>,
     synced: AtomicU64,
     failed: OnceLock<String>,
+}
+
+/// What is noted and not put into words yet.
+#[derive(Default)]
+struct Queue {
+    entries: Vec<(Timestamp, Noted)>,
+    /// Entries noted since the ledger was opened.
+    noted: u64,
+    /// The last place in the history that an entry is of.
+    place: Option<Place>,
+}
+
+enum Noted {
+    Statement(Statement),
+    Later(Box<dyn FnOnce() -> Statement + Send>),
 }
 
 /// Where the ledger stands, with what is not written yet.
@@ -62,10 +82,9 @@ pub(crate) struct Pending {
     place: Option<Place>,
     history: String,
     text_bytes: u64,
-    /// Entries noted since it was opened.
+    /// As many entries as were noted up to here.
     pub(crate) noted: u64,
     work: Vec<Work>,
-    bytes: usize,
 }
 
 enum Work {
@@ -103,6 +122,19 @@ impl Head {
     pub(crate) fn decode(bytes: &[u8]) -> Option<Head> {
         let (line, sum) = std::str::from_utf8(bytes).ok()?.split_once('\n')?;
         (format!("{}\n", hex(&Sha256::digest(line))) == sum).then(|| serde_json::from_str(line).ok()).flatten()
+    }
+}
+
+impl Queue {
+    /// `None`: an entry of this place is there already. Else how many entries are noted with it, and how many of them wait.
+    fn push(&mut self, at: Timestamp, place: Option<Place>, entry: Noted) -> Option<(u64, usize)> {
+        if place.is_some() && self.place >= place {
+            return None;
+        }
+        self.place = self.place.max(place);
+        self.entries.push((at, entry));
+        self.noted += 1;
+        Some((self.noted, self.entries.len()))
     }
 }
 
@@ -158,12 +190,10 @@ impl Pending {
         self.link = link(&self.link, &leaf);
         self.frontier.push(leaf);
         self.text_bytes += row.bytes();
-        self.noted += 1;
         self.place = self.place.max(statement.place());
         if let Statement::Begin(begin) = statement {
             self.history.clone_from(&begin.history);
         }
-        self.bytes += row.bytes() as usize + files::LINK_BYTES as usize;
         if !matches!(self.work.last(), Some(Work::Rows { day, .. }) if *day == self.day) {
             self.work.push(Work::Rows { day: self.day.clone(), chain: Vec::new(), text: Vec::new() });
         }
@@ -192,7 +222,6 @@ impl Ledger {
             text_bytes: found.text_bytes,
             noted: 0,
             work: Vec::new(),
-            bytes: 0,
         };
         match found.open_day {
             Some(day) => pending.day = day,
@@ -205,6 +234,7 @@ impl Ledger {
         let ledger = Ledger {
             directory: directory.to_owned(),
             key: settings.key.clone(),
+            queue: Mutex::new(Queue { place: pending.place, ..Queue::default() }),
             pending: Mutex::new(pending),
             files: Mutex::default(),
             erasing: Mutex::new(()),
@@ -229,7 +259,7 @@ impl Ledger {
     fn begin_history(&self, settings: &Settings) -> Result<()> {
         let history = format!("{:032x}", settings.history);
         let begin = {
-            let mut pending = self.pending.lock();
+            let mut pending = self.settled();
             if pending.history == history {
                 return Ok(());
             }
@@ -240,6 +270,7 @@ impl Ledger {
             };
             let known = pending.place.filter(|(position, _)| *position < settings.end);
             pending.place = known.or_else(|| from.checked_sub(1).map(|position| (position, u32::MAX)));
+            self.queue.lock().place = pending.place;
             Begin { at: settings.now, history, from }
         };
         self.note(settings.now, || Some(Statement::Begin(begin))).map(drop)
@@ -249,20 +280,51 @@ impl Ledger {
     /// Answers how many entries must be on disk for this one to be: see [`Ledger::commit`].
     pub fn note(&self, at: Timestamp, statement: impl FnOnce() -> Option<Statement>) -> Result<Option<u64>> {
         self.refuse_after_failure()?;
-        let (noted, full) = {
-            let mut pending = self.pending.lock();
+        let noted = {
+            let mut queue = self.queue.lock();
             let Some(statement) = statement() else { return Ok(None) };
-            if statement.place().is_some_and(|place| pending.place >= Some(place)) {
-                return Ok(None);
-            }
-            pending.turn(at, self.key.as_ref());
-            pending.push(&statement);
-            (pending.noted, pending.bytes > PENDING_BYTES_MAX)
+            queue.push(at, statement.place(), Noted::Statement(statement))
         };
-        if full {
+        self.make_room(noted)
+    }
+
+    /// Notes what is derived from a place in the history, and puts it into words when it is written.
+    pub fn note_later(
+        &self,
+        at: Timestamp,
+        place: Place,
+        statement: impl FnOnce() -> Statement + Send + 'static,
+    ) -> Result<Option<u64>> {
+        self.refuse_after_failure()?;
+        let noted = self.queue.lock().push(at, Some(place), Noted::Later(Box::new(statement)));
+        self.make_room(noted)
+    }
+
+    fn make_room(&self, noted: Option<(u64, usize)>) -> Result<Option<u64>> {
+        let Some((noted, queued)) = noted else { return Ok(None) };
+        if queued > QUEUED_MAX {
             self.commit(noted)?;
         }
         Ok(Some(noted))
+    }
+
+    /// Where the ledger stands with all that is noted.
+    fn settled(&self) -> MutexGuard<'_, Pending> {
+        let mut pending = self.pending.lock();
+        let (entries, noted) = {
+            let mut queue = self.queue.lock();
+            (std::mem::take(&mut queue.entries), queue.noted)
+        };
+        for (at, entry) in entries {
+            let statement = match entry {
+                Noted::Statement(statement) => statement,
+                Noted::Later(say) => say(),
+            };
+            pending.turn(at, self.key.as_ref());
+            pending.push(&statement);
+        }
+        pending.noted = noted;
+        pending
     }
 
     /// Where its files are.
@@ -272,12 +334,12 @@ impl Ledger {
 
     /// A place in the history that no entry is of yet.
     pub fn is_new(&self, place: Place) -> bool {
-        self.pending.lock().place < Some(place)
+        self.queue.lock().place < Some(place)
     }
 
     /// As many entries as were noted so far.
     pub fn noted(&self) -> u64 {
-        self.pending.lock().noted
+        self.queue.lock().noted
     }
 
     /// The first `noted` entries are on disk.
@@ -300,8 +362,7 @@ impl Ledger {
 
     fn write_noted(&self, files: &mut Files) -> Result<()> {
         let (work, head, upto) = {
-            let mut pending = self.pending.lock();
-            pending.bytes = 0;
+            let mut pending = self.settled();
             (std::mem::take(&mut pending.work), pending.head(), pending.noted)
         };
         if let Err(error) = files.write(&self.directory, work) {
@@ -339,7 +400,7 @@ impl Ledger {
 
     /// Roots of the days that are over, and of the open one as it stands, signed if there is a key.
     pub fn roots(&self, now: Timestamp) -> Result<Vec<Root>> {
-        self.pending.lock().turn(now, self.key.as_ref());
+        self.settled().turn(now, self.key.as_ref());
         let (mut roots, mut open) = {
             let mut files = self.files.lock();
             self.refuse_after_failure()?;

@@ -22,7 +22,7 @@ mod statement;
 mod verify;
 
 pub use copy::{CopyWriter, Piece, pieces_of};
-pub use ledger::{Ledger, PENDING_BYTES_MAX, Settings};
+pub use ledger::{Ledger, QUEUED_MAX, Settings};
 pub use proof::{Proof, Proved};
 pub use root::{NO_ROOT, Root, SigningKey};
 pub use statement::{Begin, Choice, Erasure, Outcome, Place, Recovered, Release, Statement, Under};

@@ -300,6 +300,7 @@ fn definitions() -> impl Strategy<Value = Workspace> {
                 key: "d0".into(),
                 connector: "webhook".into(),
                 url,
+                settings: Vec::new(),
                 secret,
                 allow_private,
                 concurrency,

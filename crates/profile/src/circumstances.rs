@@ -6,6 +6,7 @@ use jumelle_model::Workspace;
 use jumelle_model::event::Scalar;
 use jumelle_model::time::Timestamp;
 use jumelle_model::workspace::FieldPath;
+use jumelle_model::workspace::preferences::{FREQUENCY_TRAIT, PAUSE_TRAIT};
 use jumelle_segment::Plan;
 
 use crate::person::Person;
@@ -44,8 +45,27 @@ impl Person {
             (Some(country), Some(region)) => Some(format!("{country}-{region}")),
             (country, _) => country,
         };
-        (Circumstances { country, timezone, born, business, customer_for }, next)
+        let paused_until = self.known.trait_scalar(PAUSE_TRAIT).and_then(|until| instant(workspace, &until));
+        if let Some(until) = paused_until.filter(|until| *until > at) {
+            next = next.min(until);
+        }
+        let frequency = match self.known.trait_scalar(FREQUENCY_TRAIT) {
+            Some(Scalar::Text(text)) => workspace.preferences.frequency(&text),
+            _ => None,
+        };
+        (Circumstances { country, timezone, born, business, customer_for, paused_until, frequency }, next)
     }
+}
+
+/// An instant, or the beginning of a day in the workspace's time zone.
+fn instant(workspace: &Workspace, value: &Scalar) -> Option<Timestamp> {
+    let Scalar::Text(text) = value else { return None };
+    if text.len() > 10 {
+        return Timestamp::parse(text);
+    }
+    let zone = jiff::tz::TimeZone::get(&workspace.settings.timezone).unwrap_or(jiff::tz::TimeZone::UTC);
+    let day = text.parse::<Date>().ok()?.at(0, 0, 0, 0);
+    Some(Timestamp(zone.to_timestamp(day).ok()?.as_microsecond()))
 }
 
 fn is_country(code: &str) -> bool {

@@ -220,8 +220,17 @@ impl Known {
 
     /// An identifier was named by an event.
     pub fn see(&mut self, identifier: &Identifier, stamp: Stamp, source: &str) {
-        let seen = Seen { first: (stamp, source.to_owned()), last: stamp };
-        merge_seen(&mut self.identifiers, identifier.clone(), seen);
+        match self.identifiers.get_mut(identifier) {
+            Some(mine) => {
+                if (stamp, source) < (mine.first.0, mine.first.1.as_str()) {
+                    mine.first = (stamp, source.to_owned());
+                }
+                mine.last = mine.last.max(stamp);
+            }
+            None => {
+                self.identifiers.insert(identifier.clone(), Seen { first: (stamp, source.to_owned()), last: stamp });
+            }
+        }
     }
 
     /// Keeps a refused join.

@@ -29,9 +29,12 @@ pub fn profile_json(workspace: &Workspace, plan: &Plan, person: &Person, at: Tim
         traits.insert(key.clone(), serde_json::from_str(&value.json).unwrap_or(Value::Null));
         provenance.insert(key.clone(), json!({"source": value.source, "at": value.stamp.time}));
     }
+    // Nothing is computed while processing is restricted.
+    let is_restricted = known.choices.is_restricted();
     let computed: Map<String, Value> = workspace
         .traits
         .iter()
+        .filter(|_| !is_restricted)
         .map(|computed| (computed.key.clone(), computed_json(plan, workspace, &computed.key, person, at).0))
         .collect();
     let segments: Vec<Value> = person.memberships.iter().map(|(key, since)| json!({"key": key, "since": since})).collect();
@@ -48,6 +51,7 @@ pub fn profile_json(workspace: &Workspace, plan: &Plan, person: &Person, at: Tim
         "signals": signals_json(&known.choices),
         "absorbed": known.absorbed,
         "refused_joins": known.refusals.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "restricted": is_restricted,
         "events": known.events,
         "first_seen": known.first_seen,
         "last_seen": known.last_seen,

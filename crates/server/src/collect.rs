@@ -14,6 +14,7 @@ use jumelle_model::event::EventKind;
 use jumelle_model::time::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tracing::Instrument as _;
 
 use crate::auth::{Counted, basic_user, too_many};
 use crate::{App, Problem};
@@ -38,7 +39,8 @@ pub async fn batch(
 ) -> Result<Response, Problem> {
     let (body, _held) = app.bodies.read(body).await.map_err(Problem::with_code)?;
     let limits = app.collect_limits();
-    let decoded = decode_batch(&body, &limits, Timestamp::now(), &mut make_message_id);
+    let decoded = tracing::trace_span!(target: "jumelle::trace", "decode", bytes = body.len() as i64)
+        .in_scope(|| decode_batch(&body, &limits, Timestamp::now(), &mut make_message_id));
     drop(body);
     store(&app, counted, &headers, decoded, None).await.map_err(Problem::with_code)
 }
@@ -232,7 +234,8 @@ pub(crate) async fn submit(app: &App, source: &Arc<str>, decoded: Decoded, aside
         source: source.clone(),
         rejected: one,
     }));
-    let receipt = app.engine.intake().submit(drafts, wait_processed).await.inspect_err(|error| {
+    let span = tracing::trace_span!(target: "jumelle::trace", "commit", entries = drafts.len() as i64, waits_for_the_fold = wait_processed);
+    let receipt = app.engine.intake().submit(drafts, wait_processed).instrument(span).await.inspect_err(|error| {
         if *error == SubmitError::Overloaded {
             metrics::counter!("jumelle_overloaded_total", "what" => "intake").increment(1);
         }

@@ -1,4 +1,4 @@
-//! Consents by API, consent strings explained, and erasure.
+//! Consents by API, and consent strings explained.
 
 use std::sync::Arc;
 
@@ -13,7 +13,6 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::collect::{make_message_id, submit};
-use crate::profiles::find;
 use crate::{App, Problem};
 
 /// `{"identifiers": {"email": "ana@example.org"}, "consents": […], "source": KEY?, "messageId": ID?}`
@@ -89,24 +88,4 @@ pub async fn decode(State(app): State<App>, body: String) -> Result<Json<Value>,
     let string =
         decoded.map_err(|malformed| Problem::bad_request(malformed.to_string()).with("field", field).with("rule", rule))?;
     Ok(Json(string.explain(&app.engine.shared().definitions().workspace, Timestamp::now())))
-}
-
-/// `{"identifier": "email:ana@example.org"}`
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EraseRequest {
-    identifier: String,
-}
-
-/// `POST /v1/privacy/erase`: the person leaves history and tables; tools that had received her are told.
-pub async fn erase(State(app): State<App>, body: String) -> Result<Json<Value>, Problem> {
-    let request: EraseRequest = serde_json::from_str(&body)
-        .map_err(|error| Problem::bad_request(format!("{error}; write {{\"identifier\": \"email:ana@example.org\"}}")))?;
-    let person = find(&app, &request.identifier)?;
-    let (id, events) = (person.id, person.known.events);
-    drop(person);
-    match app.engine.erase(id).await? {
-        Some(_) => Ok(Json(json!({"erased": id, "events": events}))),
-        None => Err(Problem::not_found("nobody is known by this identifier")),
-    }
 }

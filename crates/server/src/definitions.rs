@@ -6,6 +6,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 use jiff::civil::Date;
+use jumelle_connect::check_workspace;
 use jumelle_engine::{Day, Minute};
 use jumelle_model::Workspace;
 use jumelle_model::workspace::Difference;
@@ -64,6 +65,7 @@ pub async fn apply(State(app): State<App>, Query(query): Query<ApplyQuery>, body
             "the body defines nothing at all; send the text of a workspace.yaml (delete definitions one by one if that is meant)",
         ));
     }
+    check_workspace(app.engine.dispatcher().catalogue(), &workspace, &body)?;
     take(&app, workspace, &query).await
 }
 
@@ -183,6 +185,7 @@ pub async fn put(
 ) -> Result<Json<Value>, Problem> {
     check(&collection)?;
     let workspace = app.engine.shared().definitions().workspace.replace(&collection, &key, Some(&body))?;
+    check_workspace(app.engine.dispatcher().catalogue(), &workspace, "")?;
     take(&app, workspace, &query).await
 }
 
@@ -242,8 +245,10 @@ pub(crate) fn veil(role: Role, collection: &str, definition: &mut Value) {
             definition.remove("write_key");
         }
         "destinations" => {
-            if let Some(url) = definition.get_mut("url") {
-                *url = origin(url.as_str().unwrap_or_default()).into();
+            for name in ["url", "base_url"] {
+                if let Some(url) = definition.get_mut(name) {
+                    *url = origin(url.as_str().unwrap_or_default()).into();
+                }
             }
             if let Some(url) = definition.get_mut("list").and_then(|list| list.get_mut("url")) {
                 *url = origin(url.as_str().unwrap_or_default()).into();

@@ -3,11 +3,13 @@
 //! Architecture invariant: no rule, no fold, no gate here; handlers translate between HTTP and the engine.
 
 mod allowed;
+mod access;
 mod assets;
 mod auth;
 mod backup;
 mod bodies;
 mod collect;
+mod connectors;
 mod consent;
 mod definitions;
 mod deliveries;
@@ -17,17 +19,23 @@ mod health;
 mod imports;
 mod inbound;
 mod ledger;
+mod links;
 mod listen;
 mod live;
 mod openapi;
 mod operations;
 mod oppositions;
 mod overview;
+mod preference_form;
+mod preference_page;
+mod preference_words;
+mod privacy;
 mod problem;
 mod profiles;
 mod proof_page;
 mod quarantine;
 mod rate;
+mod records;
 mod roles;
 mod segments;
 mod session;
@@ -141,10 +149,14 @@ pub struct App {
     bodies: Bodies,
     setting_aside: Arc<SettingAside>,
     tls: Option<Tls>,
+    trace_parent: Option<TraceParent>,
     started: Instant,
     limits: Arc<HttpLimits>,
     metrics: PrometheusHandle,
 }
+
+/// Makes a request's span the child of its caller's, if the headers name one.
+pub type TraceParent = Arc<dyn Fn(&tracing::Span, &axum::http::HeaderMap) + Send + Sync>;
 
 impl App {
     /// An application over an engine.
@@ -156,6 +168,7 @@ impl App {
             bodies: Bodies::new(limits.batch_bytes),
             setting_aside: Arc::new(SettingAside::new()),
             tls: None,
+            trace_parent: None,
             started: Instant::now(),
             limits: Arc::new(limits),
             metrics,
@@ -171,6 +184,11 @@ impl App {
     /// Speaks TLS.
     pub fn with_tls(self, tls: Tls) -> App {
         App { tls: Some(tls), ..self }
+    }
+
+    /// Has each request's span find its caller's.
+    pub fn with_trace_parent(self, trace_parent: TraceParent) -> App {
+        App { trace_parent: Some(trace_parent), ..self }
     }
 
     pub(crate) fn is_tls(&self) -> bool {
@@ -221,7 +239,17 @@ impl App {
             .route("/v1/segments/{key}/members", get(segments::members))
             .route("/v1/consents", post(consent::record))
             .route("/v1/consents/decode", post(consent::decode))
-            .route("/v1/privacy/erase", post(consent::erase))
+            .route("/v1/privacy/access", post(privacy::access))
+            .route("/v1/privacy/erase", post(privacy::erase))
+            .route("/v1/privacy/restrict", post(privacy::restrict))
+            .route("/v1/privacy/object", post(privacy::object))
+            .route("/v1/privacy/rectify", post(privacy::rectify))
+            .route("/v1/privacy/requests", get(privacy::requests))
+            .route("/v1/privacy/requests/{id}", get(privacy::request).post(privacy::step))
+            .route("/v1/privacy/receipts", get(records::receipts))
+            .route("/v1/privacy/record", get(records::record))
+            .route("/v1/links", post(links::mint))
+            .route("/v1/links/keys", post(links::rotate))
             .route("/v1/privacy/proof", get(ledger::proof))
             .route("/v1/ledger/roots", get(ledger::roots))
             .route("/v1/ledger/verify", post(ledger::verify))
@@ -239,6 +267,8 @@ impl App {
             .route("/v1/export/{what}", get(export::export))
             .route("/v1/imports/{source}", post(imports::rows))
             .route("/v1/imports/{source}/{id}", get(imports::progress))
+            .route("/v1/connectors", get(connectors::list))
+            .route("/v1/connectors/{key}", get(connectors::one))
             .route("/v1/{collection}", get(definitions::list))
             .route("/v1/{collection}/{key}", get(definitions::one).put(definitions::put).delete(definitions::delete))
             .route("/v1/session", get(session::who).post(session::sign_in).delete(session::sign_out))
@@ -249,6 +279,10 @@ impl App {
         let inbound = Router::new()
             .route("/v1/inbound/{destination}", post(inbound::receive))
             .layer(DefaultBodyLimit::max(self.limits.batch_bytes))
+            .layer(middleware::from_fn_with_state(self.clone(), auth::limit_address));
+        let people = Router::new()
+            .route("/l/{token}", get(links::show).post(links::act))
+            .layer(DefaultBodyLimit::max(links::FORM_BYTES_MAX))
             .layer(middleware::from_fn_with_state(self.clone(), auth::limit_address));
         let operations = Router::new()
             .route("/.well-known/gpc.json", get(inbound::gpc))
@@ -262,6 +296,7 @@ impl App {
             .merge(collection)
             .merge(inbound)
             .merge(administration)
+            .merge(people)
             .merge(operations)
             .fallback_service(any(assets::console).layer(CompressionLayer::new()))
             .layer(tower_http::catch_panic::CatchPanicLayer::custom(operations::panicked))

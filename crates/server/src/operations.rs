@@ -10,13 +10,14 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use serde_json::{Value, json};
+use tracing::Instrument as _;
 
 use crate::headers::Protection;
 use crate::health::{self, Signs};
 use crate::{App, Problem};
 
 /// Names of the metrics and what they say.
-pub const METRICS: [(&str, &str); 58] = [
+pub const METRICS: [(&str, &str); 60] = [
     ("jumelle_stored_events_total", "Events durably in the history"),
     ("jumelle_processed_events_total", "Events identified, folded, evaluated and gated"),
     ("jumelle_duplicate_events_total", "Events whose message id was known"),
@@ -39,6 +40,8 @@ pub const METRICS: [(&str, &str); 58] = [
     ("jumelle_segment_transitions_total", "Entries and exits, by direction"),
     ("jumelle_deliveries_total", "Deliveries, by destination and state"),
     ("jumelle_erasures_total", "People erased"),
+    ("jumelle_rights_requests_total", "What people asked about their rights, by kind"),
+    ("jumelle_links_total", "Signed links: unsubscribed, expired, invalid"),
     ("jumelle_history_bytes_total", "Bytes appended to the history"),
     ("jumelle_commit_seconds", "Duration of a durable commit: one write and one fsync of the history"),
     ("jumelle_flush_seconds", "Duration of writing the tables behind"),
@@ -147,8 +150,23 @@ pub(crate) async fn log_requests(State(app): State<App>, request: Request, next:
     let id = format!("{:016x}", rand::random::<u64>());
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched".to_owned(), |path| path.as_str().to_owned());
-    let mut response = next.run(request).await;
+    let span = tracing::trace_span!(
+        target: "jumelle::trace",
+        "request",
+        otel.name = format!("{method} {route}"),
+        otel.kind = "server",
+        http.request.method = %method,
+        http.route = route,
+        http.response.status_code = tracing::field::Empty,
+        request_id = id,
+    );
+    if let Some(trace_parent) = app.trace_parent.as_ref().filter(|_| !span.is_disabled()) {
+        trace_parent(&span, request.headers());
+    }
+    let mut response = next.run(request).instrument(span.clone()).await;
     let status = response.status();
+    span.record("http.response.status_code", i64::from(status.as_u16()));
+    drop(span);
     let seconds = started.elapsed().as_secs_f64();
     protection.add_to(response.headers_mut());
     if let Ok(value) = HeaderValue::from_str(&id) {

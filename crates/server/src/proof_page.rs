@@ -92,7 +92,7 @@ impl Words {
     }
 }
 
-const STYLE: &str = "@page{size:A4;margin:18mm 15mm}body{font:10pt/1.45 system-ui,sans-serif;color:#1b1f24;max-width:60rem;margin:2rem auto;padding:0 1rem}\
+pub(crate) const STYLE: &str = "@page{size:A4;margin:18mm 15mm}body{font:10pt/1.45 system-ui,sans-serif;color:#1b1f24;max-width:60rem;margin:2rem auto;padding:0 1rem}\
 h1{font-size:16pt;margin:0 0 .5rem}h2{font-size:12pt;margin:1.6rem 0 .4rem}table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}\
 th,td{text-align:left;vertical-align:top;padding:.3rem .5rem;border-bottom:1px solid #d5d9de;overflow-wrap:anywhere}th{font-weight:600}\
 tr{break-inside:avoid}thead{display:table-header-group}code{font-size:8pt}p{max-width:46rem}@media print{body{margin:0;padding:0}}";
@@ -231,7 +231,7 @@ fn text(value: &Value) -> String {
     }
 }
 
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

@@ -106,7 +106,20 @@ pub(crate) const GRANTS: &[Grant] = &[
     grant("post", "/v1/consents", PRIVACY),
     // Nothing of a person is read or written: the string comes with the call.
     grant("post", "/v1/consents/decode", ONE_PERSON),
+    grant("post", "/v1/privacy/access", PRIVACY),
     grant("post", "/v1/privacy/erase", PRIVACY),
+    grant("post", "/v1/privacy/restrict", PRIVACY),
+    grant("post", "/v1/privacy/object", PRIVACY),
+    grant("post", "/v1/privacy/rectify", PRIVACY),
+    grant("get", "/v1/privacy/requests", PRIVACY),
+    grant("get", "/v1/privacy/requests/{id}", PRIVACY),
+    grant("post", "/v1/privacy/requests/{id}", PRIVACY),
+    grant("get", "/v1/privacy/receipts", PRIVACY),
+    // Made of definitions.
+    grant("get", "/v1/privacy/record", DEFINITIONS),
+    // A link is as good as the person's own hand; the key of all of them is the administrator's.
+    grant("post", "/v1/links", PRIVACY),
+    grant("post", "/v1/links/keys", NOBODY_ELSE),
     // The ledger: the proof is about one person, roots and what verifying finds name nobody.
     grant("get", "/v1/privacy/proof", PRIVACY),
     grant("get", "/v1/ledger/roots", PRIVACY),
@@ -132,6 +145,8 @@ pub(crate) const GRANTS: &[Grant] = &[
     grant("put", "/v1/activations/{key}", MARKETER),
     grant("delete", "/v1/activations/{key}", MARKETER),
     // What decides who a person is, what may be done, and where data goes is the administrator's.
+    grant("get", "/v1/connectors", DEFINITIONS),
+    grant("get", "/v1/connectors/{key}", DEFINITIONS),
     grant("get", "/v1/workspace", DEFINITIONS),
     grant("put", "/v1/workspace", NOBODY_ELSE),
     grant("get", "/v1/sources", DEFINITIONS),

@@ -85,6 +85,15 @@ pub enum Entry<'a> {
     },
     /// What stood here belonged to a person who was erased.
     Gone,
+    /// A step of what a person asks about her rights.
+    Request {
+        /// Which request.
+        id: u64,
+        /// Her id at that time.
+        profile: ProfileId,
+        /// JSON; names nobody.
+        step: &'a str,
+    },
 }
 
 /// An event as it was collected: the envelope and the sender's own JSON.

@@ -130,7 +130,9 @@ impl History {
     pub fn compact(&self) -> Result<()> {
         crate::failpoint::reach("before compaction");
         self.blocks.rotate_memtable_and_wait()?;
+        crate::let_go(&self.erasures)?;
         self.blocks.major_compact()?;
+        crate::let_go(&self.erasures)?;
         crate::failpoint::reach("after compaction");
         Ok(())
     }

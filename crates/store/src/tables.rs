@@ -46,11 +46,15 @@ pub enum Table {
     QuarantineOrder,
     /// Days since 1970-01-01 in the workspace's time zone (4 BE) → what the day came to.
     Days,
+    /// Request id (8 BE) → request about a person's rights.
+    Requests,
+    /// Salted hash of an identifier's key (16) → when whoever had it was erased.
+    Suppressed,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Table; 15] = [
+    pub const ALL: [Table; 17] = [
         Table::People,
         Table::Identifiers,
         Table::Aliases,
@@ -66,6 +70,8 @@ impl Table {
         Table::Ended,
         Table::QuarantineOrder,
         Table::Days,
+        Table::Requests,
+        Table::Suppressed,
     ];
 
     /// Bytes gathered in memory before they become a file. A new visitor's identifiers are looked for and not found: in memory
@@ -96,6 +102,8 @@ impl Table {
             Table::Ended => "ended",
             Table::QuarantineOrder => "quarantine_order",
             Table::Days => "days",
+            Table::Requests => "requests",
+            Table::Suppressed => "suppressed",
         }
     }
 }
@@ -204,9 +212,12 @@ impl Tables {
     pub fn compact(&self) -> Result<()> {
         for keyspace in &self.keyspaces {
             keyspace.rotate_memtable_and_wait()?;
+        }
+        crate::let_go(self.keyspace(Table::Meta))?;
+        for keyspace in &self.keyspaces {
             keyspace.major_compact()?;
         }
-        Ok(())
+        crate::let_go(self.keyspace(Table::Meta))
     }
 
     /// Bytes on disk.

@@ -154,6 +154,7 @@ pub fn destination(key: &str, url: &str) -> Destination {
         key: key.into(),
         connector: "webhook".into(),
         url: url.into(),
+        settings: Vec::new(),
         secret: None,
         allow_private: true,
         concurrency: 8,

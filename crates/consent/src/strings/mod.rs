@@ -7,6 +7,7 @@
 mod bits;
 mod gpp;
 mod ids;
+mod known;
 mod tcf;
 mod us;
 

@@ -238,5 +238,6 @@ fn kind(entry: &Entry<'_>) -> &'static str {
         Entry::Import(_) => "import progress",
         Entry::Erased { .. } => "erasure",
         Entry::Gone => "erased event",
+        Entry::Request { .. } => "rights request",
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod backup;
+pub mod connector;
 pub mod consent;
 pub mod demo;
 pub mod doctor;
@@ -9,6 +10,8 @@ pub mod erase;
 pub mod export;
 pub mod import;
 pub mod ledger;
+pub mod link;
+pub mod privacy;
 pub mod profile;
 pub mod rebuild;
 pub mod reference;

@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context as _;
+use jumelle_connect::check_workspace;
 use jumelle_engine::{Engine, Options, WindowLimits};
 use jumelle_model::Workspace;
 use jumelle_model::time::Span;
-use jumelle_model::workspace::Difference;
+use jumelle_model::workspace::{Difference, Problems};
 use jumelle_server::{AdminToken, App, HttpLimits, Tls, token_hash};
 
 use crate::arguments::{Clock, Given, Serve};
 use crate::client::block_on;
 use crate::output::Failure;
+use crate::telemetry::{self, Traces};
 
 /// Name of the stored hash of the first admin token.
 const TOKEN_ROW: &str = "admin_token_sha256";
@@ -21,7 +23,8 @@ const TOKEN_ROW: &str = "admin_token_sha256";
 /// Starts the server and runs until Ctrl-C or SIGTERM.
 pub fn run(serve: &Serve, given: &Given) -> anyhow::Result<()> {
     let serve = with_config(serve, given)?;
-    start_logs(serve.log_json);
+    let traces = serve.otlp_endpoint.clone().map(|endpoint| Traces { endpoint, ratio: serve.trace_ratio });
+    let _tracing = telemetry::start(serve.log_json, traces.as_ref())?;
     block_on(async move {
         let started = Instant::now();
         let engine = open(&serve)?;
@@ -37,6 +40,9 @@ pub fn run(serve: &Serve, given: &Given) -> anyhow::Result<()> {
         let mut app = App::new(engine.clone(), admin, limits, metrics).keep_tokens(&serve.data)?;
         if let Some(tls) = tls {
             app = app.with_tls(tls);
+        }
+        if traces.is_some() {
+            app = app.with_trace_parent(telemetry::parent());
         }
         let listener =
             tokio::net::TcpListener::bind(serve.listen).await.with_context(|| format!("listening on {}", serve.listen))?;
@@ -96,6 +102,7 @@ pub fn open(serve: &Serve) -> anyhow::Result<Arc<Engine>> {
         window: WindowLimits { span: Span(i64::from(serve.dedup_hours) * 3_600_000_000), ids: serve.dedup_ids },
         cached_people: serve.cached_people,
         ledger_key: serve.ledger_key.clone(),
+        catalogue: Arc::new(super::connector::catalogue(serve.connectors.as_deref(), serve.workspace.as_deref())?),
         ..Options::new(&serve.data)
     };
     Engine::open(&options).with_context(|| format!("opening {}", serve.data.display()))
@@ -105,6 +112,7 @@ pub fn open(serve: &Serve) -> anyhow::Result<Arc<Engine>> {
 pub async fn apply_file(engine: &Arc<Engine>, file: &Path) -> anyhow::Result<()> {
     let text = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
     let workspace = parse_file(file, &text)?;
+    check_workspace(engine.dispatcher().catalogue(), &workspace, &text).map_err(|problems| listed(file, &problems))?;
     let difference = Difference::between(&engine.shared().definitions().workspace, &workspace);
     if !difference.changes.is_empty() {
         engine.apply(&workspace).await?;
@@ -115,16 +123,18 @@ pub async fn apply_file(engine: &Arc<Engine>, file: &Path) -> anyhow::Result<()>
 
 /// Reads definitions; problems name the file, line and column.
 pub fn parse_file(file: &Path, text: &str) -> anyhow::Result<Workspace> {
-    let workspace = Workspace::parse(text).map_err(|problems| {
-        let lines: Vec<String> = problems.0.iter().map(|problem| format!("{}:{problem}", file.display())).collect();
-        let details = serde_json::json!({"errors": problems.0});
-        anyhow::Error::from(Failure { code: 3, message: lines.join("\n"), details })
-    })?;
+    let workspace = Workspace::parse(text).map_err(|problems| listed(file, &problems))?;
     if workspace == Workspace::empty() {
         // A file that was cut to nothing must not take every definition away.
         return Err(Failure::refused(format!("{} defines nothing at all", file.display())));
     }
     Ok(workspace)
+}
+
+fn listed(file: &Path, problems: &Problems) -> anyhow::Error {
+    let lines: Vec<String> = problems.0.iter().map(|problem| format!("{}:{problem}", file.display())).collect();
+    let details = serde_json::json!({"errors": problems.0});
+    Failure { code: 3, message: lines.join("\n"), details }.into()
 }
 
 /// The token given, or the one that the directory knows, or a new one (returned, to be shown once).
@@ -162,14 +172,6 @@ pub async fn stop_signal() {
     }
 }
 
-/// Structured logs on standard error; `RUST_LOG` chooses what.
-pub fn start_logs(json: bool) {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info,fjall=warn,lsm_tree=warn".into());
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // A second call (demo) keeps the first subscriber.
-    let _ = if json { builder.json().try_init() } else { builder.try_init() };
-}
-
 /// Settings of the TOML file where neither a flag nor the environment gave one.
 fn with_config(serve: &Serve, given: &Given) -> anyhow::Result<Serve> {
     #[derive(serde::Deserialize, Default)]
@@ -185,7 +187,10 @@ fn with_config(serve: &Serve, given: &Given) -> anyhow::Result<Serve> {
         dedup_hours: Option<u32>,
         dedup_ids: Option<usize>,
         log_json: Option<bool>,
+        otlp_endpoint: Option<String>,
+        trace_ratio: Option<f64>,
         ledger_key: Option<std::path::PathBuf>,
+        connectors: Option<std::path::PathBuf>,
         http: crate::arguments::HttpFile,
     }
     let mut serve = serve.clone();
@@ -197,10 +202,12 @@ fn with_config(serve: &Serve, given: &Given) -> anyhow::Result<Serve> {
             if let Some(value) = file.$field && !given.has(stringify!($field)) { serve.$field = value; }
         )*};
     }
-    take!(data, listen, cached_people, event_bytes, batch_bytes, dedup_hours, dedup_ids, log_json);
+    take!(data, listen, cached_people, event_bytes, batch_bytes, dedup_hours, dedup_ids, log_json, trace_ratio);
+    serve.otlp_endpoint = serve.otlp_endpoint.or(file.otlp_endpoint);
     serve.http.fill(file.http, given);
     serve.workspace = serve.workspace.or(file.workspace);
     serve.ledger_key = serve.ledger_key.or(file.ledger_key);
+    serve.connectors = serve.connectors.or(file.connectors);
     serve.clock = match (serve.clock, file.clock.as_deref()) {
         (None, Some("wall")) => Some(Clock::Wall),
         (None, Some("events")) => Some(Clock::Events),

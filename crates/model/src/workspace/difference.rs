@@ -72,6 +72,12 @@ impl Difference {
                 fields,
             });
         }
+        let mut fields = Vec::new();
+        differ("", &old["preferences"], &new["preferences"], &mut fields);
+        if !fields.is_empty() {
+            let key = after.settings.key.clone();
+            changes.push(Change { collection: "preferences".into(), key, kind: ChangeKind::Changed, fields });
+        }
         for collection in ["sources", "identifiers", "purposes", "traits", "segments", "destinations", "activations"] {
             let empty = serde_json::Map::new();
             let old = old[collection].as_object().unwrap_or(&empty);

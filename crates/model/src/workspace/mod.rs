@@ -5,6 +5,7 @@ mod json;
 mod node;
 mod parse;
 pub mod policy;
+pub mod preferences;
 mod signals;
 pub mod take_back;
 mod text;
@@ -17,7 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use difference::{Change, ChangeKind, Difference};
 pub use parse::{PROBLEMS_MAX, Problem, Problems};
 pub use signals::{CategoryChoice, GppChoice, OptOut, SignalsRead, Strings, TcfChoice};
-pub use text::{read_yaml, rule_json};
+pub use text::{place_of, read_yaml, rule_json};
 
 use crate::consent::{Basis, Channel};
 use crate::number::{Currency, Decimal};
@@ -41,6 +42,9 @@ pub struct Workspace {
     /// What holds for all of them, by channel and country.
     #[serde(default)]
     pub policy: policy::Policy,
+    /// `preferences:` the page on which people see and change what they chose.
+    #[serde(default)]
+    pub preferences: preferences::Preferences,
     /// Computed traits.
     pub traits: Vec<ComputedTrait>,
     /// Segments.
@@ -237,15 +241,20 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// A tool that receives people. The only connector so far is the webhook.
+/// A tool that receives people: a webhook, or one of the declared connectors.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Destination {
     /// Its key.
     pub key: String,
-    /// `webhook`.
+    /// `webhook`, or a connector's key. Whether there is such a connector is not looked at here: a workspace of the history is
+    /// read whatever connectors there are today.
     pub connector: String,
-    /// Where messages are posted.
+    /// Where messages are posted. Of a declared connector: `base_url`, another host in place of the tool's (only with
+    /// `allow_private`), or empty.
     pub url: String,
+    /// Of a declared connector: its settings, each a JSON text; a secret is `{"env": "NAME"}`.
+    #[serde(default)]
+    pub settings: Vec<(String, String)>,
     /// Signs them (Standard Webhooks); `whsec_<base64>` or any text of at least 16 bytes.
     pub secret: Option<Secret>,
     /// Allows loopback, private and link-local addresses.

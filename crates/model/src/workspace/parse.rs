@@ -2,6 +2,7 @@
 
 mod definition;
 mod policy;
+mod preferences;
 mod reader;
 mod rule;
 mod set_aside;
@@ -76,6 +77,7 @@ impl Workspace {
             purposes: Vec::new(),
             strings: Strings::default(),
             policy: Default::default(),
+            preferences: Default::default(),
             traits: Vec::new(),
             segments: Vec::new(),
             destinations: Vec::new(),
@@ -111,6 +113,7 @@ fn workspace(reader: &mut Reader, root: &Node) -> Option<Workspace> {
         "purposes",
         "policy",
         "consent",
+        "preferences",
         "traits",
         "segments",
         "destinations",
@@ -141,6 +144,9 @@ fn workspace(reader: &mut Reader, root: &Node) -> Option<Workspace> {
     }
     if let Some(node) = get(entries, "consent") {
         found.strings = signals::consent(reader, &known, entries, node);
+    }
+    if let Some(node) = get(entries, "preferences") {
+        found.preferences = preferences::preferences(reader, node);
     }
     if let Some(node) = get(entries, "traits") {
         found.traits = reader.each(node, "traits", definition::computed_trait);

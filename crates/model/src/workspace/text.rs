@@ -73,6 +73,9 @@ impl Workspace {
         if self.policy != policy::Policy::default() {
             whole.insert("policy".into(), self.policy.to_json());
         }
+        if self.preferences != preferences::Preferences::default() {
+            whole.insert("preferences".into(), self.preferences.to_json());
+        }
         for collection in COLLECTIONS {
             let items: Map<String, Value> = match collection {
                 "sources" => self.sources.iter().map(|item| (item.key.clone(), source_json(item))).collect(),
@@ -105,6 +108,17 @@ impl Workspace {
         }
         Value::Object(whole)
     }
+}
+
+/// Where a path (`destinations.mail.list`) stands in a text: line and column from 1, of the last part that is there.
+pub fn place_of(text: &str, path: &str) -> (usize, usize) {
+    let Ok((mut node, _)) = read(text) else { return (1, 1) };
+    for part in path.split('.') {
+        let Written::Map(entries) = node.value else { break };
+        let Some((_, inner)) = entries.into_iter().find(|(key, _)| key.text == part) else { break };
+        node = inner;
+    }
+    (node.line, node.column)
 }
 
 /// Reads YAML (or JSON) as JSON: aliases refused, keys unique, 1 MiB and 64 levels at most.
@@ -327,9 +341,18 @@ fn comparisons_json(test: &Test) -> Value {
 
 fn destination_json(destination: &Destination, secret: &dyn Fn(&Secret) -> Value) -> Value {
     let mut json = json!({
-        "connector": destination.connector, "url": destination.url, "allow_private": destination.allow_private,
-        "concurrency": destination.concurrency,
+        "connector": destination.connector, "allow_private": destination.allow_private, "concurrency": destination.concurrency,
     });
+    if destination.connector == "webhook" {
+        json["url"] = json!(destination.url);
+    } else {
+        let settings = destination.settings.iter();
+        let settings = settings.map(|(name, text)| (name.clone(), serde_json::from_str(text).unwrap_or(Value::Null)));
+        json["settings"] = Value::Object(settings.collect());
+        if !destination.url.is_empty() {
+            json["base_url"] = json!(destination.url);
+        }
+    }
     if let Some(found) = &destination.secret {
         json["secret"] = secret(found);
     }

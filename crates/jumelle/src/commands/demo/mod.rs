@@ -15,6 +15,7 @@ use jumelle_simulate::{Plan, Shop};
 use crate::arguments::{Demo, Language};
 use crate::client::block_on;
 use crate::output::Failure;
+use crate::telemetry;
 
 /// Ports tried after the one asked for.
 const PORTS_TRIED: u16 = 50;
@@ -29,7 +30,7 @@ pub fn run(demo: &Demo) -> anyhow::Result<()> {
     if std::env::var_os("RUST_LOG").is_none() {
         tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_writer(std::io::stderr).init();
     } else {
-        super::serve::start_logs(false);
+        telemetry::start(false, None)?;
     }
     let french = demo.lang.map_or_else(language_is_french, |language| language == Language::Fr);
     if let Some(path) = &demo.to_file {

@@ -8,6 +8,7 @@ use super::set_aside::set_aside;
 use super::take_back;
 use crate::consent::{Basis, Channel};
 use crate::workspace::node::{Key, Node, Value, get, join};
+use crate::workspace::text::node_to_json;
 use crate::workspace::{
     Activation, ComputedTrait, Destination, FieldPath, Initial, Label, NamespaceRule, Normalizer, Purpose, Secret, Segment,
     Source, SourceKind, Vocabulary,
@@ -260,55 +261,109 @@ pub fn segment(reader: &mut Reader, rules: &mut Rules<'_>, key: &str, node: &Nod
     Some(Segment { key: key.to_owned(), label, rule: rules.segment(reader, key)? })
 }
 
+/// What every destination of a declared connector may say; the rest are its settings.
+const OF_EVERY_DESTINATION: [&str; 7] =
+    ["connector", "settings", "base_url", "allow_private", "concurrency", "country", "transfer"];
+/// Requests at once to a tool that says nothing else.
+const CONCURRENCY_OF_A_TOOL: u32 = 2;
+
 pub fn destination(reader: &mut Reader, key: &str, node: &Node, path: &str) -> Option<Destination> {
     let entries = reader.map(node, path)?;
-    reader.only(
-        entries,
-        path,
-        &[&["connector", "url", "secret", "allow_private", "concurrency", "country", "transfer"], take_back::TERMS.as_slice()]
-            .concat(),
-    );
     let connector = match get(entries, "connector") {
-        Some(connector) => reader.choice(connector, &join(path, "connector"), &[("webhook", "webhook")]),
+        Some(connector) => reader.name(connector, &join(path, "connector")),
         None => {
-            reader.at(node, path, "a destination has a connector: webhook");
+            reader.at(node, path, "a destination has a connector: webhook, or one of `jumelle connector list`");
             None
         }
     };
-    let url = match get(entries, "url") {
-        Some(node) => {
-            let path = join(path, "url");
-            let text = reader.text(node, &path);
-            if let Some(problem) = text.as_deref().and_then(url_problem) {
-                reader.at(node, &path, problem);
-            }
-            text
-        }
-        None => {
-            reader.at(node, path, "a webhook has a url");
-            None
-        }
-    };
-    let secret = get(entries, "secret").and_then(|node| secret(reader, node, &join(path, "secret")));
+    let is_webhook = connector.as_deref().is_none_or(|connector| connector == "webhook");
     let allow_private = match get(entries, "allow_private") {
         Some(node) => reader.flag(node, &join(path, "allow_private")),
         None => Some(false),
     };
+    let mut settings = Vec::new();
+    let url = if is_webhook {
+        reader.only(
+            entries,
+            path,
+            &[&["connector", "url", "secret", "allow_private", "concurrency", "country", "transfer"], take_back::TERMS.as_slice()]
+                .concat(),
+        );
+        if get(entries, "url").is_none() {
+            reader.at(node, path, "a webhook has a url");
+        }
+        get(entries, "url").map(|node| (node, join(path, "url")))
+    } else {
+        settings = connector_settings(reader, entries, path);
+        if let (Some(node), Some(false)) = (get(entries, "base_url"), allow_private) {
+            let message = "another host than the tool's own is for tests and gateways of one's own: it needs allow_private: true";
+            reader.at(node, &join(path, "base_url"), message);
+        }
+        get(entries, "base_url").map(|node| (node, join(path, "base_url")))
+    };
+    let url = url.map(|(node, path)| {
+        let text = reader.text(node, &path);
+        if let Some(problem) = text.as_deref().and_then(url_problem) {
+            reader.at(node, &path, problem);
+        }
+        text
+    });
+    let secret = get(entries, "secret").filter(|_| is_webhook).and_then(|node| secret(reader, node, &join(path, "secret")));
     let concurrency = match get(entries, "concurrency") {
         Some(node) => reader.integer(node, &join(path, "concurrency"), 1..=256),
-        None => Some(8),
+        None => Some(if is_webhook { 8 } else { CONCURRENCY_OF_A_TOOL }),
     };
     Some(Destination {
         key: key.to_owned(),
-        connector: connector?.to_owned(),
-        url: url?,
+        connector: connector?,
+        url: match url {
+            Some(url) => url?,
+            None if is_webhook => return None,
+            None => String::new(),
+        },
+        settings,
         secret,
         allow_private: allow_private?,
         concurrency: concurrency?,
         country: get(entries, "country").and_then(|node| policy::country(reader, node, &join(path, "country"), false)),
         transfer: get(entries, "transfer").and_then(|node| reader.name(node, &join(path, "transfer"))),
-        take_back: take_back::take_back(reader, entries, path),
+        take_back: take_back::take_back(reader, entries, path, is_webhook),
     })
+}
+
+/// `settings: {list: 7}`, or the same beside `connector`. Texts, numbers, flags, and `{env: NAME}` for what is secret.
+fn connector_settings(reader: &mut Reader, entries: &[(Key, Node)], path: &str) -> Vec<(String, String)> {
+    let mut given: Vec<(&Key, &Node, String)> = Vec::new();
+    if let Some(node) = get(entries, "settings") {
+        let path = join(path, "settings");
+        given.extend(reader.map(node, &path).unwrap_or_default().iter().map(|(key, node)| (key, node, join(&path, &key.text))));
+    }
+    let beside = entries.iter().filter(|(key, node)| {
+        !OF_EVERY_DESTINATION.contains(&key.text.as_str()) && !take_back::is_term(&key.text, node, false)
+    });
+    given.extend(beside.map(|(key, node)| (key, node, join(path, &key.text))));
+    let mut settings: Vec<(String, String)> = Vec::new();
+    for (key, node, path) in given {
+        let value = match &node.value {
+            Value::Map(entries) => {
+                reader.only(entries, &path, &["env"]);
+                // The same rule as for every secret.
+                secret(reader, node, &path);
+                node_to_json(node)
+            }
+            Value::List(_) | Value::Null => {
+                reader.at(node, &path, "a setting is a text, a number, true or false, or {env: NAME}");
+                continue;
+            }
+            _ => node_to_json(node),
+        };
+        if settings.iter().any(|(other, _)| *other == key.text) {
+            reader.at(node, &path, "the setting is given twice: beside connector and in settings");
+        }
+        settings.push((key.text.clone(), value.to_string()));
+    }
+    settings.sort();
+    settings
 }
 
 /// Looks at the parts that matter here; the HTTP client reads it again.

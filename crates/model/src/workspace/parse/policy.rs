@@ -306,7 +306,7 @@ fn clock_span(reader: &mut Reader, node: &Node, path: &str) -> Option<(u16, u16)
     found
 }
 
-fn frequency(reader: &mut Reader, node: &Node, path: &str) -> Option<Frequency> {
+pub fn frequency(reader: &mut Reader, node: &Node, path: &str) -> Option<Frequency> {
     let entries = reader.map(node, path)?;
     reader.only(entries, path, &["max", "within"]);
     let (Some(max), Some(within)) = (get(entries, "max"), get(entries, "within")) else {

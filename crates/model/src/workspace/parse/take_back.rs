@@ -3,7 +3,7 @@
 use super::Reader;
 use super::definition::{secret, url_problem};
 use crate::time::Span;
-use crate::workspace::node::{Key, Node, get, join};
+use crate::workspace::node::{Key, Node, Value, get, join};
 use crate::workspace::take_back::{Inbound, InboundFormat, RemovalNone, TakeBack, ToolList};
 
 /// Fields of a destination that are read here.
@@ -11,12 +11,17 @@ pub const TERMS: [&str; 5] = ["confirm_within", "removal", "retire", "list", "in
 /// A list is compared every minute at most.
 const EVERY_MIN: Span = Span(60 * 1_000_000);
 
-pub fn take_back(reader: &mut Reader, entries: &[(Key, Node)], path: &str) -> TakeBack {
+/// Whether a field is one of these. A connector may have a setting `list`: a name or a number, not `{url, every}`.
+pub fn is_term(key: &str, node: &Node, is_webhook: bool) -> bool {
+    TERMS.contains(&key) && (is_webhook || key != "list" || matches!(node.value, Value::Map(_)))
+}
+
+pub fn take_back(reader: &mut Reader, entries: &[(Key, Node)], path: &str, is_webhook: bool) -> TakeBack {
     TakeBack {
         confirm_within: get(entries, "confirm_within").and_then(|node| span(reader, node, &join(path, "confirm_within"))),
         removal_none: get(entries, "removal").and_then(|node| removal(reader, node, &join(path, "removal"))),
         retire: get(entries, "retire").and_then(|node| reader.flag(node, &join(path, "retire"))).unwrap_or(false),
-        list: get(entries, "list").and_then(|node| list(reader, node, &join(path, "list"))),
+        list: get(entries, "list").filter(|node| is_term("list", node, is_webhook)).and_then(|node| list(reader, node, &join(path, "list"))),
         inbound: get(entries, "inbound").and_then(|node| inbound(reader, node, &join(path, "inbound"))),
     }
 }

@@ -1,0 +1,288 @@
+//! Several people in one request: each passes the gate right before the transfer, and each has an end of her own.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use jumelle_connect::{Ending, Exchange, Gated, Next, RenderError, Row, RowEnd, batches};
+use jumelle_consent::Cleared;
+use tokio::time::Instant;
+use tracing::Instrument as _;
+
+use crate::backoff::{GIVE_UP_AFTER, delay};
+use crate::breaker::{COOLDOWN_CONFIGURATION, Ticket};
+use crate::dispatch::{Lane, NOTE_AGAIN, Verdict, pass, record};
+use crate::house::{Clearance, FinalState, House};
+use crate::partner::{Partner, TokenError, moment};
+use crate::queue::Waiting;
+
+/// One person of a load.
+struct Member {
+    waiting: Waiting,
+    /// What the gate let out and the ledger has; the gate must say the same again right before each request.
+    noted: Option<Cleared>,
+    verdict: Option<Verdict>,
+    /// What is to be recorded.
+    end: Option<(FinalState, Option<String>)>,
+    tried: bool,
+}
+
+/// A load under way.
+struct Load<'a> {
+    lane: &'a Lane,
+    house: &'a dyn House,
+    partner: &'a Partner,
+    members: Vec<Member>,
+    country: String,
+    status: Option<u16>,
+    renewed: bool,
+}
+
+/// What stops a load: the rest of it goes again.
+struct Stop {
+    reason: String,
+    at: Instant,
+    /// It counts against the time after which a message is given up.
+    counts: bool,
+}
+
+/// One attempt about several people.
+pub(crate) async fn attempt(
+    lane: Arc<Lane>,
+    house: Arc<dyn House>,
+    partner: Arc<Partner>,
+    waiting: Vec<Waiting>,
+    ticket: Ticket,
+) -> Vec<(Waiting, Verdict)> {
+    let gate = tracing::trace_span!(target: "jumelle::trace", "gate");
+    let passages = join_all(waiting.iter().map(|waiting| pass(&*house, &waiting.queued))).instrument(gate).await;
+    let members = waiting.into_iter().zip(passages).map(|(waiting, passage)| {
+        let mut member = Member { waiting, noted: None, verdict: None, end: None, tried: false };
+        match passage {
+            Ok(Clearance::Cleared(cleared)) => member.noted = Some(*cleared),
+            Ok(Clearance::Superseded) => member.verdict = Some(Verdict::Ended),
+            Ok(Clearance::Blocked(reason)) => member.end = Some((FinalState::Blocked, Some(reason))),
+            Err(reason) => member.verdict = Some(Verdict::Again { reason, at: Instant::now() + NOTE_AGAIN }),
+        }
+        member
+    });
+    let mut load = Load {
+        lane: &lane,
+        house: &*house,
+        partner: &partner,
+        members: members.collect(),
+        country: house.country(),
+        status: None,
+        renewed: false,
+    };
+    let started = Instant::now();
+    let stop = load.send().instrument(tracing::trace_span!(target: "jumelle::trace", "send")).await;
+    metrics::histogram!("jumelle_delivery_seconds", "destination" => lane.destination.key.clone())
+        .record(started.elapsed().as_secs_f64());
+    load.settle(ticket, stop).await
+}
+
+impl Load<'_> {
+    /// Everybody, in as many requests as it takes, removals first. `Err`: nothing more may leave now.
+    async fn send(&mut self) -> Result<(), Stop> {
+        let everybody: Vec<usize> = (0..self.members.len()).collect();
+        let mut work: VecDeque<Vec<usize>> =
+            batches(&self.partner.connector, self.rows(&everybody)).iter().map(|rows| nths(rows)).collect();
+        while let Some(batch) = work.pop_front() {
+            let rows = self.rows(&batch);
+            // Who is not let through any more has left; the others are still of one operation and group.
+            for rows in batches(&self.partner.connector, rows) {
+                self.exchange(rows, &mut work).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks the gate about each, now, and writes the rows of those whom it lets through as it did before.
+    fn rows(&mut self, nths: &[usize]) -> Vec<Row<Gated>> {
+        let mut rows = Vec::new();
+        for &nth in nths {
+            let member = &mut self.members[nth];
+            let Some(noted) = member.noted.as_ref().filter(|_| member.end.is_none() && member.verdict.is_none()) else {
+                continue;
+            };
+            match self.house.clear(&member.waiting.queued) {
+                Clearance::Cleared(now) if *now == *noted => match Row::of(&self.partner.connector, nth, &now, &self.country) {
+                    Ok(row) => match self.partner.connector.sends_nothing(row.op) {
+                        Some(reason) => member.end = Some((FinalState::Dead, Some(format!("the tool cannot be told: {reason}")))),
+                        None => rows.push(row),
+                    },
+                    Err(reason) => member.end = Some((FinalState::Dead, Some(reason))),
+                },
+                // Something else lets it through now: noted anew before it leaves.
+                Clearance::Cleared(_) => {
+                    member.verdict = Some(Verdict::Again { reason: "her choices changed".into(), at: Instant::now() });
+                }
+                Clearance::Blocked(reason) => member.end = Some((FinalState::Blocked, Some(reason))),
+                Clearance::Superseded => member.verdict = Some(Verdict::Ended),
+            }
+        }
+        rows
+    }
+
+    /// Invariant: no request begins with a person in it whom the gate holds back at that moment.
+    fn still_cleared(&self, nths: &[usize]) -> bool {
+        nths.iter().all(|&nth| {
+            let member = &self.members[nth];
+            match (self.house.clear(&member.waiting.queued), &member.noted) {
+                (Clearance::Cleared(now), Some(noted)) => *now == *noted,
+                _ => false,
+            }
+        })
+    }
+
+    async fn exchange(&mut self, rows: Vec<Row<Gated>>, work: &mut VecDeque<Vec<usize>>) -> Result<(), Stop> {
+        let who = nths(&rows);
+        let token = match self.partner.token().await {
+            Ok(token) => token,
+            Err(TokenError::Away(reason)) => return Err(Stop { reason, at: Instant::now(), counts: true }),
+            Err(TokenError::Refused(reason)) => return Err(self.configuration(reason)),
+        };
+        let many = who.len() > 1;
+        let mut exchange = Exchange::new(self.partner.connector.clone(), rows);
+        let ending = loop {
+            match exchange.next(&self.partner.settings, token.as_deref(), &moment()) {
+                Ok(Next::Send(request)) => {
+                    if request.body.len() > self.partner.connector.bytes_max && many {
+                        break Ending::Split("larger than the tool takes".into());
+                    }
+                    self.partner.turn().await;
+                    if !self.still_cleared(&who) {
+                        // Asked one by one again: who is held back now leaves the batch.
+                        work.push_front(who);
+                        return Ok(());
+                    }
+                    who.iter().for_each(|&nth| self.members[nth].tried = true);
+                    self.house.reached("before send");
+                    let answer = self.partner.transport.transfer(request).await;
+                    self.house.reached("after send");
+                    self.status = answer.status;
+                    exchange.answer(&answer);
+                    self.partner.hold(exchange.hold());
+                }
+                Ok(Next::Wait(time)) => tokio::time::sleep(time).await,
+                Ok(Next::Done(ending)) => break ending,
+                Err(RenderError::Sign(reason)) => return Err(self.configuration(reason)),
+                Err(error) if many => break Ending::Split(error.to_string()),
+                Err(error) => break Ending::Rows(vec![(who[0], RowEnd::Drop(error.to_string()))]),
+            }
+        };
+        match ending {
+            Ending::Rows(ends) => {
+                let mut at_once = Vec::new();
+                for (nth, end) in ends {
+                    let member = &mut self.members[nth];
+                    match end {
+                        RowEnd::Ok => member.end = Some((FinalState::Sent, None)),
+                        RowEnd::Drop(reason) => member.end = Some((FinalState::Dead, Some(reason))),
+                        RowEnd::Again(reason) => {
+                            let at = Instant::now() + delay(member.waiting.attempts + 1, rand::random());
+                            member.verdict = Some(Verdict::Again { reason, at });
+                        }
+                        RowEnd::AtOnce => at_once.push(nth),
+                    }
+                }
+                if !at_once.is_empty() {
+                    work.push_front(at_once);
+                }
+                Ok(())
+            }
+            Ending::Split(_) => {
+                let (left, right) = who.split_at(who.len().div_ceil(2));
+                work.push_front(right.to_vec());
+                work.push_front(left.to_vec());
+                Ok(())
+            }
+            Ending::Auth(reason) => {
+                if !self.renewed && self.partner.forget_token(token.as_deref()).await {
+                    self.renewed = true;
+                    work.push_front(who);
+                    return Ok(());
+                }
+                Err(self.configuration(reason))
+            }
+            Ending::Config(reason) => Err(self.configuration(reason)),
+            Ending::Retry { reason, after } => {
+                let at = Instant::now() + after.unwrap_or(Duration::ZERO);
+                Err(Stop { reason, at, counts: true })
+            }
+        }
+    }
+
+    fn configuration(&self, reason: String) -> Stop {
+        Stop { reason, at: Instant::now() + COOLDOWN_CONFIGURATION, counts: false }
+    }
+
+    /// Tells the breaker, the counters and the history; gives each person's message back to the queue.
+    async fn settle(mut self, ticket: Ticket, outcome: Result<(), Stop>) -> Vec<(Waiting, Verdict)> {
+        let now = Instant::now();
+        let (lane, house) = (self.lane, self.house);
+        let tried = self.members.iter().any(|member| member.tried);
+        {
+            let mut breaker = lane.breaker.lock();
+            match &outcome {
+                Ok(()) if tried => breaker.answered(ticket),
+                Ok(()) => breaker.undecided(ticket),
+                Err(stop) => {
+                    if stop.counts {
+                        breaker.failed(ticket, now);
+                    }
+                    if stop.at > now {
+                        breaker.hold(ticket, stop.at);
+                    }
+                }
+            }
+        }
+        for member in &mut self.members {
+            member.waiting.attempts += u32::from(member.tried);
+            if member.end.is_some() || member.verdict.is_some() {
+                continue;
+            }
+            let Err(stop) = &outcome else {
+                member.verdict = Some(Verdict::Again { reason: "left over".into(), at: now });
+                continue;
+            };
+            let age = member.waiting.first_attempt.map_or(Duration::ZERO, |first| now.saturating_duration_since(first));
+            let own = if stop.counts { now + delay(member.waiting.attempts.max(1), rand::random()) } else { now };
+            if stop.counts && age >= GIVE_UP_AFTER {
+                member.end = Some((FinalState::Dead, Some(stop.reason.clone())));
+            } else {
+                member.verdict = Some(Verdict::Again { reason: stop.reason.clone(), at: stop.at.max(own) });
+            }
+        }
+        if let Err(stop) = &outcome {
+            *lane.last_error.lock() = Some(stop.reason.clone());
+            let destination = &lane.destination.key;
+            tracing::warn!(destination, people = self.members.len(), status = self.status, "delivery failed");
+        }
+        let status = self.status;
+        let records = self.members.iter_mut().filter_map(|member| {
+            let (state, reason) = member.end.take()?;
+            lane.count(&member.waiting, state, house);
+            let status = status.filter(|_| member.tried);
+            member.verdict = Some(Verdict::Ended);
+            Some(record(house, &member.waiting, state, status, reason))
+        });
+        join_all(records.collect::<Vec<_>>()).await;
+        for member in &self.members {
+            if let Some(Verdict::Again { reason, .. }) = &member.verdict {
+                lane.count_failure(house, reason);
+            }
+        }
+        let again = |member: Member| {
+            let verdict = member.verdict.unwrap_or(Verdict::Ended);
+            (member.waiting, verdict)
+        };
+        self.members.into_iter().map(again).collect()
+    }
+}
+
+fn nths(rows: &[Row<Gated>]) -> Vec<usize> {
+    rows.iter().map(|row| row.nth).collect()
+}

@@ -1,0 +1,45 @@
+//! What does not load, with the field and the rule.
+
+use jumelle_connect::{Connector, built_in_files};
+
+/// The faults of Brevo's folder after one change.
+fn faults(change: impl Fn(&mut String), file: &str) -> String {
+    let mut files = built_in_files().remove("brevo").unwrap();
+    change(files.get_mut(file).unwrap());
+    Connector::load("brevo", &files).err().map(|faults| faults.to_string()).unwrap_or_default()
+}
+
+#[test]
+fn a_manifest_that_does_not_hold_is_refused_with_its_field() {
+    for (old, new, expected) in [
+        ("kind: email", "kind: email\nspeed: high", "unknown field `speed`"),
+        ("normalize: email}", "normalize: emial}", "unknown variant `emial`"),
+        ("emailBlacklisted: {$: consent.blocklisted}", "emailBlacklisted: false", "a consent field is never a literal"),
+        ("    blocklisted: {gate: state, withdrawn: true, erased: true}", "    {}", "consent"),
+        ("https://api.brevo.com/v3/contacts/import", "https://${settings.api_key}/import", "a setting in a host has one_of"),
+        ("https://api.brevo.com/v3/contacts/import", "http://api.brevo.com/import", "begins with https://"),
+        ("{$: row.email}", "{$: row.mail}", "row.mail is nothing that is known"),
+        ("status in 200..299", "status is fine", "is not a condition"),
+        ("  remove:\n", "  update:\n", "there is an operation that removes"),
+        ("removal: {mode: row, longest_delay: 1h}", "removal: {mode: none}", "says why"),
+        ("require: email", "require: mail", "not one of the fields"),
+        ("connector: brevo", "connector: bravo", "they are the same"),
+    ] {
+        let found = faults(
+            |text| {
+                assert!(text.contains(old), "{old}");
+                *text = text.replacen(old, new, 1);
+            },
+            "connector.yaml",
+        );
+        assert!(found.contains(expected), "{new}: {found:?}");
+    }
+}
+
+#[test]
+fn cases_are_asked_for() {
+    let found = faults(|text| *text = text.replace("shows: erase", "shows: other"), "cases/cases.yaml");
+    assert!(found.contains("no case shows erase"), "{found}");
+    let found = faults(|text| text.clear(), "README.md");
+    assert!(found.contains("## English"), "{found}");
+}

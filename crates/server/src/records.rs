@@ -1,0 +1,276 @@
+//! Consent receipts (after ISO/IEC TS 27560, in the words of the W3C Data Privacy Vocabulary) and the record of processing
+//! activities (GDPR, article 30), both made from what the workspace says.
+
+use std::fmt::Write as _;
+
+use axum::Json;
+use axum::extract::{Query, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use jumelle_model::Workspace;
+use jumelle_model::consent::{Basis, ConsentState, Scope};
+use jumelle_model::workspace::{Label, Purpose};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::profiles::find;
+use crate::proof_page::{STYLE, escape};
+use crate::{App, Problem};
+
+fn text<'a>(label: &'a Label, lang: &str, key: &'a str) -> &'a str {
+    let (first, second) = if lang == "fr" { (&label.fr, &label.en) } else { (&label.en, &label.fr) };
+    first.as_deref().or(second.as_deref()).unwrap_or(key)
+}
+
+fn basis(basis: Basis) -> &'static str {
+    match basis {
+        Basis::Consent => "eu-gdpr:A6-1-a",
+        Basis::Contract => "eu-gdpr:A6-1-b",
+        Basis::LegalObligation => "eu-gdpr:A6-1-c",
+        Basis::LegitimateInterest | Basis::SoftOptIn => "eu-gdpr:A6-1-f",
+    }
+}
+
+/// `?identifier=`
+#[derive(Deserialize)]
+pub struct ReceiptQuery {
+    identifier: String,
+}
+
+/// `GET /v1/privacy/receipts`: one record per choice that stands.
+pub async fn receipts(State(app): State<App>, Query(query): Query<ReceiptQuery>) -> Result<Response, Problem> {
+    let person = find(&app, &query.identifier)?;
+    let shared = app.engine.shared();
+    let definitions = shared.definitions();
+    let workspace = &definitions.workspace;
+    let preferences = &workspace.preferences;
+    let lang = workspace.settings.locale.as_str();
+    let controller = json!({
+        "@id": format!("urn:jumelle:controller:{}", workspace.settings.key), "@type": "dpv:DataController",
+        "dpv:hasName": preferences.name.as_deref().unwrap_or(&workspace.settings.key), "dpv:hasContact": preferences.contact,
+    });
+    let records: Vec<Value> = person
+        .known
+        .choices
+        .list()
+        .into_iter()
+        .filter(|standing| standing.signal().is_none())
+        .map(|standing| {
+            let purpose = workspace.purpose(&standing.purpose);
+            let version = standing.text_version();
+            let shown = purpose.and_then(|purpose| {
+                let version = version.as_deref()?;
+                purpose.terms.texts.iter().find(|text| text.version == version)
+            });
+            let granted = standing.state == ConsentState::Granted;
+            let expires = purpose
+                .and_then(|purpose| purpose.terms.expires_after)
+                .filter(|_| granted)
+                .map(|span| jumelle_model::Timestamp(standing.since.0.saturating_add(span.0)));
+            let proof: Value = standing.proof.as_deref().and_then(|proof| serde_json::from_str(proof).ok()).unwrap_or_default();
+            let recipients: Vec<&str> = workspace
+                .activations
+                .iter()
+                .filter(|activation| activation.purpose == standing.purpose)
+                .filter(|activation| standing.channel.is_none_or(|channel| channel == activation.channel))
+                .map(|activation| activation.destination.as_str())
+                .collect();
+            json!({
+                "@id": format!("urn:jumelle:receipt:{}", standing.receipt), "@type": "dpv:ConsentRecord",
+                "dct:identifier": standing.receipt, "dct:conformsTo": "ISO/IEC TS 27560:2023",
+                "dpv:hasDataSubject": {"@id": format!("urn:jumelle:profile:{}", person.id), "@type": "dpv:DataSubject"},
+                "dpv:hasDataController": controller["@id"],
+                "dpv:hasProcess": {
+                    "@type": "dpv:Process",
+                    "dpv:hasPurpose": {
+                        "@id": format!("urn:jumelle:purpose:{}", standing.purpose), "@type": "dpv:Purpose",
+                        "dct:title": purpose.map_or(standing.purpose.as_str(), |purpose| text(&purpose.terms.label, lang, &purpose.key)),
+                    },
+                    "dpv:hasLegalBasis": {"@id": purpose.map_or("eu-gdpr:A6-1-a", |purpose| basis(purpose.basis))},
+                    "dpv:hasRecipient": recipients,
+                    "dpv:hasJurisdiction": workspace.settings.country,
+                    "dpv:hasStorageCondition": purpose.and_then(|purpose| purpose.terms.retention).map(|span| span.to_string()),
+                },
+                "dpv:hasNotice": {
+                    "@type": "dpv:ConsentNotice", "dct:identifier": version, "dct:language": proof["lang"],
+                    "dct:description": shown.map(|shown| text(&shown.words, lang, "")), "dct:source": preferences.notice,
+                },
+                "dpv:hasConsentStatus": {"@id": if granted { "dpv:ConsentGiven" } else { "dpv:ConsentRefused" }},
+                "dpv:isIndicatedAtTime": standing.since,
+                "dpv:isIndicatedBy": {"@id": format!("urn:jumelle:profile:{}", person.id)},
+                "dpv:hasIndicationMethod": proof["method"],
+                "dpv:hasDuration": expires,
+                "jumelle:channel": standing.channel, "jumelle:source": standing.source, "jumelle:undated": standing.weak,
+                "jumelle:for": match &standing.scope {
+                    Scope::Person => json!("person"),
+                    Scope::Address(namespace, value) => json!({namespace.as_str(): value}),
+                },
+                "jumelle:proof": proof,
+            })
+        })
+        .collect();
+    let graph: Vec<Value> = std::iter::once(controller).chain(records).collect();
+    let document = json!({
+        "@context": {
+            "dpv": "https://w3id.org/dpv#", "eu-gdpr": "https://w3id.org/dpv/legal/eu/gdpr#", "dct": "http://purl.org/dc/terms/",
+            "jumelle": "urn:jumelle:vocabulary:",
+        },
+        "@graph": graph,
+    });
+    Ok(([(header::CONTENT_TYPE, "application/ld+json")], Json(document)).into_response())
+}
+
+/// `?format=&lang=`
+#[derive(Deserialize)]
+pub struct RecordQuery {
+    format: Option<String>,
+    lang: Option<String>,
+}
+
+/// `GET /v1/privacy/record`: the record of processing activities.
+pub async fn record(State(app): State<App>, Query(query): Query<RecordQuery>) -> Result<Response, Problem> {
+    let definitions = app.engine.shared().definitions();
+    let workspace = &definitions.workspace;
+    let lang = query.lang.as_deref().unwrap_or(&workspace.settings.locale);
+    let document = of_workspace(workspace, lang, app.engine.shared().now());
+    match query.format.as_deref() {
+        None | Some("json") => Ok(Json(document).into_response()),
+        Some("html") => {
+            let policy =
+                "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+            let headers = [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CONTENT_SECURITY_POLICY, policy)];
+            Ok((headers, page(&document, lang)).into_response())
+        }
+        Some(other) => Err(Problem::bad_request(format!("{other:?} is not json or html")).with("field", "format")),
+    }
+}
+
+fn of_workspace(workspace: &Workspace, lang: &str, now: jumelle_model::Timestamp) -> Value {
+    let preferences = &workspace.preferences;
+    let of_purpose = |purpose: &Purpose| {
+        let activations: Vec<_> = workspace.activations.iter().filter(|activation| activation.purpose == purpose.key).collect();
+        let mut fields: Vec<String> =
+            activations.iter().flat_map(|activation| activation.map.iter().map(|(_, path)| path.to_string())).collect();
+        fields.sort();
+        fields.dedup();
+        let mut channels: Vec<&str> = activations.iter().map(|activation| activation.channel.as_str()).collect();
+        channels.sort_unstable();
+        channels.dedup();
+        let mut segments: Vec<&str> = activations
+            .iter()
+            .filter_map(|activation| workspace.segment(&activation.segment))
+            .map(|segment| text(&segment.label, lang, &segment.key))
+            .collect();
+        segments.dedup();
+        let mut destinations: Vec<&str> = activations.iter().map(|activation| activation.destination.as_str()).collect();
+        destinations.sort_unstable();
+        destinations.dedup();
+        let recipients: Vec<Value> = destinations
+            .into_iter()
+            .filter_map(|key| workspace.destination(key))
+            .map(|destination| {
+                json!({
+                    "destination": destination.key, "connector": destination.connector, "country": destination.country,
+                    "transfer": destination.transfer,
+                })
+            })
+            .collect();
+        json!({
+            "key": purpose.key, "name": text(&purpose.terms.label, lang, &purpose.key), "legal_basis": purpose.basis,
+            "marketing": purpose.is_marketing(), "data_subjects": segments, "categories_of_data": fields, "channels": channels,
+            "recipients": recipients, "partners": purpose.terms.partners,
+            "retention": purpose.terms.retention.map(|span| span.to_string()),
+            "consent_expires_after": purpose.terms.expires_after.map(|span| span.to_string()),
+            "age_min": purpose.terms.age_min, "text_version": purpose.text().map(|text| text.version.clone()),
+        })
+    };
+    let purposes: Vec<Value> = workspace.purposes.iter().map(of_purpose).collect();
+    let open: Vec<Value> = workspace
+        .purposes
+        .iter()
+        .filter(|purpose| purpose.terms.retention.is_none())
+        .map(|purpose| json!({"purpose": purpose.key, "missing": "retention"}))
+        .chain(
+            workspace
+                .destinations
+                .iter()
+                .filter(|destination| destination.country.is_none())
+                .map(|destination| json!({"destination": destination.key, "missing": "country"})),
+        )
+        .chain(preferences.contact.is_none().then(|| json!({"workspace": workspace.settings.key, "missing": "contact"})))
+        .collect();
+    let sources: Vec<Value> = workspace.sources.iter().map(|source| json!({"key": source.key, "kind": source.kind})).collect();
+    let identifiers: Vec<&str> = workspace.identifiers.iter().map(|rule| rule.key.as_str()).collect();
+    json!({
+        "version": 1, "made_at": now,
+        "controller": {"name": preferences.name.as_deref().unwrap_or(&workspace.settings.key), "contact": preferences.contact,
+            "country": workspace.settings.country},
+        "activities": purposes, "sources": sources, "identifiers": identifiers,
+        "policies": workspace.policy.extends,
+        "security": ["access_by_role", "append_only_history", "hash_chained_ledger", "erasure_with_tombstone", "signed_links"],
+        "incomplete": open,
+    })
+}
+
+fn page(record: &Value, lang: &str) -> String {
+    let fr = lang == "fr";
+    let say = |french: &'static str, english: &'static str| if fr { french } else { english };
+    let shown = |value: &Value| match value {
+        Value::Null => "–".to_owned(),
+        Value::String(text) => escape(text),
+        Value::Array(items) if items.is_empty() => "–".to_owned(),
+        Value::Array(items) => items
+            .iter()
+            .map(|item| match item {
+                Value::String(text) => escape(text),
+                Value::Object(members) => members.values().filter_map(Value::as_str).map(escape).collect::<Vec<_>>().join(" · "),
+                other => escape(&other.to_string()),
+            })
+            .collect::<Vec<_>>()
+            .join("<br>"),
+        other => escape(&other.to_string()),
+    };
+    let title =
+        say("Registre des activités de traitement (RGPD, article 30)", "Record of processing activities (GDPR, article 30)");
+    let controller = &record["controller"];
+    let mut out = format!(
+        "<!doctype html><html lang=\"{}\"><head><meta charset=\"utf-8\"><title>{title}</title><style>{STYLE}</style></head><body><h1>{title}</h1><p>{}: {} {} ({})<br>{}: {}</p>",
+        if fr { "fr" } else { "en" },
+        say("Responsable du traitement", "Controller"),
+        shown(&controller["name"]),
+        shown(&controller["contact"]),
+        shown(&controller["country"]),
+        say("Établi le", "Made on"),
+        shown(&record["made_at"])
+    );
+    let lines = [
+        ("legal_basis", say("Base légale", "Legal basis")),
+        ("data_subjects", say("Personnes concernées", "Data subjects")),
+        ("categories_of_data", say("Catégories de données", "Categories of data")),
+        ("channels", say("Canaux", "Channels")),
+        ("recipients", say("Destinataires, pays, contrat de transfert", "Recipients, country, transfer contract")),
+        ("partners", say("Partenaires", "Partners")),
+        ("retention", say("Durée de conservation", "Retention")),
+        ("consent_expires_after", say("Validité du consentement", "Validity of a consent")),
+        ("age_min", say("Âge minimal", "Least age")),
+        ("text_version", say("Version du texte", "Version of the text")),
+    ];
+    for activity in record["activities"].as_array().into_iter().flatten() {
+        let _ = write!(out, "<h2>{}</h2><table><tbody>", shown(&activity["name"]));
+        for (key, label) in lines {
+            let _ = write!(out, "<tr><th scope=\"row\">{label}</th><td>{}</td></tr>", shown(&activity[key]));
+        }
+        out.push_str("</tbody></table>");
+    }
+    let _ = write!(
+        out,
+        "<h2>{}</h2><p>{}</p><h2>{}</h2><p>{}</p><h2>{}</h2><p>{}</p></body></html>",
+        say("Sources", "Sources"),
+        shown(&record["sources"]),
+        say("Mesures de sécurité", "Security measures"),
+        shown(&record["security"]),
+        say("À compléter", "To be completed"),
+        shown(&record["incomplete"])
+    );
+    out
+}

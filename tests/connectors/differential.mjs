@@ -1,0 +1,133 @@
+// What Segment's own destinations (npm @segment/action-destinations, MIT) send for people, against what `jumelle connector preview`
+// prints for the same people. Differences that are meant stand in differences.json, each with its reason; any other one fails.
+//
+// Their functions are called with a recorder in the place of their HTTP client; nothing leaves this machine.
+
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const binary = process.env.JUMELLE_BINARY ?? join(here, "../../target/debug/jumelle");
+const require = createRequire(import.meta.url);
+const theirs = (path) => require(join(here, "node_modules/@segment/action-destinations/dist/destinations", path));
+
+function recorder(answers = {}) {
+  const seen = [];
+  const request = async (url, options = {}) => {
+    const body = options.json ?? (options.body === undefined ? undefined : String(options.body));
+    const answer = Object.entries(answers).find(([part]) => url.includes(part))?.[1] ?? {};
+    seen.push({ method: (options.method ?? "GET").toUpperCase(), url, headers: options.headers ?? {}, body: body && structuredClone(body) });
+    return { status: 200, data: answer, content: JSON.stringify(answer), json: async () => answer, headers: new Headers() };
+  };
+  return { seen, request };
+}
+
+const people = {
+  plain: { user_id: "u1", email: "ana@example.org" },
+  upper: { user_id: "u2", email: "Ana.Martin@Example.ORG" },
+  free: { user_id: "u3", email: "marie.curie@free.fr" },
+  gmail: { user_id: "u4", email: "jean.paul.dupont+news@gmail.com" },
+};
+
+const pairs = {
+  batch: {
+    settings: { rest_key: "rk", project_key: "pk" },
+    async send(person) {
+      const { seen, request } = recorder({ "profiles/update": { code: "SUCCESS" } });
+      const destination = theirs("batch/index.js").default;
+      const settings = { apiToken: "rk", projectKey: "pk" };
+      const extended = destination.extendRequest?.({ settings }) ?? {};
+      const payload = { identifiers: { custom_id: person.user_id }, profileAttributes: { email_address: person.email, email_marketing: "subscribed" } };
+      await destination.actions.updateProfile.performBatch(request, { payload: [payload], settings });
+      return { ...seen.at(-1), headers: { ...extended.headers, ...seen.at(-1).headers } };
+    },
+  },
+  "criteo-audiences": {
+    settings: { client_id: "c", client_secret: "s", audience: "12" },
+    async send(person) {
+      const { seen, request } = recorder({ oauth2: { access_token: "<access_token>" } });
+      const criteo = theirs("criteo-audiences/criteo-audiences.js");
+      const operation = { operation_type: "add", contactlist_id: "12", user_list: [criteo.hash(person.email)] };
+      await criteo.patchContactList(request, operation, { access_token: "<access_token>" });
+      return seen.at(-1);
+    },
+  },
+  "tiktok-audiences": {
+    settings: { token: "t", advertiser: "9", audience: "7" },
+    async send(person) {
+      const { seen, request } = recorder({ mapping: { code: 0 } });
+      const payload = { email: person.email, send_email: true, send_phone: false, send_advertising_id: false, external_audience_id: "7" };
+      await theirs("tiktok-audiences/functions.js").processPayload(request, { advertiserId: "9" }, [payload], "add");
+      const extended = theirs("tiktok-audiences/index.js").default.extendRequest({ auth: { accessToken: "t" }, settings: {} });
+      return { ...seen.at(-1), headers: { ...extended.headers, ...seen.at(-1).headers } };
+    },
+  },
+};
+
+function ours(connector, settings, person) {
+  const folder = mkdtempSync(join(tmpdir(), "jumelle-differential-"));
+  try {
+    writeFileSync(join(folder, "settings.json"), JSON.stringify(settings));
+    const message = {
+      id: "dlv_1", type: "segment.entered", profile: "p_1", at: "2026-11-28T09:59:00Z", data: person,
+      consent: { purpose: "marketing", channel: "email", state: "granted", since: "2026-11-27T08:30:00Z", receipt: "r_1" },
+    };
+    writeFileSync(join(folder, "messages.json"), JSON.stringify(message));
+    const files = ["--settings", join(folder, "settings.json"), "--messages", join(folder, "messages.json")];
+    const text = execFileSync(binary, ["connector", "preview", connector, ...files, "--show-secrets", "--json", "--connectors", join(here, "../../connectors")], { encoding: "utf8" });
+    return JSON.parse(text).requests[0];
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+// Every leaf as path → value, so that a difference has a name.
+function leaves(value, path = "", found = {}) {
+  if (value !== null && typeof value === "object") {
+    const entries = Object.entries(value);
+    if (entries.length === 0) found[path] = JSON.stringify(value);
+    for (const [key, inner] of entries) leaves(inner, path ? `${path}.${key}` : key, found);
+  } else if (value !== undefined) {
+    found[path] = value;
+  }
+  return found;
+}
+
+function comparable(request) {
+  const headers = Object.fromEntries(Object.entries(request.headers).map(([name, value]) => [name.toLowerCase(), value]));
+  // Both write JSON; their client adds the type itself.
+  for (const name of ["content-type", "accept", "user-agent"]) delete headers[name];
+  return leaves({ method: request.method, url: request.url, headers, body: request.body });
+}
+
+const explained = JSON.parse(readFileSync(join(here, "differences.json"), "utf8"));
+const used = new Set();
+let compared = 0;
+let same = 0;
+const failures = [];
+for (const [connector, pair] of Object.entries(pairs)) {
+  for (const [name, person] of Object.entries(people)) {
+    const [a, b] = [comparable(await pair.send({ ...person })), comparable(ours(connector, pair.settings, person))];
+    const paths = [...new Set([...Object.keys(a), ...Object.keys(b)])];
+    for (const path of paths) {
+      compared += 1;
+      if (a[path] === b[path]) {
+        same += 1;
+        continue;
+      }
+      const entry = explained.find((one) => one.connector === connector && path === one.path && (!one.people || one.people.includes(name)));
+      if (entry) used.add(entry);
+      else failures.push(`${connector}, ${name}, ${path}: theirs ${JSON.stringify(a[path])}, ours ${JSON.stringify(b[path])}`);
+    }
+  }
+}
+for (const entry of explained) {
+  if (!used.has(entry)) failures.push(`explained, but not there: ${entry.connector} ${entry.path}`);
+}
+console.log(`${Object.keys(pairs).length} connectors, ${compared} values compared, ${same} the same, ${used.size} explained differences`);
+for (const failure of failures) console.error(failure);
+process.exit(failures.length ? 1 : 0);

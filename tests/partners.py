@@ -1,0 +1,205 @@
+"""Declared connectors over the real binary: batches through the gate, partial failure, limits, tokens, and what is taken back.
+
+A fake partner on the loopback interface stands in for the tools (`base_url`); what it saw is what left.
+"""
+
+import json
+import threading
+import time
+import unittest
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from jumelle_server import wait_until
+from shop import Shop, identified, viewed, workspace
+
+SECRETS = {"REST_KEY": "rest-secret", "PROJECT_KEY": "project", "API_KEY": "api-secret", "OAUTH_SECRET": "hidden", "REFRESH": "refresh-1"}
+BATCH = """\
+destinations:
+  tool: {connector: batch, rest_key: {env: REST_KEY}, project_key: {env: PROJECT_KEY}, base_url: "URL", allow_private: true}
+activations:
+  push: {segment: lookers, destination: tool, purpose: marketing, channel: email,
+         map: {user_id: identifiers.user_id, email: identifiers.email}}
+"""
+BREVO = """\
+destinations:
+  tool: {connector: brevo, settings: {api_key: {env: API_KEY}, list: 7}, base_url: "URL", allow_private: true}
+activations:
+  mail: {segment: lookers, destination: tool, purpose: marketing, channel: email, map: {email: identifiers.email, size: traits.size}}
+"""
+GOOGLE = """\
+destinations:
+  tool: {connector: google-data-manager, account: 111, audience: 222, client_id: c, client_secret: {env: OAUTH_SECRET},
+         refresh_token: {env: REFRESH}, base_url: "URL", allow_private: true}
+activations:
+  ads: {segment: lookers, destination: tool, purpose: service, channel: social, map: {email: identifiers.email}}
+"""
+
+
+class Partner:
+    """Answers as it is told and remembers every request."""
+
+    def __init__(self, answer):
+        self.requests, self.lock = [], threading.Lock()
+        partner = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_any(self):
+                length = int(self.headers.get("content-length") or 0)
+                text = self.rfile.read(length).decode()
+                seen = {
+                    "at": time.monotonic(), "method": self.command, "path": self.path, "text": text,
+                    "headers": {name.lower(): value for name, value in self.headers.items()},
+                    "json": json.loads(text) if text.startswith(("{", "[")) else None,
+                }
+                with partner.lock:
+                    partner.requests.append(seen)
+                    status, headers, body = answer(seen, len(partner.requests))
+                payload = json.dumps(body).encode()
+                self.send_response(status)
+                for name, value in {**headers, "content-length": str(len(payload)), "content-type": "application/json"}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(payload)
+
+            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_any
+
+            def log_message(self, *_):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def ok(request, nth):
+    return 202, {}, {"code": "SUCCESS"}
+
+
+class Partners(unittest.TestCase):
+    def start(self, tools, answer=ok):
+        self.partner = self.enterContext(Partner(answer))
+        text = workspace(tools.replace("URL", self.partner.url))
+        self.shop = self.enterContext(Shop(text, environment=SECRETS))
+
+    def member(self, name, granted=True):
+        email = f"{name}@example.org"
+        if granted:
+            self.shop.consent({"email": email}, "granted", channel="email")
+        self.shop.send(identified(name, name, email=email), viewed(name, seconds=2), viewed(name, seconds=1))
+
+    def state(self, name):
+        items = self.shop.deliveries(f"email:{name}@example.org")
+        return [(item["type"], item["state"]) for item in reversed(items)]
+
+    def until_state(self, name, expected, seconds_max=25):
+        try:
+            wait_until(lambda: self.state(name) == expected, "", seconds_max)
+        except AssertionError:
+            self.assertEqual(expected, self.state(name), self.partner.requests)
+
+    def test_one_blocked_and_one_refused_among_three(self):
+        def answer(request, nth):
+            places = [n for n, row in enumerate(request["json"]) if row["identifiers"]["custom_id"] == "bo"]
+            errors = [{"bulk_index": n, "reason": "a bad profile"} for n in places]
+            return 202, {}, {"code": "SUCCESS_WITH_PARTIAL_ERRORS" if errors else "SUCCESS", "errors": errors}
+
+        self.start(BATCH, answer)
+        self.member("ana")
+        self.member("cyd", granted=False)
+        self.member("bo")
+        self.until_state("ana", [("segment.entered", "sent")])
+        self.until_state("bo", [("segment.entered", "dead")])
+        self.until_state("cyd", [("segment.entered", "blocked")])
+        refused = self.shop.deliveries("email:bo@example.org")[0]
+        self.assertEqual("a bad profile", refused["reason"])
+        sent = [row["identifiers"]["custom_id"] for request in self.partner.requests for row in request["json"]]
+        self.assertEqual(["ana", "bo"], sorted(sent))
+        self.assertEqual("/2.6/profiles/update", self.partner.requests[0]["path"])
+        self.assertEqual("Bearer rest-secret", self.partner.requests[0]["headers"]["authorization"])
+        self.assertIn("subscribed", self.partner.requests[0]["text"])
+
+    def test_a_withdrawal_while_a_request_is_awaited_is_not_in_the_next_one(self):
+        self.start(BATCH)
+        self.member("ana")
+        self.member("bo")
+        # Within the time in which the request waits for more people.
+        self.shop.consent({"email": "bo@example.org"}, "denied", channel="email")
+        self.until_state("ana", [("segment.entered", "sent")])
+        wait_until(lambda: self.state("bo")[:1] == [("segment.entered", "blocked")], "bo is held back")
+        self.assertNotIn("bo", [row["identifiers"]["custom_id"] for r in self.partner.requests for row in r["json"]])
+
+    def test_too_many_requests_is_waited_out(self):
+        self.start(BATCH, lambda request, nth: (429, {"Retry-After": "2"}, {}) if nth == 1 else ok(request, nth))
+        self.member("ana")
+        self.until_state("ana", [("segment.entered", "sent")])
+        first, second = self.partner.requests
+        self.assertGreaterEqual(second["at"] - first["at"], 2.0)
+        self.assertEqual(first["text"], second["text"])
+
+    def test_what_is_taken_back_is_who_was_sent(self):
+        self.start(BREVO)
+        self.member("ana")
+        self.until_state("ana", [("segment.entered", "sent")])
+        self.assertEqual([{"email": "ana@example.org", "attributes": {}}], self.partner.requests[0]["json"]["jsonBody"])
+        # Another address, then a refusal for the one that was sent.
+        self.shop.send(identified("ana", "ana", email="ana.new@example.org"))
+        self.shop.consent({"email": "ana@example.org"}, "denied", channel="email")
+        self.until_state("ana", [("segment.entered", "sent"), ("consent.withdrawn", "sent")])
+        last = self.partner.requests[-1]
+        self.assertEqual(("PUT", "/v3/contacts/ana%40example.org"), (last["method"], last["path"]))
+        self.assertEqual({"unlinkListIds": [7], "emailBlacklisted": True}, last["json"])
+
+    def test_a_token_that_is_refused_is_renewed_once(self):
+        tokens = []
+
+        def answer(request, nth):
+            if request["path"] == "/token":
+                tokens.append(request["text"])
+                return 200, {}, {"access_token": f"token-{len(tokens)}", "expires_in": 3600}
+            if request["headers"]["authorization"] == "Bearer token-1":
+                return 401, {}, {"error": {"message": "expired"}}
+            return 200, {}, {"requestId": "r"}
+
+        self.start(GOOGLE, answer)
+        self.member("ana", granted=False)
+        self.until_state("ana", [("segment.entered", "sent")], 50)
+        self.assertEqual(2, len(tokens))
+        self.assertIn("refresh_token=refresh-1", tokens[0])
+        paths = [request["path"] for request in self.partner.requests]
+        self.assertEqual(["/token", "/v1/audienceMembers:ingest"] * 2, paths)
+        # A contract asks for no grant, and is not told as one.
+        consent = self.partner.requests[-1]["json"]["audienceMembers"][0]["consent"]
+        self.assertEqual({"adUserData": "CONSENT_DENIED", "adPersonalization": "CONSENT_DENIED"}, consent)
+
+    def test_definitions_are_held_to_the_manifest(self):
+        self.start(BREVO)
+        for old, new, path in [
+            ("list: 7", "list: seven", "destinations.tool.settings.list"),
+            ("list: 7", "lst: 7", "destinations.tool.settings.lst"),
+            ("{env: API_KEY}", "plain-text-of-a-secret", "destinations.tool.settings.api_key"),
+            ("connector: brevo", "connector: brevvo", "destinations.tool.connector"),
+            ("map: {email: identifiers.email, size: traits.size}", "map: {size: traits.size}", "activations.mail.map"),
+            ("channel: email", "channel: postal", "activations.mail.channel"),
+            (", allow_private: true", "", "destinations.tool.base_url"),
+        ]:
+            with self.subTest(path):
+                answer = self.shop.apply(workspace(BREVO.replace("URL", self.partner.url).replace(old, new)))
+                self.assertEqual(422, answer.status, answer)
+                self.assertIn(path, [error["path"] for error in answer.json()["errors"]])
+        shown = self.shop.call("GET", "/v1/destinations/tool").body.decode()
+        self.assertNotIn("api-secret", shown)
+        connectors = self.shop.call("GET", "/v1/connectors").json()["items"]
+        self.assertIn("brevo", [connector["key"] for connector in connectors])
+
+
+if __name__ == "__main__":
+    unittest.main()
