@@ -67,7 +67,7 @@ pub use delivery::{Delivery, DeliveryState};
 pub use flow::{Flow, Minute, Outcomes};
 pub use heavy::{HEAVY_EVENTS_MIN, Heavy};
 pub use joins::{JoinKind, JoinStep};
-pub use links::{LINK_DAYS, LINK_DAYS_MAX, Link, LinkError, LinkKeysError, LinkScope, Links};
+pub use links::{LINK_DAYS, LINK_DAYS_MAX, LINK_KEYS_FILE, Link, LinkError, LinkKeysError, LinkScope, Links};
 pub use live::{Effect, Heard, Live};
 pub use oppositions::{Opposed, Oppositions};
 pub use preview::{Preview, preview};

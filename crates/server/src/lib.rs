@@ -2,8 +2,8 @@
 //!
 //! Architecture invariant: no rule, no fold, no gate here; handlers translate between HTTP and the engine.
 
-mod allowed;
 mod access;
+mod allowed;
 mod assets;
 mod auth;
 mod backup;

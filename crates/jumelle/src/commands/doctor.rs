@@ -15,6 +15,8 @@ use crate::output::{DAMAGED, Failure, bold, spinner, table};
 /// Damages listed at most; a disk that fails everywhere need not be told row by row.
 const DAMAGES_MAX: usize = 200;
 const RESTORE: &str = "restore a backup; or `jumelle rebuild --accept-loss` goes on with what stands before it";
+const LINKS: &str =
+    "put a copy in its place, or move it away: new keys are made, and the links that were sent open nothing any more";
 const TOKENS: &str = "put a copy in its place, or move it away and make the tokens anew: it holds no data about people";
 const LEDGER: &str = "restore a backup: what was chosen is in the history as well, what was let out under it only there";
 const REBUILD: &str = "nothing is lost: `jumelle rebuild` makes the tables anew from the history";
@@ -80,6 +82,11 @@ pub fn run(global: &Global, directory: &Directory) -> anyhow::Result<()> {
     }
     if let Err(error) = jumelle_server::check_tokens(path) {
         found.add(path.join("tokens.json").display().to_string(), error.to_string(), TOKENS);
+    }
+    if path.join(jumelle_engine::LINK_KEYS_FILE).exists()
+        && let Err(error) = jumelle_engine::Links::open(path, jumelle_model::Timestamp::now())
+    {
+        found.add(path.join(jumelle_engine::LINK_KEYS_FILE).display().to_string(), error.to_string(), LINKS);
     }
     check_ledger(&mut found, &path.join(jumelle_ledger::FOLDER));
     spinner.finish_and_clear();

@@ -286,8 +286,11 @@ pub fn destination(reader: &mut Reader, key: &str, node: &Node, path: &str) -> O
         reader.only(
             entries,
             path,
-            &[&["connector", "url", "secret", "allow_private", "concurrency", "country", "transfer"], take_back::TERMS.as_slice()]
-                .concat(),
+            &[
+                &["connector", "url", "secret", "allow_private", "concurrency", "country", "transfer"],
+                take_back::TERMS.as_slice(),
+            ]
+            .concat(),
         );
         if get(entries, "url").is_none() {
             reader.at(node, path, "a webhook has a url");
@@ -338,9 +341,9 @@ fn connector_settings(reader: &mut Reader, entries: &[(Key, Node)], path: &str) 
         let path = join(path, "settings");
         given.extend(reader.map(node, &path).unwrap_or_default().iter().map(|(key, node)| (key, node, join(&path, &key.text))));
     }
-    let beside = entries.iter().filter(|(key, node)| {
-        !OF_EVERY_DESTINATION.contains(&key.text.as_str()) && !take_back::is_term(&key.text, node, false)
-    });
+    let beside = entries
+        .iter()
+        .filter(|(key, node)| !OF_EVERY_DESTINATION.contains(&key.text.as_str()) && !take_back::is_term(&key.text, node, false));
     given.extend(beside.map(|(key, node)| (key, node, join(path, &key.text))));
     let mut settings: Vec<(String, String)> = Vec::new();
     for (key, node, path) in given {

@@ -21,7 +21,9 @@ pub fn take_back(reader: &mut Reader, entries: &[(Key, Node)], path: &str, is_we
         confirm_within: get(entries, "confirm_within").and_then(|node| span(reader, node, &join(path, "confirm_within"))),
         removal_none: get(entries, "removal").and_then(|node| removal(reader, node, &join(path, "removal"))),
         retire: get(entries, "retire").and_then(|node| reader.flag(node, &join(path, "retire"))).unwrap_or(false),
-        list: get(entries, "list").filter(|node| is_term("list", node, is_webhook)).and_then(|node| list(reader, node, &join(path, "list"))),
+        list: get(entries, "list")
+            .filter(|node| is_term("list", node, is_webhook))
+            .and_then(|node| list(reader, node, &join(path, "list"))),
         inbound: get(entries, "inbound").and_then(|node| inbound(reader, node, &join(path, "inbound"))),
     }
 }
