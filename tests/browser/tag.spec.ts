@@ -16,6 +16,11 @@ purposes:
   analytics: {basis: consent, gcm: [analytics_storage]}
   marketing: {basis: consent, gcm: [ad_storage, ad_user_data]}
   audience:  {basis: legitimate_interest}
+consent:
+  strings:
+    categories:
+      choices:
+        analytics: {categories: [statistics]}
 `;
 const GRANT = [{ purpose: "analytics", state: "granted" }];
 const DENY = [{ purpose: "analytics", state: "denied" }];
@@ -278,6 +283,46 @@ test("Google Consent Mode's updates are choices", async ({ page, context }) => {
   await expect.poll(() => gate(id)).toEqual({ analytics: "denied", marketing: "denied" });
   expect((await kept(page)).cookies).toEqual([]);
 });
+
+/** Each platform as its documentation shows it: before the banner is answered, after a yes, after a no. */
+const PLATFORMS: Record<string, { head: string; choose: string }> = {
+  onetrust: {
+    head: "window.OnetrustActiveGroups=',necessary,statistics,';var answered=false;window.OneTrust={IsAlertBoxClosed:()=>answered}",
+    choose: "answered=true;OnetrustActiveGroups=yes?',necessary,statistics,':',necessary,';dispatchEvent(new CustomEvent('OneTrustGroupsUpdated',{detail:OnetrustActiveGroups.split(',')}))",
+  },
+  cookiebot: {
+    head: "window.Cookiebot={hasResponse:false,consent:{necessary:true,statistics:true,marketing:false}}",
+    choose: "Cookiebot.hasResponse=true;Cookiebot.consent.statistics=yes;dispatchEvent(new Event('CookiebotOnConsentReady'))",
+  },
+  didomi: {
+    head: "var asked=false,on=true;window.Didomi={shouldConsentBeCollected:()=>!asked,getCurrentUserStatus:()=>({purposes:{statistics:{id:'statistics',enabled:on}}})};setTimeout(()=>didomiOnReady.forEach((call)=>call(Didomi)),100)",
+    choose: "asked=true;on=yes;didomiEventListeners.forEach(({event,listener})=>event==='consent.changed'&&listener({}))",
+  },
+  axeptio: {
+    head: "var heard;setTimeout(()=>_axcb.forEach((call)=>call({on:(event,listener)=>{if(event==='cookies:complete')heard=listener}})),100)",
+    choose: "heard({statistics:yes})",
+  },
+  commanders_act: {
+    head: "var listeners=[];window.cact=(method,call)=>{method==='consent.get'?call({consent:{status:'unset',categories:{statistics:{status:'on'}}}}):listeners.push(call)}",
+    choose: "listeners.forEach((call)=>call({updateEvent:'set',consent:{status:'mixed',categories:{statistics:{status:yes?'on':'off'}}}}))",
+  },
+};
+for (const [platform, { head, choose }] of Object.entries(PLATFORMS)) {
+  test(`the choice made with a consent platform is heard, and its default is none: ${platform}`, async ({ page, context }) => {
+    shop.head += `<script>${head}</script>`;
+    await visit(page);
+    await page.waitForTimeout(300);
+    expect(await kept(page)).toEqual(NOTHING);
+    await page.evaluate(`{ const yes = true; ${choose} }`);
+    const id = await idOf(context);
+    await expect.poll(() => gate(id)).toEqual({ analytics: "granted" });
+    const told = (await events(id)).find(({ event }) => event === "Consent Updated");
+    expect(told.context.consents[0].proof.method).toBe(platform);
+    await page.evaluate(`{ const yes = false; ${choose} }`);
+    await expect.poll(() => gate(id)).toEqual({ analytics: "denied" });
+    expect((await kept(page)).cookies).toEqual([]);
+  });
+}
 
 test("a single-page application's moves are pages", async ({ page, context }) => {
   await visit(page, "/home");
