@@ -7,6 +7,7 @@
 pub mod auth;
 mod cases;
 mod catalogue;
+mod check;
 mod connector;
 mod exchange;
 pub mod manifest;
@@ -22,7 +23,8 @@ mod workspace;
 
 pub use cases::{Case, CaseResult, run_cases};
 pub use catalogue::{Broken, Catalogue, built_in_files};
-pub use connector::{Connector, Files, MANIFEST_BYTES_MAX, ROWS_MAX, Require, parse_duration};
+pub use check::{MANIFEST_BYTES_MAX, ROWS_MAX, parse_duration};
+pub use connector::{Connector, Files, Require};
 pub use exchange::{Exchange, Next, preview, rehearse};
 pub use manifest::OpName;
 pub use outcome::{Ending, Response, RowEnd};
