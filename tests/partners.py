@@ -3,7 +3,11 @@
 A fake partner on the loopback interface stands in for the tools (`base_url`); what it saw is what left.
 """
 
+import contextlib
 import json
+import pathlib
+import re
+import socket
 import threading
 import time
 import unittest
@@ -136,6 +140,32 @@ class Partners(unittest.TestCase):
         self.until_state("ana", [("segment.entered", "sent")])
         wait_until(lambda: self.state("bo")[:1] == [("segment.entered", "blocked")], "bo is held back")
         self.assertNotIn("bo", [row["identifiers"]["custom_id"] for r in self.partner.requests for row in r["json"]])
+
+    def test_a_withdrawal_while_the_tool_lets_one_wait_at_its_door_leaves_no_byte(self):
+        door = self.enterContext(socket.socket())
+        door.bind(("127.0.0.1", 0))
+        door.listen(0)
+        port = door.getsockname()[1]
+        # Whoever comes next is not let in: the queue is full.
+        before = self.enterContext(socket.create_connection(("127.0.0.1", port)))
+        self.shop = self.enterContext(Shop(workspace(BATCH.replace("URL", f"http://127.0.0.1:{port}")), environment=SECRETS))
+        self.member("bo")
+        waiting = re.compile(rf" [0-9A-F]{{8}}:{port:04X} 02 ")
+        wait_until(lambda: waiting.search(pathlib.Path("/proc/net/tcp").read_text()), "it stands at the door")
+        self.shop.consent({"email": "bo@example.org"}, "denied", channel="email")
+        before.close()
+        door.settimeout(1)
+        seen = b""
+        deadline = time.monotonic() + 8
+        while time.monotonic() < deadline:
+            with contextlib.suppress(TimeoutError, ConnectionError):
+                connection, _ = door.accept()
+                with connection:
+                    connection.settimeout(1)
+                    while piece := connection.recv(65_536):
+                        seen += piece
+        self.assertEqual(b"", seen)
+        wait_until(lambda: self.state("bo")[:1] == [("segment.entered", "blocked")], "bo is held back")
 
     def test_too_many_requests_is_waited_out(self):
         self.start(BATCH, lambda request, nth: (429, {"Retry-After": "2"}, {}) if nth == 1 else ok(request, nth))

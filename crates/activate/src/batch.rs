@@ -21,7 +21,7 @@ use crate::queue::Waiting;
 struct Member {
     waiting: Waiting,
     /// What the gate let out and the ledger has; the gate must say the same again right before each request.
-    noted: Option<Cleared>,
+    noted: Option<Arc<Cleared>>,
     verdict: Option<Verdict>,
     /// What is to be recorded.
     end: Option<(FinalState, Option<String>)>,
@@ -31,7 +31,7 @@ struct Member {
 /// A load under way.
 struct Load<'a> {
     lane: &'a Lane,
-    house: &'a dyn House,
+    house: &'a Arc<dyn House>,
     partner: &'a Partner,
     members: Vec<Member>,
     country: String,
@@ -60,7 +60,7 @@ pub(crate) async fn attempt(
     let members = waiting.into_iter().zip(passages).map(|(waiting, passage)| {
         let mut member = Member { waiting, noted: None, verdict: None, end: None, tried: false };
         match passage {
-            Ok(Clearance::Cleared(cleared)) => member.noted = Some(*cleared),
+            Ok(Clearance::Cleared(cleared)) => member.noted = Some(cleared.into()),
             Ok(Clearance::Superseded) => member.verdict = Some(Verdict::Ended),
             Ok(Clearance::Blocked(reason)) => member.end = Some((FinalState::Blocked, Some(reason))),
             Err(reason) => member.verdict = Some(Verdict::Again { reason, at: Instant::now() + NOTE_AGAIN }),
@@ -69,7 +69,7 @@ pub(crate) async fn attempt(
     });
     let mut load = Load {
         lane: &lane,
-        house: &*house,
+        house: &house,
         partner: &partner,
         members: members.collect(),
         country: house.country(),
@@ -108,7 +108,7 @@ impl Load<'_> {
                 continue;
             };
             match self.house.clear(&member.waiting.queued) {
-                Clearance::Cleared(now) if *now == *noted => match Row::of(&self.partner.connector, nth, &now, &self.country) {
+                Clearance::Cleared(now) if *now == **noted => match Row::of(&self.partner.connector, nth, &now, &self.country) {
                     Ok(row) => match self.partner.connector.sends_nothing(row.op) {
                         Some(reason) => member.end = Some((FinalState::Dead, Some(format!("the tool cannot be told: {reason}")))),
                         None => rows.push(row),
@@ -127,14 +127,16 @@ impl Load<'_> {
     }
 
     /// Invariant: no request begins with a person in it whom the gate holds back at that moment.
-    fn still_cleared(&self, nths: &[usize]) -> bool {
-        nths.iter().all(|&nth| {
-            let member = &self.members[nth];
-            match (self.house.clear(&member.waiting.queued), &member.noted) {
-                (Clearance::Cleared(now), Some(noted)) => *now == *noted,
+    fn still_cleared(&self, nths: &[usize]) -> impl FnOnce() -> bool + Send + 'static {
+        let house = self.house.clone();
+        let people = nths.iter().map(|&nth| (self.members[nth].waiting.queued.clone(), self.members[nth].noted.clone()));
+        let people: Vec<_> = people.collect();
+        move || {
+            people.iter().all(|(queued, noted)| match (house.clear(queued), noted) {
+                (Clearance::Cleared(now), Some(noted)) => *now == **noted,
                 _ => false,
-            }
-        })
+            })
+        }
     }
 
     async fn exchange(&mut self, rows: Vec<Row<Gated>>, work: &mut VecDeque<Vec<usize>>) -> Result<(), Stop> {
@@ -153,14 +155,13 @@ impl Load<'_> {
                         break Ending::Split("larger than the tool takes".into());
                     }
                     self.partner.turn().await;
-                    if !self.still_cleared(&who) {
+                    self.house.reached("before send");
+                    let Some(answer) = self.partner.transport.transfer_if(request, self.still_cleared(&who)).await else {
                         // Asked one by one again: who is held back now leaves the batch.
                         work.push_front(who);
                         return Ok(());
-                    }
+                    };
                     who.iter().for_each(|&nth| self.members[nth].tried = true);
-                    self.house.reached("before send");
-                    let answer = self.partner.transport.transfer(request).await;
                     self.house.reached("after send");
                     self.status = answer.status;
                     exchange.answer(&answer);
@@ -222,7 +223,7 @@ impl Load<'_> {
     /// Tells the breaker, the counters and the history; gives each person's message back to the queue.
     async fn settle(mut self, ticket: Ticket, outcome: Result<(), Stop>) -> Vec<(Waiting, Verdict)> {
         let now = Instant::now();
-        let (lane, house) = (self.lane, self.house);
+        let (lane, house) = (self.lane, &**self.house);
         let tried = self.members.iter().any(|member| member.tried);
         {
             let mut breaker = lane.breaker.lock();

@@ -1,9 +1,12 @@
 //! Where requests may go: no private address unless the destination allows it, whatever a name resolves to.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Azure's virtual host, metadata among it: a public address by its number, this machine's by its meaning.
 const AZURE_HOST: Ipv4Addr = Ipv4Addr::new(168, 63, 129, 16);
 
@@ -52,6 +55,33 @@ fn is_private_v4(v4: Ipv4Addr) -> bool {
         || (a == 100 && (64..128).contains(&b))
         || (a == 192 && b == 0 && c == 0)
         || (a == 198 && (18..20).contains(&b))
+}
+
+/// The same of a URL's host, if that is an address and no name.
+pub(crate) fn is_private_host(host: &str) -> bool {
+    host.trim_start_matches('[').trim_end_matches(']').parse().is_ok_and(is_private)
+}
+
+/// Installs the cryptography of TLS for this process, once.
+pub fn install_crypto() {
+    // An error means that it is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// What every request to a tool is sent with: no redirects, no proxies, private addresses only where they are allowed.
+pub(crate) fn client(allow_private: bool) -> reqwest::Result<reqwest::Client> {
+    install_crypto();
+    let mut client = reqwest::Client::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .http1_only()
+        .tcp_nodelay(true)
+        .user_agent(concat!("jumelle/", env!("CARGO_PKG_VERSION")));
+    if !allow_private {
+        client = client.dns_resolver(Arc::new(PublicOnly));
+    }
+    client.build()
 }
 
 /// Resolves names and leaves private addresses out. It sits below the connection, so what is checked is what is connected to:

@@ -1,12 +1,11 @@
 //! Reading what a tool says that it holds.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use jumelle_model::workspace::Destination;
 
-use crate::egress::{PublicOnly, is_private};
-use crate::webhook::{install_crypto, resolve_secret};
+use crate::egress::{self, is_private_host};
+use crate::webhook::resolve_secret;
 
 /// Bytes of a list that are read.
 const LIST_BYTES_MAX: usize = 256 << 20;
@@ -15,19 +14,14 @@ const LIST_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// The list of a destination, as text. Its secret is sent as a bearer token.
 pub async fn fetch_list(destination: &Destination) -> Result<String, String> {
-    install_crypto();
     let list = destination.take_back.list.as_ref().ok_or("the destination does not say where its list can be read")?;
     let url = reqwest::Url::parse(&list.url).map_err(|_| format!("{:?} is not a web address", list.url))?;
-    let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
-    if !destination.allow_private && host.parse().is_ok_and(is_private) {
+    let host = url.host_str().unwrap_or_default();
+    if !destination.allow_private && is_private_host(host) {
         return Err(format!("{host} is a private address; say allow_private: true if it is meant"));
     }
-    let mut client = reqwest::Client::builder().timeout(LIST_TIMEOUT).redirect(reqwest::redirect::Policy::none()).no_proxy();
-    if !destination.allow_private {
-        client = client.dns_resolver(Arc::new(PublicOnly));
-    }
-    let client = client.build().map_err(|error| format!("HTTP client: {error}"))?;
-    let mut request = client.get(url);
+    let client = egress::client(destination.allow_private).map_err(|error| format!("HTTP client: {error}"))?;
+    let mut request = client.get(url).timeout(LIST_TIMEOUT);
     if let Some(secret) = &destination.secret {
         let secret = resolve_secret(secret).map_err(|error| error.to_string())?;
         request = request.bearer_auth(String::from_utf8_lossy(&secret));

@@ -1,15 +1,13 @@
 //! Requests over HTTP. What carries people goes out only if the gate has let them through: [`MaySend`] is a type, not a check.
 
-use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use jumelle_connect::{MaySend, Request, Response};
 
-use crate::egress::{PublicOnly, is_private};
-use crate::webhook::{describe, install_crypto};
+use crate::egress::{self, is_private_host};
+use crate::last_look;
+use crate::webhook::describe;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Answers about thousands of people take their time.
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(60);
 /// Bytes of an answer that are read.
@@ -31,42 +29,37 @@ pub struct Transport {
 impl Transport {
     /// `base`: another host than the tools' own, for tests and gateways; `allow_private`: it may be a private one.
     pub fn new(base: Option<&str>, allow_private: bool) -> Result<Transport, String> {
-        install_crypto();
-        let mut client = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(TOTAL_TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .http1_only()
-            .tcp_nodelay(true)
-            .user_agent(concat!("jumelle/", env!("CARGO_PKG_VERSION")));
-        if !allow_private {
-            client = client.dns_resolver(Arc::new(PublicOnly));
-        }
-        let client = client.build().map_err(|error| format!("HTTP client: {error}"))?;
+        let client = egress::client(allow_private).map_err(|error| format!("HTTP client: {error}"))?;
         Ok(Transport { client, base: base.filter(|base| !base.is_empty() && allow_private).map(str::to_owned), allow_private })
     }
 
     /// Sends one request. An answer that does not come is an answer without a status.
     pub async fn transfer<O: MaySend>(&self, request: Request<O>) -> Response {
-        let failed = |error: String| Response { error: Some(error), ..Response::default() };
+        self.transfer_if(request, || true).await.unwrap_or_default()
+    }
+
+    /// As [`Transport::transfer`], with a last look when the connection is there. `None`: it said no, and nothing has left.
+    pub async fn transfer_if<O: MaySend>(
+        &self,
+        request: Request<O>,
+        still: impl FnOnce() -> bool + Send + 'static,
+    ) -> Option<Response> {
+        let failed = |error: String| Some(Response { error: Some(error), ..Response::default() });
         let request = match &self.base {
             Some(base) => request.through(base),
             None => request,
         };
         let Ok(url) = reqwest::Url::parse(&request.url) else { return failed("the address cannot be read".into()) };
-        let literal: Option<IpAddr> =
-            url.host_str().and_then(|host| host.trim_start_matches('[').trim_end_matches(']').parse().ok());
-        if !self.allow_private && (literal.is_some_and(is_private) || url.scheme() != "https") {
+        if !self.allow_private && (url.host_str().is_some_and(is_private_host) || url.scheme() != "https") {
             return failed("a private address, or one without TLS, needs allow_private: true".into());
         }
         let Ok(method) = request.method.parse::<reqwest::Method>() else { return failed("no such method".into()) };
-        let mut call = self.client.request(method, url);
+        let mut call = self.client.request(method, url).timeout(TOTAL_TIMEOUT);
         for (name, value) in &request.headers {
             call = call.header(name, value);
         }
-        match call.body(request.body).send().await {
-            Ok(answer) => read(answer).await,
+        match last_look::send_if(call, request.body.into(), still).await? {
+            Ok(answer) => Some(read(answer).await),
             Err(error) => failed(describe(&error)),
         }
     }

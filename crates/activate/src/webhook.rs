@@ -1,8 +1,5 @@
 //! The webhook connector: JSON, signed as Standard Webhooks 1.0 says.
 
-use std::net::IpAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -12,13 +9,13 @@ use jumelle_consent::Cleared;
 use jumelle_model::time::Timestamp;
 use jumelle_model::workspace::{Destination, Secret};
 use reqwest::StatusCode;
-use reqwest::header::{CONTENT_LENGTH, RETRY_AFTER};
+use reqwest::header::RETRY_AFTER;
 use sha2::Sha256;
 
 use crate::backoff::RETRY_AFTER_MAX;
-use crate::egress::{PublicOnly, is_private};
+use crate::egress::{self, is_private_host};
+use crate::last_look;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(15);
 /// Bytes of an answer that are read; one that says more costs its connection.
 const ANSWER_BYTES_MAX: usize = 4 * 1024;
@@ -86,12 +83,6 @@ pub struct Webhook {
     secret: Option<Vec<u8>>,
 }
 
-/// Installs the cryptography of TLS for this process, once.
-pub fn install_crypto() {
-    // An error means that it is installed already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-}
-
 /// Reads a secret at the moment of use. `whsec_<base64>` is decoded, other text is taken as it is.
 pub fn resolve_secret(secret: &Secret) -> Result<Vec<u8>, WebhookError> {
     let text = match secret {
@@ -125,29 +116,16 @@ pub fn sign(secret: &[u8], id: &str, timestamp_s: i64, body: &[u8]) -> String {
 impl Webhook {
     /// A connector for a destination. Private literal addresses are refused here, names that resolve to such at each connection.
     pub fn new(destination: &Destination) -> Result<Webhook, WebhookError> {
-        install_crypto();
         let url = reqwest::Url::parse(&destination.url).map_err(|_| WebhookError::Url(destination.url.clone()))?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(WebhookError::Url(destination.url.clone()));
         }
         let host = url.host_str().ok_or_else(|| WebhookError::Url(destination.url.clone()))?;
-        let literal: Option<IpAddr> = host.trim_start_matches('[').trim_end_matches(']').parse().ok();
-        if !destination.allow_private && literal.is_some_and(is_private) {
+        if !destination.allow_private && is_private_host(host) {
             return Err(WebhookError::Private(host.to_owned()));
         }
         let secret = destination.secret.as_ref().map(resolve_secret).transpose()?;
-        let mut client = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(TOTAL_TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .http1_only()
-            .tcp_nodelay(true)
-            .user_agent(concat!("jumelle/", env!("CARGO_PKG_VERSION")));
-        if !destination.allow_private {
-            client = client.dns_resolver(Arc::new(PublicOnly));
-        }
-        let client = client.build().map_err(|error| WebhookError::Client(error.to_string()))?;
+        let client = egress::client(destination.allow_private).map_err(|error| WebhookError::Client(error.to_string()))?;
         Ok(Webhook { client, url, secret })
     }
 
@@ -165,27 +143,17 @@ impl Webhook {
         let mut request = self
             .client
             .post(self.url.clone())
+            .timeout(TOTAL_TIMEOUT)
             .header("content-type", "application/json")
             .header("webhook-id", &id)
             .header("webhook-timestamp", timestamp_s);
         if let Some(secret) = &self.secret {
             request = request.header("webhook-signature", sign(secret, &id, timestamp_s, &body));
         }
-        request = request.header(CONTENT_LENGTH, body.len());
-        let withheld = Arc::new(AtomicBool::new(false));
-        let noted = withheld.clone();
-        // Invariant: the body is asked for when the connection is there, before the head is written; an error here leaves both unsent.
-        let at_the_last = futures_util::stream::once(async move {
-            if still(&cleared) {
-                return Ok(body);
-            }
-            noted.store(true, Ordering::Release);
-            Err(std::io::Error::other("the gate has closed"))
-        });
-        match request.body(reqwest::Body::wrap_stream(at_the_last)).send().await {
-            Ok(response) => outcome(response).await,
-            Err(_) if withheld.load(Ordering::Acquire) => Outcome::Withheld,
-            Err(error) => Outcome::Retry { reason: describe(&error), status: None, after: None },
+        match last_look::send_if(request, body, move || still(&cleared)).await {
+            Some(Ok(response)) => outcome(response).await,
+            None => Outcome::Withheld,
+            Some(Err(error)) => Outcome::Retry { reason: describe(&error), status: None, after: None },
         }
     }
 }
