@@ -3,6 +3,7 @@
 //! It knows the server as an outsider does: a binary, HTTP, `/metrics`, and the operating system's figures of a process.
 //! Load generator and server share the cores, as the numbers say; a run asserts that nothing is lost, never how fast it is.
 
+mod dialled;
 mod disk;
 mod load;
 mod machine;

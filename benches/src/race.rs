@@ -2,7 +2,8 @@
 //!
 //! People enter a segment that four slow tools are kept in step with; each takes her consent back at an instant of its own, while her
 //! messages wait, are on the wire, or wait for a retry. What arrives is noted by a recorder on a thread of its own, beside the server
-//! and not by it. An instant of the recorder is a little later than the request's beginning, so it errs to the strict side; when its
+//! and not by it. An instant of the recorder is a little later than the request's beginning (where a tool keeps connections waiting, the
+//! sender's end of the connection says when, see `dialled.rs`), so it errs to the strict side; when its
 //! thread was not run for a while (this machine has other work), what it saw in that while is told apart and not judged.
 
 use std::collections::HashMap;
@@ -16,6 +17,7 @@ use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use tokio::net::TcpSocket;
 
+use crate::dialled::Dialled;
 use crate::server::{ADMIN_TOKEN, Server};
 use crate::wire::{self, Connection};
 
@@ -81,6 +83,8 @@ pub struct Outcome {
     pub undecided: u64,
     /// How long the recorder's thread was not run, in all, in milliseconds.
     pub stalled_ms: u64,
+    /// Requests that a tool's own queue held up for longer than that, after they had begun.
+    pub held_up: u64,
     /// People whom a tool had received (or may have), tool by tool.
     pub received: u64,
     /// Of these, taken back from it.
@@ -97,6 +101,7 @@ struct Recorded {
     /// Person × tool → taken back.
     back: HashMap<(u64, usize), u64>,
     stalls: Vec<(Instant, Instant)>,
+    held_up: u64,
 }
 
 type Shared<T> = Arc<Mutex<T>>;
@@ -201,15 +206,17 @@ fn listen(number: usize, recorded: Shared<Recorded>, seed: u64) -> Result<Socket
     socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
     let listener = socket.listen(if tool.late { 1 } else { 1_024 })?;
     let address = listener.local_addr()?;
+    let dialled = if tool.late { Some(Dialled::to(address.port())?) } else { None };
     let connections = AtomicU64::new(0);
     tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
+        while let Ok((stream, sender)) = listener.accept().await {
+            let since = dialled.as_ref().and_then(|dialled| dialled.since(sender.port()));
             let chance = Chance(seed ^ (connections.fetch_add(1, Ordering::Relaxed) << 8) ^ number as u64);
             let recorded = recorded.clone();
             tokio::spawn(async move {
                 if let Ok(connection) = Connection::over(stream) {
                     // A connection that breaks is the sender's to notice.
-                    let _ = take(connection, number, &recorded, chance).await;
+                    let _ = take(connection, number, since, &recorded, chance).await;
                 }
             });
             if tool.late {
@@ -220,15 +227,24 @@ fn listen(number: usize, recorded: Shared<Recorded>, seed: u64) -> Result<Socket
     Ok(address)
 }
 
-async fn take(mut connection: Connection, number: usize, recorded: &Shared<Recorded>, mut chance: Chance) -> Result<()> {
+/// `since`: the sender's end of the connection stands, and sends what it has been given.
+async fn take(
+    mut connection: Connection,
+    number: usize,
+    since: Option<Instant>,
+    recorded: &Shared<Recorded>,
+    mut chance: Chance,
+) -> Result<()> {
     let tool = TOOLS[number];
     while let Some(message) = connection.receive().await? {
-        let at = Instant::now();
+        let arrived = Instant::now();
+        let at = since.unwrap_or(arrived);
         let person = person_of(message.body).context("a message about nobody of the race")?;
         let back = wire::find(message.body, br#""type":"consent.withdrawn""#).is_some();
         let refused = chance.below(100) < tool.refused_percent;
         {
             let mut recorded = lock(recorded);
+            recorded.held_up += u64::from(arrived - at > BOUND);
             if !back {
                 let (last, times) = recorded.begun.entry((person, number)).or_insert((at, 0));
                 (*last, *times) = (at, *times + 1);
@@ -341,6 +357,7 @@ fn judge(acknowledged: &HashMap<u64, Instant>, recorded: &Recorded, came: Durati
     }
     outcome.sends_per_s = outcome.sends as f64 / came.as_secs_f64();
     outcome.stalled_ms = recorded.stalls.iter().map(|(from, to)| (*to - *from).as_millis() as u64).sum();
+    outcome.held_up = recorded.held_up;
     outcome.stayed = outcome.withdrawals * TOOLS.len() as u64 - outcome.received;
     outcome
 }
