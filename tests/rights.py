@@ -283,6 +283,11 @@ class Rights(Case):
             for text in (title, "mailer", "&lt;i&gt;Lille", "Order Completed", "dpo@example.org"):
                 self.assertIn(text, page)
             self.assertNotIn("<i>", page)
+            said = {"fr": ("accordé", "un contrat avec vous", "ajout à un groupe"), "en": ("a contract with you", "added to a group")}
+            for text in said[lang]:
+                self.assertIn(text, page)
+            self.assertNotIn("segment.entered", page)
+            self.assertNotRegex(page, r"T\d\d:\d\d:\d\d", "an instant as people write it")
         portable = self.right("access", scope="portability").json()
         self.assertEqual("<i>Lille", portable["traits"]["city"])
         for absent in ("profile", "recipients", "automated_decisions", "messages", "purposes"):

@@ -283,6 +283,41 @@ const ENGLISH: Words = Words {
     every_channel: "every channel",
 };
 
+/// What codes say to a person: code, French, English.
+const CODES: [(&str, &str, &str); 18] = [
+    ("granted", "accordé", "granted"),
+    ("denied", "refusé", "refused"),
+    ("consent", "votre consentement", "your consent"),
+    ("contract", "un contrat avec vous", "a contract with you"),
+    ("legitimate_interest", "notre intérêt légitime", "our legitimate interest"),
+    ("legal_obligation", "une obligation légale", "a legal obligation"),
+    ("soft_opt_in", "vos achats de produits analogues", "your purchases of similar products"),
+    ("segment.entered", "ajout à un groupe", "added to a group"),
+    ("segment.exited", "retrait d'un groupe", "taken out of a group"),
+    ("profile.updated", "mise à jour", "updated"),
+    ("consent.withdrawn", "retrait de votre consentement", "your consent was withdrawn"),
+    ("profile.erased", "effacement", "erased"),
+    ("queued", "en attente", "waiting"),
+    ("sent", "envoyé", "sent"),
+    ("blocked", "retenu", "held back"),
+    ("dead", "abandonné", "given up"),
+    ("identify", "coordonnées transmises", "details given"),
+    ("page", "page consultée", "page viewed"),
+];
+
+/// A code in the person's words; what is none stays as it is.
+fn said(words: &Words, code: &Value) -> String {
+    let known = code.as_str().and_then(|code| CODES.iter().find(|(known, ..)| *known == code));
+    known.map_or_else(|| text(code), |(_, french, english)| if words.lang == "fr" { french } else { english }.to_string())
+}
+
+/// An instant to the minute.
+fn moment(value: &Value) -> String {
+    let written =
+        value.as_str().filter(|written| written.len() >= 16 && written.is_char_boundary(16) && written.is_char_boundary(10));
+    written.map_or_else(|| text(value), |written| escape(&format!("{} {} UTC", &written[..10], &written[11..16])))
+}
+
 /// The document.
 fn page(copy: &Value, lang: &str) -> String {
     let words = if lang == "fr" { &FRENCH } else { &ENGLISH };
@@ -292,7 +327,7 @@ fn page(copy: &Value, lang: &str) -> String {
         "<!doctype html><html lang=\"{}\"><head><meta charset=\"utf-8\"><title>{title}</title><style>{STYLE}</style></head><body><h1>{title}</h1><p>{}: {}",
         words.lang,
         words.made,
-        text(&copy["made_at"])
+        moment(&copy["made_at"])
     );
     if !is_portable {
         let controller = &copy["controller"];
@@ -312,7 +347,7 @@ fn page(copy: &Value, lang: &str) -> String {
         words,
         words.identifiers,
         rows(&person["identifiers"], |item| {
-            vec![text(&item["namespace"]), text(&item["value"]), text(&item["first_seen"]), text(&item["source"])]
+            vec![text(&item["namespace"]), text(&item["value"]), moment(&item["first_seen"]), text(&item["source"])]
         }),
     );
     section(&mut out, words, words.traits, members(&person["traits"]));
@@ -326,7 +361,13 @@ fn page(copy: &Value, lang: &str) -> String {
         rows(&copy["consents"], |item| {
             let channel = item["channel"].as_str().and_then(jumelle_model::consent::Channel::parse);
             let channel = channel.map_or(words.every_channel, |channel| channel_name(channel, words.lang));
-            vec![text(&item["purpose"]), channel.to_owned(), text(&item["state"]), text(&item["since"]), text(&item["source"])]
+            vec![
+                text(&item["purpose"]),
+                channel.to_owned(),
+                said(words, &item["state"]),
+                moment(&item["since"]),
+                text(&item["source"]),
+            ]
         }),
     );
     if !is_portable {
@@ -335,7 +376,7 @@ fn page(copy: &Value, lang: &str) -> String {
             words,
             words.purposes,
             rows(&copy["purposes"], |item| {
-                vec![text(&item["name"]), text(&item["basis"]), text(&item["retention"]), list(&item["partners"])]
+                vec![text(&item["name"]), said(words, &item["basis"]), text(&item["retention"]), list(&item["partners"])]
             }),
         );
         section(
@@ -343,7 +384,7 @@ fn page(copy: &Value, lang: &str) -> String {
             words,
             words.recipients,
             rows(&copy["recipients"], |item| {
-                let dates = format!("{} – {}", text(&item["first"]), text(&item["last"]));
+                let dates = format!("{} – {}", moment(&item["first"]), moment(&item["last"]));
                 vec![
                     text(&item["destination"]),
                     list(&item["purposes"]),
@@ -357,7 +398,7 @@ fn page(copy: &Value, lang: &str) -> String {
             words,
             words.decisions,
             rows(&copy["automated_decisions"], |item| {
-                vec![text(&item["name"]), text(&item["since"]), text(&item["why"]["text"])]
+                vec![text(&item["name"]), moment(&item["since"]), text(&item["why"]["text"])]
             }),
         );
         section(
@@ -366,18 +407,18 @@ fn page(copy: &Value, lang: &str) -> String {
             words.messages,
             rows(&copy["messages"], |item| {
                 vec![
-                    text(&item["at"]),
+                    moment(&item["at"]),
                     text(&item["destination"]),
-                    text(&item["type"]),
-                    text(&item["state"]),
+                    said(words, &item["type"]),
+                    said(words, &item["state"]),
                     leaves(&item["data"]),
                 ]
             }),
         );
     }
     let events = rows(&copy["events"], |item| {
-        let name = if item["event"].is_null() { text(&item["type"]) } else { text(&item["event"]) };
-        vec![text(&item["timestamp"]), name, text(&item["source"]), leaves(&item["properties"])]
+        let name = if item["event"].is_null() { said(words, &item["type"]) } else { text(&item["event"]) };
+        vec![moment(&item["timestamp"]), name, text(&item["source"]), leaves(&item["properties"])]
     });
     let is_cut = events.len() > EVENTS_SHOWN;
     section(&mut out, words, words.events, events.into_iter().take(EVENTS_SHOWN).collect());
