@@ -58,7 +58,7 @@ impl Transport {
         for (name, value) in &request.headers {
             call = call.header(name, value);
         }
-        match last_look::send_if(call, request.body.into(), still).await? {
+        match last_look::send_if(call, request.body, still).await? {
             Ok(answer) => Some(read(answer).await),
             Err(error) => failed(describe(&error)),
         }
