@@ -27,6 +27,10 @@ use crate::{LedgerError, Result, recover};
 /// Entries noted and not written, at most (half a kilobyte each, most of them): whoever notes more writes them first.
 pub const QUEUED_MAX: usize = 65_536;
 
+/// Texts that are put together before they are written. A buffer that grows with what waits is fresh memory each time, and the
+/// kernel clears all of it; pieces of one size are used again.
+const PIECE_BYTES: usize = 256 << 10;
+
 const ONE_DAY: Span = Span(86_400 * 1_000_000);
 
 /// What a ledger must know of the house when it is opened.
@@ -69,7 +73,8 @@ struct Queue {
 }
 
 enum Noted {
-    Statement(Statement),
+    /// Boxed: the queue holds tens of thousands, and is moved as it grows.
+    Statement(Box<Statement>),
     Later(Box<dyn FnOnce() -> Statement + Send>),
 }
 
@@ -194,8 +199,10 @@ impl Pending {
         if let Statement::Begin(begin) = statement {
             self.history.clone_from(&begin.history);
         }
-        if !matches!(self.work.last(), Some(Work::Rows { day, .. }) if *day == self.day) {
-            self.work.push(Work::Rows { day: self.day.clone(), chain: Vec::new(), text: Vec::new() });
+        let has_room = |text: &Vec<u8>| text.len() + row.bytes() as usize <= PIECE_BYTES;
+        if !matches!(self.work.last(), Some(Work::Rows { day, text, .. }) if *day == self.day && has_room(text)) {
+            let text = Vec::with_capacity(PIECE_BYTES);
+            self.work.push(Work::Rows { day: self.day.clone(), chain: Vec::with_capacity(PIECE_BYTES / 8), text });
         }
         if let Some(Work::Rows { chain, text, .. }) = self.work.last_mut() {
             chain.extend_from_slice(&leaf);
@@ -283,7 +290,7 @@ impl Ledger {
         let noted = {
             let mut queue = self.queue.lock();
             let Some(statement) = statement() else { return Ok(None) };
-            queue.push(at, statement.place(), Noted::Statement(statement))
+            queue.push(at, statement.place(), Noted::Statement(Box::new(statement)))
         };
         self.make_room(noted)
     }
@@ -317,7 +324,7 @@ impl Ledger {
         };
         for (at, entry) in entries {
             let statement = match entry {
-                Noted::Statement(statement) => statement,
+                Noted::Statement(statement) => *statement,
                 Noted::Later(say) => say(),
             };
             pending.turn(at, self.key.as_ref());
@@ -422,7 +429,9 @@ impl Ledger {
 
 impl Files {
     fn write(&mut self, directory: &Path, work: Vec<Work>) -> Result<()> {
-        for piece in work {
+        let mut work = work.into_iter().peekable();
+        let mut chains = Vec::new();
+        while let Some(piece) = work.next() {
             match piece {
                 Work::Rows { day, chain, text } => {
                     if self.day != day || self.open.is_none() {
@@ -431,10 +440,19 @@ impl Files {
                         self.day = day;
                     }
                     let Some((texts, links)) = &mut self.open else { continue };
+                    let goes_on = matches!(work.peek(), Some(Work::Rows { day, .. }) if *day == self.day);
                     let path = files::text_path(directory, &self.day);
-                    texts.write_all(&text).and_then(|()| texts.sync_data()).map_err(io(&path))?;
-                    let path = files::chain_path(directory, &self.day);
-                    links.write_all(&chain).and_then(|()| links.sync_data()).map_err(io(&path))?;
+                    texts.write_all(&text).map_err(io(&path))?;
+                    if !goes_on {
+                        texts.sync_data().map_err(io(&path))?;
+                    }
+                    // Invariant: a link is not on disk before its text, or a crash could leave hashes of nothing.
+                    chains.extend_from_slice(&chain);
+                    if !goes_on {
+                        let path = files::chain_path(directory, &self.day);
+                        links.write_all(&chains).and_then(|()| links.sync_data()).map_err(io(&path))?;
+                        chains.clear();
+                    }
                 }
                 Work::Close(root) => {
                     let path = files::roots_path(directory);
