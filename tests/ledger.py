@@ -18,6 +18,11 @@ destinations:
 activations:
   mail: {segment: lookers, destination: mailer, purpose: marketing, channel: email, map: {email: identifiers.email}}
 """
+SIGNALLED = """\
+purposes:
+  measuring: {basis: consent, gcm: [analytics_storage]}
+  showing: {basis: consent, gcm: [ad_storage]}
+"""
 SHOWN = {"text": "news-2026-03", "method": "checkbox", "place": "https://shop.example/account"}
 PAGE = ROOT / "docs" / "guide" / "proof.md"
 LINES_MAX = 60
@@ -115,6 +120,25 @@ class Proofs(Ledgers):
                 else:
                     key = "00" * 31 + "01"
                 self.assertNotEqual(0, self.check_outside(forged, key).returncode)
+
+    def test_what_a_signal_says_is_one_entry_and_each_of_its_choices_has_its_proof(self):
+        self.shop.apply(workspace(ACTIVATED.replace("URL", self.inbox.url)).replace("purposes:\n", SIGNALLED, 1))
+        states = {"analytics_storage": "granted", "ad_storage": "granted"}
+        event = {**viewed("b1", "m-signal"), "context": {"consent": {"gcm": states}}}
+        self.shop.send(event, {**event, "messageId": "m-again"})
+        profile = self.shop.profile("anonymous_id:b1")
+        proof = self.jumelle("ledger", "proof", "anonymous_id:b1")
+        said = {choice["purpose"]: choice for choice in proof["choices"]}
+        self.assertEqual({"measuring": "granted", "showing": "granted"}, {key: choice["state"] for key, choice in said.items()})
+        receipts = {consent["purpose"]: consent["receipt"] for consent in profile["consents"]}
+        for purpose, choice in said.items():
+            with self.subTest(purpose=purpose):
+                self.assertEqual(("gcm", "m-signal"), (choice["shown"]["method"], choice["shown"]["message"]))
+                self.assertIn("_storage", choice["shown"]["because"])
+                self.assertEqual(["anonymous_id", "b1"], choice["address"])
+                self.assertEqual([receipts[purpose]], choice["receipts"])
+        self.assertEqual(1, len({json.dumps(choice["entry"]) for choice in said.values()}), "one entry")
+        self.assertEqual(0, self.check_outside(proof).returncode)
 
     def test_the_document_is_in_french_and_english(self):
         self.ana()

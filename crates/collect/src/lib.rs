@@ -13,7 +13,7 @@ mod validate;
 mod vocabulary;
 
 pub use decode::{Collected, Decoded, Rejected, decode_batch, decode_single};
-pub use read::{ConsentEntry, Proof, consents, read_event};
+pub use read::{ConsentEntry, Shown, consents, read_event};
 pub use signals::{Judged, ReadSignal, with_sec_gpc};
 pub use validate::Limits;
 pub use vocabulary::{GA4_EVENTS, GA4_ONE_PRODUCT, GA4_PROPERTIES};

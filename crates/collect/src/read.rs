@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use jumelle_model::event::{Event, EventKind, lookup};
 use jumelle_model::time::Timestamp;
 use jumelle_model::workspace::Vocabulary;
-use jumelle_model::{Channel, ConsentState, Json, Signal, Workspace};
+use jumelle_model::{Channel, ConsentState, Json, Proof, Signal, Workspace};
 
 use crate::signals::{self, Judged, ReadSignal, SEC_GPC};
 use crate::vocabulary::{translate_name, translate_properties};
@@ -95,7 +96,7 @@ pub struct ConsentEntry {
     /// The address or device it is for (namespace, value as sent), if said.
     pub target: Option<(String, String)>,
     /// What proves it.
-    pub proof: Option<Proof>,
+    pub proof: Option<Shown>,
     /// An imported flag without a date (`"undated": true`): loses against any dated choice.
     pub weak: bool,
     /// From a signal that may come with each event (a TC string …), not from `context.consents`.
@@ -104,19 +105,19 @@ pub struct ConsentEntry {
 
 /// What proves a choice. A signal that comes with each event is mostly no news: what it proves is written down when it is.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Proof {
-    /// JSON text, as sent.
-    Sent(String),
+pub enum Shown {
+    /// As sent.
+    Sent(Proof),
     /// A signal, and why it comes to this choice.
-    Signal(Rc<ReadSignal>, String),
+    Signal(Rc<ReadSignal>, Arc<str>),
 }
 
-impl Proof {
-    /// As JSON text.
-    pub fn into_json(self) -> String {
+impl Shown {
+    /// Written down; a signal's choices share what they can.
+    pub fn into_proof(self) -> Proof {
         match self {
-            Proof::Sent(text) => text,
-            Proof::Signal(signal, because) => signal.proof(&because),
+            Shown::Sent(proof) => proof,
+            Shown::Signal(signal, because) => Proof::shared(signal.proof(), because),
         }
     }
 }
@@ -170,7 +171,7 @@ fn consent(entry: &Json<'_>) -> Option<ConsentEntry> {
             }
             _ => None,
         },
-        proof: lookup(entry, "proof").map(|proof| Proof::Sent(proof.to_string())),
+        proof: lookup(entry, "proof").map(|proof| Shown::Sent(Proof::from_json(&proof.to_string()))),
         weak: matches!(lookup(entry, "undated"), Some(Json::Bool(true))),
         is_signal: false,
     })

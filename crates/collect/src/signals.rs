@@ -5,6 +5,7 @@
 //! the workspace at that place of the history.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use jumelle_model::workspace::SignalsRead;
 use jumelle_model::{ConsentState, Json, Workspace};
 use serde::Serialize;
 
-use crate::read::{ConsentEntry, Proof};
+use crate::read::{ConsentEntry, Shown};
 use crate::validate::{Problem, problem, type_of};
 
 /// Events that are the moment of a choice; a signal in any other is repeated, not chosen.
@@ -161,7 +162,7 @@ pub(crate) fn entries(event: &Event<'_>, workspace: &Workspace, judged: &mut Jud
     let told = signals.at.or_else(|| CHOICE_EVENTS.contains(&event.name.as_ref()).then_some(event.time));
     let mut entries = Vec::new();
     let mut add = |verdicts: &[Verdict], method: Method| {
-        let signal = Rc::new(ReadSignal { method, message: event.message_id.to_owned() });
+        let signal = Rc::new(ReadSignal { method, message: event.message_id.to_owned(), written: OnceCell::new() });
         for verdict in verdicts {
             let (at, weak) = verdict.time(told, event.time);
             entries.extend(bound(verdict, event).into_iter().map(|(channel, target)| ConsentEntry {
@@ -170,7 +171,7 @@ pub(crate) fn entries(event: &Event<'_>, workspace: &Workspace, judged: &mut Jud
                 state: verdict.state,
                 at: Some(at),
                 target,
-                proof: Some(Proof::Signal(signal.clone(), verdict.because.clone())),
+                proof: Some(Shown::Signal(signal.clone(), verdict.because.clone())),
                 weak,
                 is_signal: true,
             }));
@@ -200,6 +201,8 @@ pub struct ReadSignal {
     method: Method,
     /// Message id of the event.
     message: String,
+    /// The proof, once it was asked for.
+    written: OnceCell<Arc<str>>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -209,8 +212,12 @@ enum Method {
 }
 
 impl ReadSignal {
-    /// The proof of a verdict, as JSON text.
-    pub(crate) fn proof(&self, because: &str) -> String {
+    /// What proves its verdicts, as JSON text.
+    pub(crate) fn proof(&self) -> Arc<str> {
+        self.written.get_or_init(|| self.write().into()).clone()
+    }
+
+    fn write(&self) -> String {
         let message = self.message.as_str();
         let proof = match &self.method {
             Method::Tcf(string) => serde_json::to_string(&TcfProof {
@@ -223,9 +230,8 @@ impl ReadSignal {
                 vendor_list_version: string.vendor_list_version,
                 policy_version: string.policy_version,
                 last_updated: string.last_updated,
-                because,
             }),
-            Method::Named(method) => serde_json::to_string(&NamedProof { method, message, because }),
+            Method::Named(method) => serde_json::to_string(&NamedProof { method, message }),
         };
         // Texts and numbers: JSON has them all.
         proof.unwrap_or_default()
@@ -245,14 +251,12 @@ struct TcfProof<'a> {
     vendor_list_version: u16,
     policy_version: u8,
     last_updated: Timestamp,
-    because: &'a str,
 }
 
 #[derive(Serialize)]
 struct NamedProof<'a> {
     method: &'static str,
     message: &'a str,
-    because: &'a str,
 }
 
 /// What TC strings mean for one workspace, remembered: a string comes with each event. By where the string is in memory, so it is

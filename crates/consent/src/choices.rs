@@ -1,41 +1,45 @@
 //! What one person chose, per scope, purpose and channel: a state that merges.
 
+use std::sync::Arc;
+
+use jumelle_model::Proof;
 use jumelle_model::consent::{Channel, Choice, ConsentState, Scope, Signal};
 use jumelle_model::ids::Stamp;
 use jumelle_model::time::{Span, Timestamp};
 use litemap::LiteMap;
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 /// All choices of one person. Keeps, per scope × purpose × channel, the newest grant *and* the newest denial: a person's later
 /// grant covers only what she had then, so it must not make an earlier denial forgotten for an address that comes later.
-#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
-pub struct Choices(LiteMap<Key, Newest>);
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Choices(pub(crate) LiteMap<Key, Newest>);
 
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-struct Key {
-    purpose: String,
-    channel: Option<Channel>,
-    scope: Scope,
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Key {
+    pub(crate) purpose: String,
+    pub(crate) channel: Option<Channel>,
+    pub(crate) scope: Scope,
 }
 
-#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
-struct Newest {
-    grant: Option<Kept>,
-    denial: Option<Kept>,
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub(crate) struct Newest {
+    pub(crate) grant: Option<Kept>,
+    pub(crate) denial: Option<Kept>,
 }
 
 /// Field order is the order of precedence: a dated choice beats a weak one, then the later stamp.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-struct Kept {
-    dated: bool,
-    stamp: Stamp,
-    source: String,
-    proof: Option<String>,
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Kept {
+    pub(crate) dated: bool,
+    pub(crate) stamp: Stamp,
+    pub(crate) source: Arc<str>,
+    pub(crate) proof: Option<Proof>,
 }
 
 /// How things stand for one purpose, channel and scope.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Standing {
     /// Purpose key.
     pub purpose: String,
@@ -48,13 +52,12 @@ pub struct Standing {
     /// When it was made.
     pub since: Timestamp,
     /// Who reported it.
-    pub source: String,
+    pub source: Arc<str>,
     /// An undated import.
     pub weak: bool,
-    /// What proves it, as sent.
-    pub proof: Option<String>,
-    /// Names this choice: `r_` and 32 hexadecimal digits.
-    pub receipt: String,
+    /// What proves it.
+    pub proof: Option<Proof>,
+    stamp: Stamp,
 }
 
 impl Key {
@@ -74,7 +77,7 @@ fn of_text((namespace, value): &(String, String)) -> (&str, &str) {
 impl Choices {
     /// Takes in one choice. Folding is commutative, associative and idempotent.
     pub fn fold(&mut self, choice: &Choice) {
-        let kept = Kept { dated: !choice.weak, stamp: choice.stamp, source: choice.source.clone(), proof: choice.proof.clone() };
+        let kept = Kept::of(choice);
         let mut keep = |scope: Scope| {
             let key = Key { purpose: choice.purpose.clone(), channel: choice.channel, scope };
             let newest = self.0.entry(key).or_default();
@@ -249,10 +252,19 @@ impl Candidate<'_> {
 }
 
 impl Standing {
+    /// Names this choice: `r_` and 32 hexadecimal digits.
+    pub fn receipt(&self) -> String {
+        receipt(&self.purpose, self.channel, &self.scope, self.state, &self.stamp)
+    }
+
+    /// What proves it, as JSON.
+    pub fn proof_json(&self) -> Option<Value> {
+        serde_json::from_str(&self.proof.as_ref()?.to_json()).ok()
+    }
+
     /// The version of the text that was shown, if the proof names it: `{"text_version": "2026-08", …}`.
     pub fn text_version(&self) -> Option<String> {
-        let proof: Value = serde_json::from_str(self.proof.as_deref()?).ok()?;
-        match &proof["text_version"] {
+        match &self.proof_json()?["text_version"] {
             Value::String(text) => Some(text.clone()),
             Value::Number(number) => Some(number.to_string()),
             _ => None,
@@ -262,6 +274,23 @@ impl Standing {
     /// The signal that it is, if it is none of the person's choices.
     pub fn signal(&self) -> Option<Signal> {
         Signal::of_purpose(&self.purpose)
+    }
+}
+
+/// As the API gives it: with its receipt, and the proof as text.
+impl Serialize for Standing {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut written = serializer.serialize_struct("Standing", 9)?;
+        written.serialize_field("purpose", &self.purpose)?;
+        written.serialize_field("channel", &self.channel)?;
+        written.serialize_field("scope", &self.scope)?;
+        written.serialize_field("state", &self.state)?;
+        written.serialize_field("since", &self.since)?;
+        written.serialize_field("source", &self.source)?;
+        written.serialize_field("weak", &self.weak)?;
+        written.serialize_field("proof", &self.proof.as_ref().map(Proof::to_json))?;
+        written.serialize_field("receipt", &self.receipt())?;
+        written.end()
     }
 }
 
@@ -275,24 +304,29 @@ fn standing_of(key: &Key, state: ConsentState, kept: &Kept) -> Standing {
         source: kept.source.clone(),
         weak: !kept.dated,
         proof: kept.proof.clone(),
-        receipt: receipt(key, state, kept),
+        stamp: kept.stamp,
     }
 }
 
 /// The receipts of a choice: its own, and those of the addresses that a person's grant covered.
 pub fn receipts(choice: &Choice) -> Vec<String> {
-    let kept = Kept { dated: !choice.weak, stamp: choice.stamp, source: choice.source.clone(), proof: choice.proof.clone() };
     let covered = choice.covers.iter().map(|(namespace, value)| Scope::Address(namespace.clone(), value.clone()));
     std::iter::once(choice.scope.clone())
         .chain(covered.filter(|_| choice.scope == Scope::Person && choice.state == ConsentState::Granted))
-        .map(|scope| receipt(&Key { purpose: choice.purpose.clone(), channel: choice.channel, scope }, choice.state, &kept))
+        .map(|scope| receipt(&choice.purpose, choice.channel, &scope, choice.state, &choice.stamp))
         .collect()
 }
 
-/// Derived from the choice, so that a replay gives the same receipt.
-fn receipt(key: &Key, state: ConsentState, kept: &Kept) -> String {
-    let text = format!("{key:?}|{state:?}|{:?}", kept.stamp);
+/// Derived from the choice, so that a replay gives the same receipt. Receipts were given out over this text: it stays as it is.
+fn receipt(purpose: &str, channel: Option<Channel>, scope: &Scope, state: ConsentState, stamp: &Stamp) -> String {
+    let text = format!("Key {{ purpose: {purpose:?}, channel: {channel:?}, scope: {scope:?} }}|{state:?}|{stamp:?}");
     format!("r_{:032x}", jumelle_model::identifier::identifier_key("receipt", &text))
+}
+
+impl Kept {
+    fn of(choice: &Choice) -> Kept {
+        Kept { dated: !choice.weak, stamp: choice.stamp, source: choice.source.as_str().into(), proof: choice.proof.clone() }
+    }
 }
 
 impl Newest {

@@ -373,7 +373,7 @@ impl Cleared {
             Evidence::Granted(standing) => {
                 consent.insert("state".into(), "granted".into());
                 consent.insert("since".into(), standing.since.to_string().into());
-                consent.insert("receipt".into(), standing.receipt.as_str().into());
+                consent.insert("receipt".into(), standing.receipt().into());
             }
             Evidence::Basis(basis) => {
                 consent.insert("state".into(), "unknown".into());

@@ -9,6 +9,7 @@ mod gate;
 mod hours;
 mod reason;
 pub mod signals;
+mod stored;
 pub mod strings;
 
 pub use choices::{Choices, Standing, receipts};

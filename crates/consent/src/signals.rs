@@ -5,6 +5,7 @@
 //! only a denial may also concern `partner_sharing`, which has no address and is the person's.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use jumelle_model::Workspace;
 use jumelle_model::consent::{Channel, ConsentState};
@@ -28,7 +29,7 @@ pub struct Verdict {
     /// Yes or no. A signal that says neither has no verdict.
     pub state: ConsentState,
     /// What decided, for people: `purposeConsents 1, 8`.
-    pub because: String,
+    pub because: Arc<str>,
     /// The day that a TC string says of itself. A grant counts from its beginning, a denial to its end.
     pub day: Option<Timestamp>,
 }
@@ -218,6 +219,7 @@ fn each_channel(
     let all = [None];
     let named: Vec<Option<Channel>> = channels.iter().copied().map(Some).collect();
     let channels: &[Option<Channel>] = if named.is_empty() { &all } else { &named };
+    let because: Arc<str> = because.into();
     let verdict = |channel: &Option<Channel>| Verdict {
         purpose: purpose.to_owned(),
         channel: *channel,

@@ -4,10 +4,10 @@
 use std::sync::LazyLock;
 
 use jumelle_consent::{Asked, Choices, Circumstances, Evidence, Party, Reason, decide};
-use jumelle_model::Workspace;
 use jumelle_model::consent::{Basis, Channel, Choice, ConsentState, Scope};
 use jumelle_model::ids::{Fingerprint, Stamp};
 use jumelle_model::time::Timestamp;
+use jumelle_model::{Proof, Workspace};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
@@ -75,7 +75,12 @@ fn choice(own: Vec<Address>) -> impl Strategy<Value = Choice> {
             stamp: Stamp { time: Timestamp(time), received: Timestamp(time + delay), message: Fingerprint(message) },
             weak,
             source: source.to_owned(),
-            proof: (message == 0).then(|| "{\"banner\":7}".to_owned()),
+            proof: match message {
+                0 => Some(Proof::from_json("{\"banner\":7}")),
+                // Of one signal: what decided stands apart.
+                1 | 2 => Some(Proof::from_json(&format!("{{\"method\":\"tcf\",\"because\":\"{purpose}\"}}"))),
+                _ => None,
+            },
         },
     )
 }
@@ -231,14 +236,22 @@ proptest! {
     }
 
     #[test]
+    fn what_is_stored_is_read_again(list in choices(addresses("1"), 12)) {
+        let known = folded(&list);
+        // Something follows it in a person's row.
+        let read: (Choices, u8) = postcard::from_bytes(&postcard::to_allocvec(&(&known, 42u8)).unwrap()).unwrap();
+        prop_assert_eq!(read, (known, 42));
+    }
+
+    #[test]
     fn what_is_listed_is_what_counts(list in choices(addresses("1"), 10)) {
         let known = folded(&list);
         for standing in known.list() {
             let newest = list.iter().filter(|choice| choice.purpose == standing.purpose && choice.channel == standing.channel);
             prop_assert!(newest.clone().any(|choice| choice.at() == standing.since && choice.state == standing.state));
-            prop_assert!(standing.receipt.starts_with("r_") && standing.receipt.len() == 34);
+            prop_assert!(standing.receipt().starts_with("r_") && standing.receipt().len() == 34);
         }
-        let receipts: std::collections::BTreeSet<String> = known.list().into_iter().map(|standing| standing.receipt).collect();
+        let receipts: std::collections::BTreeSet<String> = known.list().into_iter().map(|standing| standing.receipt()).collect();
         prop_assert_eq!(receipts.len(), known.list().len(), "one receipt per choice");
     }
 }

@@ -174,7 +174,7 @@ fn purpose_one_that_was_not_asked_for_is_no_consent() {
 fn a_repeated_string_is_no_new_choice() {
     let (morning, evening) = (at("2026-03-10T08:00:00Z"), at("2026-03-10T20:00:00Z"));
     let (next, day) = (at("2026-03-12T10:00:00Z"), at("2026-03-10T00:00:00Z"));
-    let verdict = |state, day| Verdict { purpose: "p".into(), channel: None, state, because: String::new(), day };
+    let verdict = |state, day| Verdict { purpose: "p".into(), channel: None, state, because: "".into(), day };
     let granted = verdict(ConsentState::Granted, Some(day));
     for seen in [morning, evening, next] {
         assert_eq!(granted.time(None, seen), (day, false), "a refusal in between is not outweighed");

@@ -103,9 +103,9 @@ impl Answer {
     }
 
     /// The choice that opened it.
-    pub fn receipt(&self) -> Option<&str> {
+    pub fn receipt(&self) -> Option<String> {
         match &self.outcome {
-            Ok(Evidence::Granted(standing)) => Some(&standing.receipt),
+            Ok(Evidence::Granted(standing)) => Some(standing.receipt()),
             _ => None,
         }
     }

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use jumelle_collect::{Judged, Proof, consents};
+use jumelle_collect::{Judged, Shown, consents};
 use jumelle_identify::{Evidence, identifier_of};
-use jumelle_model::Signal;
 use jumelle_model::consent::{Choice, ConsentState, Scope};
 use jumelle_model::event::Event;
 use jumelle_model::identifier::Identifier;
 use jumelle_model::ids::{ProfileId, Stamp};
+use jumelle_model::{Proof, Signal};
 use jumelle_store::Result;
 
 use crate::definitions::Definitions;
@@ -33,6 +33,39 @@ impl Signals {
     }
 }
 
+/// Choices of one event that are noted and folded together: those of one signal for one device, or one alone.
+struct Together {
+    owner: ProfileId,
+    /// Place of the first one among the event's choices.
+    ordinal: u32,
+    of_signal: bool,
+    choices: Vec<Heard>,
+}
+
+/// A choice, and whether it stood like this before.
+struct Heard {
+    choice: Choice,
+    repeated: bool,
+}
+
+impl Together {
+    /// It says no more than what was chosen that the others have not said, and nothing of what they have.
+    fn takes(&self, owner: ProfileId, choice: &Choice, of_signal: bool) -> bool {
+        let of_one_signal = |mine: &Option<Proof>| match (mine, &choice.proof) {
+            (Some(mine), Some(other)) => Arc::ptr_eq(mine.parts().0, other.parts().0),
+            _ => false,
+        };
+        let shares = |mine: &Choice| {
+            mine.scope == choice.scope && mine.stamp == choice.stamp && mine.weak == choice.weak && of_one_signal(&mine.proof)
+        };
+        self.of_signal
+            && of_signal
+            && self.owner == owner
+            && self.choices.first().is_some_and(|first| shares(&first.choice))
+            && self.choices.iter().all(|mine| (&mine.choice.purpose, mine.choice.channel) != (&choice.purpose, choice.channel))
+    }
+}
+
 impl Fold {
     /// Folds the consents that an event carries into the people they are about (DESIGN §8.7). Whether one of them is new.
     pub(crate) fn consents(
@@ -46,6 +79,7 @@ impl Fold {
         let mut chose = false;
         // Most choices of an event are for one and the same address.
         let mut resolved: Option<((String, String), (ProfileId, Identifier))> = None;
+        let mut together: Option<Together> = None;
         let entries = consents(event, &definitions.workspace, self.signals.under(&definitions));
         for (n, entry) in entries.into_iter().enumerate() {
             // The time of the choice, never later than its arrival.
@@ -56,7 +90,11 @@ impl Fold {
                     let known = resolved.as_ref().filter(|(of, _)| of == target).map(|(_, found)| found.clone());
                     let Some((owner, identifier)) = (match known {
                         Some(found) => Some(found),
-                        None => self.owner_of_target(target, person, event, evidence, n)?,
+                        None => {
+                            // An address may join people: what was said of one of them before is hers first.
+                            chose |= self.settle(together.take(), touched)?;
+                            self.owner_of_target(target, person, event, evidence, n)?
+                        }
                     }) else {
                         continue;
                     };
@@ -121,20 +159,36 @@ impl Fold {
                 stamp,
                 weak: entry.weak,
                 source: event.source.to_owned(),
-                proof: entry.proof.map(Proof::into_json),
+                proof: entry.proof.map(Shown::into_proof),
             };
-            // A repeated refusal is as young as its event; nothing is let out under it.
-            if repeated.is_none() || choice.state == ConsentState::Granted {
-                // Before anything can be let out under it.
-                self.note_choice(owner, choice.clone(), n as u32)?;
+            let of_signal = entry.is_signal && choice.covers.is_empty();
+            if !together.as_ref().is_some_and(|together| together.takes(owner, &choice, of_signal)) {
+                chose |= self.settle(together.take(), touched)?;
             }
-            self.shared.people.change(owner, |person| person.known.choices.fold(&choice))?;
-            if !touched.contains(&owner) {
-                touched.push(owner);
+            let ordinal = n as u32;
+            let together = together.get_or_insert_with(|| Together { owner, ordinal, of_signal, choices: Vec::new() });
+            together.choices.push(Heard { choice, repeated: repeated.is_some() });
+        }
+        chose |= self.settle(together, touched)?;
+        Ok(chose)
+    }
+
+    /// Notes choices in the ledger, before anything can be let out under them, and folds them. Whether one of them is new.
+    fn settle(&mut self, together: Option<Together>, touched: &mut Vec<ProfileId>) -> Result<bool> {
+        let Some(Together { owner, ordinal, of_signal, choices }) = together else { return Ok(false) };
+        // A repeated refusal is as young as its event; nothing is let out under it.
+        let news = choices.iter().filter(|heard| !heard.repeated || heard.choice.state == ConsentState::Granted);
+        self.note_choices(owner, news.map(|heard| heard.choice.clone()).collect(), of_signal, ordinal)?;
+        self.shared.people.change(owner, |person| {
+            for heard in &choices {
+                person.known.choices.fold(&heard.choice);
             }
-            if repeated.is_some() {
-                continue;
-            }
+        })?;
+        if !touched.contains(&owner) {
+            touched.push(owner);
+        }
+        let mut chose = false;
+        for Heard { choice, .. } in choices.into_iter().filter(|heard| !heard.repeated) {
             chose = true;
             metrics::counter!("jumelle_choices_total", "state" => match choice.state {
                 ConsentState::Granted => "granted",

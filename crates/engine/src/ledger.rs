@@ -1,10 +1,11 @@
 //! Feeding the ledger: choices and outcomes as they are folded, what the gate lets out before it leaves.
 
 use jumelle_consent::{Cleared, Evidence, receipts};
-use jumelle_ledger::{LedgerError, Outcome, Release, Statement, Under, merkle};
+use jumelle_ledger::{Chosen, LedgerError, Outcome, Release, Statement, Under, merkle};
 use jumelle_model::consent::{Choice, Scope};
 use jumelle_model::ids::ProfileId;
 use jumelle_model::message::MessageType;
+use jumelle_model::time::Timestamp;
 use jumelle_store::{Result, StoreError, Table};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -23,30 +24,20 @@ pub(crate) fn stored(error: LedgerError) -> StoreError {
 }
 
 impl Fold {
-    /// One choice, the `ordinal`-th of its event. A replay notes nothing twice: the ledger knows the place.
-    pub(crate) fn note_choice(&self, owner: ProfileId, choice: Choice, ordinal: u32) -> Result<()> {
+    /// Choices of one event, the first of them its `ordinal`-th: those of a signal are one entry, another one stands alone. A replay
+    /// notes nothing twice: the ledger knows the place.
+    pub(crate) fn note_choices(&self, owner: ProfileId, choices: Vec<Choice>, of_signal: bool, ordinal: u32) -> Result<()> {
+        if choices.is_empty() {
+            return Ok(());
+        }
         let (received, position) = (self.cause.received, self.cause.position.0);
         let noted = self.shared.ledger.note_later(received, (position, ordinal), move || {
-            let receipts = receipts(&choice);
-            Statement::Choice(Box::new(jumelle_ledger::Choice {
-                at: choice.stamp.time,
-                received,
-                position,
-                ordinal,
-                profile: owner,
-                purpose: choice.purpose,
-                channel: choice.channel,
-                state: choice.state,
-                address: match choice.scope {
-                    Scope::Person => None,
-                    Scope::Address(namespace, value) => Some((namespace, value)),
-                },
-                covers: choice.covers,
-                source: choice.source,
-                weak: choice.weak,
-                proof: choice.proof.as_deref().map(json),
-                receipts,
-            }))
+            let place = Place { owner, received, position, ordinal };
+            match <[Choice; 1]>::try_from(choices) {
+                Ok([choice]) if !of_signal => Statement::Choice(Box::new(place.choice(choice))),
+                Ok(one) => Statement::Signal(Box::new(place.signal(one.into()))),
+                Err(several) => Statement::Signal(Box::new(place.signal(several))),
+            }
         });
         noted.map(drop).map_err(stored)
     }
@@ -75,6 +66,60 @@ impl Fold {
     pub(crate) fn erase_from_ledger(&self, ids: &[ProfileId]) -> Result<()> {
         let erased = self.shared.ledger.erase(self.cause.received, self.cause.position.0, ids);
         erased.map(drop).map_err(stored)
+    }
+}
+
+/// Whose choices, and where in the history.
+struct Place {
+    owner: ProfileId,
+    received: Timestamp,
+    position: u64,
+    ordinal: u32,
+}
+
+impl Place {
+    fn choice(self, choice: Choice) -> jumelle_ledger::Choice {
+        jumelle_ledger::Choice {
+            receipts: receipts(&choice),
+            at: choice.stamp.time,
+            received: self.received,
+            position: self.position,
+            ordinal: self.ordinal,
+            profile: self.owner,
+            purpose: choice.purpose,
+            channel: choice.channel,
+            state: choice.state,
+            address: address(choice.scope),
+            covers: choice.covers,
+            source: choice.source,
+            weak: choice.weak,
+            proof: choice.proof.map(|proof| json(&proof.to_json())),
+        }
+    }
+
+    /// Choices that share all but what was chosen.
+    fn signal(self, choices: Vec<Choice>) -> jumelle_ledger::Signal {
+        let chosen = choices.iter().map(|choice| Chosen {
+            purpose: choice.purpose.clone(),
+            channel: choice.channel,
+            state: choice.state,
+            because: choice.proof.as_ref().and_then(|proof| proof.parts().1).map(|because| because.to_string()),
+            receipt: receipts(choice).swap_remove(0),
+        });
+        let chosen = chosen.collect();
+        let first = choices.into_iter().next();
+        let (at, weak) = first.as_ref().map_or((Timestamp::default(), false), |first| (first.stamp.time, first.weak));
+        let proof = first.as_ref().and_then(|first| first.proof.as_ref()).map(|proof| json(proof.parts().0));
+        let (address, source) = first.map(|first| (address(first.scope), first.source)).unwrap_or_default();
+        let Place { owner: profile, received, position, ordinal } = self;
+        jumelle_ledger::Signal { at, received, position, ordinal, profile, address, source, weak, proof, choices: chosen }
+    }
+}
+
+fn address(scope: Scope) -> Option<(String, String)> {
+    match scope {
+        Scope::Person => None,
+        Scope::Address(namespace, value) => Some((namespace, value)),
     }
 }
 
@@ -121,7 +166,7 @@ fn release(cleared: &Cleared, at: jumelle_model::Timestamp) -> Release {
         data: data.collect(),
         body_sha256: (!bare).then(|| merkle::hex(&Sha256::digest(cleared.body()))),
         under: match cleared.evidence() {
-            Evidence::Granted(standing) => Under::Choice { receipt: standing.receipt.clone(), since: standing.since },
+            Evidence::Granted(standing) => Under::Choice { receipt: standing.receipt(), since: standing.since },
             Evidence::Basis(basis) => Under::Basis(
                 serde_json::to_value(basis).ok().and_then(|basis| Some(basis.as_str()?.to_owned())).unwrap_or_default(),
             ),

@@ -1,5 +1,6 @@
 //! What an entry says. Its text is the JSON of one of these, on one line; the text is what is hashed, never the struct.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use jumelle_model::consent::{Channel, ConsentState};
@@ -16,6 +17,8 @@ pub enum Statement {
     Begin(Begin),
     /// Somebody chose.
     Choice(Box<Choice>),
+    /// A signal came in that says several things of one device or person: choices that share all but what was chosen.
+    Signal(Box<Signal>),
     /// The gate let something out; written before it leaves.
     Release(Box<Release>),
     /// What became of it.
@@ -69,6 +72,46 @@ pub struct Choice {
     pub proof: Option<Value>,
     /// The names under which a release refers to it.
     pub receipts: Vec<String>,
+}
+
+/// See [`Statement::Signal`].
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Signal {
+    /// When the choices were made.
+    pub at: Timestamp,
+    /// When they arrived.
+    pub received: Timestamp,
+    /// The event's place in the history.
+    pub position: u64,
+    /// Which of the event's choices the first of them is.
+    pub ordinal: u32,
+    /// Whose.
+    pub profile: ProfileId,
+    /// The address or device that they were given for (namespace, value); `None`: the person.
+    pub address: Option<(String, String)>,
+    /// Who reported them.
+    pub source: String,
+    /// An undated signal.
+    pub weak: bool,
+    /// What the signal says of its making.
+    pub proof: Option<Value>,
+    /// What was chosen.
+    pub choices: Vec<Chosen>,
+}
+
+/// One choice of a signal.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Chosen {
+    /// For what.
+    pub purpose: String,
+    /// `None`: every channel that reaches the device.
+    pub channel: Option<Channel>,
+    /// Yes or no.
+    pub state: ConsentState,
+    /// What of the signal decided.
+    pub because: Option<String>,
+    /// The name under which a release refers to it.
+    pub receipt: String,
 }
 
 /// See [`Statement::Release`].
@@ -167,6 +210,31 @@ pub struct Recovered {
     pub text_bytes: u64,
 }
 
+impl Signal {
+    fn choice(&self, chosen: &Chosen) -> Choice {
+        let mut proof = self.proof.clone();
+        if let (Some(Value::Object(proof)), Some(because)) = (&mut proof, &chosen.because) {
+            proof.insert("because".into(), because.as_str().into());
+        }
+        Choice {
+            at: self.at,
+            received: self.received,
+            position: self.position,
+            ordinal: self.ordinal,
+            profile: self.profile,
+            purpose: chosen.purpose.clone(),
+            channel: chosen.channel,
+            state: chosen.state,
+            address: self.address.clone(),
+            covers: Vec::new(),
+            source: self.source.clone(),
+            weak: self.weak,
+            proof,
+            receipts: vec![chosen.receipt.clone()],
+        }
+    }
+}
+
 /// Position and ordinal of what is derived from the history: such an entry is written once, however often it is folded.
 pub type Place = (u64, u32);
 
@@ -175,6 +243,7 @@ impl Statement {
     pub fn place(&self) -> Option<Place> {
         match self {
             Statement::Choice(choice) => Some((choice.position, choice.ordinal)),
+            Statement::Signal(signal) => Some((signal.position, signal.ordinal)),
             Statement::Outcome(outcome) => Some((outcome.position, 0)),
             Statement::Erasure(erasure) => erasure.position.map(|position| (position, 0)),
             Statement::Begin(_) | Statement::Release(_) | Statement::Recovered(_) => None,
@@ -185,6 +254,7 @@ impl Statement {
     pub fn subject(&self) -> ProfileId {
         match self {
             Statement::Choice(choice) => choice.profile,
+            Statement::Signal(signal) => signal.profile,
             Statement::Release(release) => release.profile,
             Statement::Outcome(outcome) => outcome.profile,
             Statement::Erasure(erasure) => erasure.profile,
@@ -194,6 +264,15 @@ impl Statement {
 
     /// An erasure takes its text away.
     pub fn is_erasable(&self) -> bool {
-        matches!(self, Statement::Choice(_) | Statement::Release(_) | Statement::Outcome(_))
+        matches!(self, Statement::Choice(_) | Statement::Signal(_) | Statement::Release(_) | Statement::Outcome(_))
+    }
+
+    /// The choices that it says, each with its proof whole; none if it says something else.
+    pub fn choices(&self) -> Vec<Cow<'_, Choice>> {
+        match self {
+            Statement::Choice(choice) => vec![Cow::Borrowed(choice)],
+            Statement::Signal(signal) => signal.choices.iter().map(|chosen| Cow::Owned(signal.choice(chosen))).collect(),
+            _ => Vec::new(),
+        }
     }
 }

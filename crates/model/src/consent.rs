@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::Stamp;
+use crate::proof::Proof;
 use crate::time::Timestamp;
 
 /// Why a purpose may be pursued at all (GDPR, article 6).
@@ -176,7 +177,7 @@ pub enum Scope {
 }
 
 /// One choice, as it is folded: already resolved to a scope.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Choice {
     /// Purpose key of the workspace.
     pub purpose: String,
@@ -194,8 +195,8 @@ pub struct Choice {
     pub weak: bool,
     /// Which source reported it.
     pub source: String,
-    /// What proves it, as JSON text: banner, text version, place … as sent.
-    pub proof: Option<String>,
+    /// What proves it.
+    pub proof: Option<Proof>,
 }
 
 impl Choice {

@@ -83,7 +83,7 @@ pub fn signals_json(choices: &Choices) -> Vec<Value> {
             json!({
                 "signal": signal, "channel": standing.channel, "for": target_json(&standing.scope),
                 "state": if standing.state == ConsentState::Denied { "on" } else { "lifted" },
-                "since": standing.since, "source": standing.source, "receipt": standing.receipt,
+                "since": standing.since, "source": standing.source, "receipt": standing.receipt(),
             })
         })
         .collect()
@@ -121,8 +121,8 @@ pub fn consents_json(workspace: &Workspace, plan: &Plan, person: &Person, at: Ti
                 "since": standing.since,
                 "source": standing.source,
                 "weak": standing.weak,
-                "receipt": standing.receipt,
-                "proof": standing.proof.as_deref().and_then(|proof| serde_json::from_str::<Value>(proof).ok()),
+                "receipt": standing.receipt(),
+                "proof": standing.proof_json(),
             })
         })
         .collect()

@@ -125,17 +125,17 @@ fn document(identifier: &str, ids: &[ProfileId], proof: &Proof) -> Value {
         .filter_map(|entry| Some((json!({"day": entry.day, "index": entry.index}), entry.statement()?)))
         .collect();
     for (place, statement) in &statements {
-        match statement {
-            Statement::Choice(choice) => {
-                for receipt in &choice.receipts {
-                    by_receipt.insert(receipt.clone(), place.clone());
-                }
-                choices.push(json!({
-                    "chosen_at": choice.at, "received_at": choice.received, "purpose": choice.purpose,
-                    "channel": choice.channel, "state": choice.state, "address": choice.address, "source": choice.source,
-                    "undated_import": choice.weak, "shown": choice.proof, "receipts": choice.receipts, "entry": place,
-                }));
+        for choice in statement.choices() {
+            for receipt in &choice.receipts {
+                by_receipt.insert(receipt.clone(), place.clone());
             }
+            choices.push(json!({
+                "chosen_at": choice.at, "received_at": choice.received, "purpose": choice.purpose,
+                "channel": choice.channel, "state": choice.state, "address": choice.address, "source": choice.source,
+                "undated_import": choice.weak, "shown": choice.proof, "receipts": choice.receipts, "entry": place,
+            }));
+        }
+        match statement {
             Statement::Outcome(outcome) => {
                 let told = json!({
                     "at": outcome.at, "state": outcome.state, "attempts": outcome.attempts, "status": outcome.status,

@@ -67,7 +67,7 @@ pub async fn receipts(State(app): State<App>, Query(query): Query<ReceiptQuery>)
                 .and_then(|purpose| purpose.terms.expires_after)
                 .filter(|_| granted)
                 .map(|span| jumelle_model::Timestamp(standing.since.0.saturating_add(span.0)));
-            let proof: Value = standing.proof.as_deref().and_then(|proof| serde_json::from_str(proof).ok()).unwrap_or_default();
+            let proof = standing.proof_json().unwrap_or_default();
             let recipients: Vec<&str> = workspace
                 .activations
                 .iter()
@@ -76,8 +76,8 @@ pub async fn receipts(State(app): State<App>, Query(query): Query<ReceiptQuery>)
                 .map(|activation| activation.destination.as_str())
                 .collect();
             json!({
-                "@id": format!("urn:jumelle:receipt:{}", standing.receipt), "@type": "dpv:ConsentRecord",
-                "dct:identifier": standing.receipt, "dct:conformsTo": "ISO/IEC TS 27560:2023",
+                "@id": format!("urn:jumelle:receipt:{}", standing.receipt()), "@type": "dpv:ConsentRecord",
+                "dct:identifier": standing.receipt(), "dct:conformsTo": "ISO/IEC TS 27560:2023",
                 "dpv:hasDataSubject": {"@id": format!("urn:jumelle:profile:{}", person.id), "@type": "dpv:DataSubject"},
                 "dpv:hasDataController": controller["@id"],
                 "dpv:hasProcess": {

@@ -10,7 +10,8 @@ use crate::{Result, StoreError};
 
 /// Number of the on-disk format that this Jumelle writes. 1: no file `FORMAT`, rows without a checksum, the checksum of a block
 /// covers its content only. 2: `FORMAT`, a checksum in every row, that of a block covers its position and number of entries too.
-pub const FORMAT: u32 = 2;
+/// 3: what a person's choices share stands once in her row; rows of format 2 are read and become such when she changes.
+pub const FORMAT: u32 = 3;
 
 const FORMAT_FILE: &str = "FORMAT";
 const FORMAT_WORD: &str = "jumelle-data";

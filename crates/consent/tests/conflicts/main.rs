@@ -6,10 +6,10 @@ use std::sync::LazyLock;
 
 use jiff::civil::Date;
 use jumelle_consent::{Asked, Choices, Circumstances, Contact, Party, decide};
-use jumelle_model::Workspace;
 use jumelle_model::consent::{Channel, Choice, ConsentState, Scope};
 use jumelle_model::ids::{Fingerprint, Stamp};
 use jumelle_model::time::Timestamp;
+use jumelle_model::{Proof, Workspace};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
@@ -93,7 +93,7 @@ fn choice(text: &str, number: usize) -> Choice {
         stamp: Stamp { time, received: time, message: Fingerprint(number as u64) },
         weak,
         source: "site".into(),
-        proof: version.map(|version| format!("{{\"text_version\":\"{version}\"}}")),
+        proof: version.map(|version| Proof::from_json(&format!("{{\"text_version\":\"{version}\"}}"))),
     }
 }
 
@@ -202,7 +202,7 @@ fn a_choice(person: usize) -> impl Strategy<Value = Choice> {
             },
             weak,
             source: "site".into(),
-            proof: version.map(|version| format!("{{\"text_version\":\"{version}\"}}")),
+            proof: version.map(|version| Proof::from_json(&format!("{{\"text_version\":\"{version}\"}}"))),
         },
     )
 }

@@ -82,7 +82,7 @@ pub fn says(list: &[Choice], question: &Question) -> &'static str {
             return if choice.purpose.starts_with('!') { "objected" } else { "denied" };
         }
         Some(choice) if question.purpose == "marketing" => {
-            let proof = choice.proof.as_deref().unwrap_or_default();
+            let proof = choice.proof.as_ref().map(jumelle_model::Proof::to_json).unwrap_or_default();
             if !proof.contains("\"2\"") && !proof.contains("\"3\"") {
                 why = "old_text";
             } else if question.at.0 - choice.at().0 >= 100 * DAY {
