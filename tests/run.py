@@ -167,6 +167,7 @@ SUITES = [
     ("crash", black_box("crash")),
     ("backup", black_box("backup")),
     ("ledger", black_box("ledger")),
+    ("oversight", black_box("oversight")),
     ("power_cut", black_box("power_cut")),
     ("observed", black_box("observed")),
     ("disk_trouble", black_box("disk_trouble")),

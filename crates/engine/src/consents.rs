@@ -128,7 +128,16 @@ impl Fold {
                 // Before anything can be let out under it.
                 self.note_choice(owner, choice.clone(), n as u32)?;
             }
-            self.shared.people.change(owner, |person| person.known.choices.fold(&choice))?;
+            let (stood, stands) = self.shared.people.change(owner, |person| {
+                let choices = &mut person.known.choices;
+                let stood = choices.stands(&choice.purpose, choice.channel, &choice.scope).map(|(state, ..)| state);
+                choices.fold(&choice);
+                (stood, choices.stands(&choice.purpose, choice.channel, &choice.scope).map(|(state, ..)| state))
+            })?;
+            // A choice that is repeated, or older than the one that counts, turns nothing.
+            if let Some(state) = stands.filter(|_| stands != stood) {
+                self.chosen_today()?.turned(&choice.purpose, choice.channel, &choice.source, stood, state);
+            }
             if !touched.contains(&owner) {
                 touched.push(owner);
             }
