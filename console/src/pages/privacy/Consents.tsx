@@ -68,7 +68,7 @@ function Counted({ census, counting }: { census: Census; counting: boolean }) {
         {census.reach.length === 0 ? (
           <Empty title={t("privacy.no_choices")} />
         ) : (
-          <div className="scroll-x" tabIndex={0} role="region" aria-label={t("privacy.state")}>
+          <div className="scroll-x" tabIndex={0} role="group" aria-label={t("privacy.state")}>
             <table className="rows">
               <thead>
                 <tr>
@@ -114,7 +114,7 @@ function Counted({ census, counting }: { census: Census; counting: boolean }) {
         {aged.length === 0 ? (
           <p className="body muted">{t("privacy.no_ageing")}</p>
         ) : (
-          <div className="scroll-x" tabIndex={0} role="region" aria-label={t("privacy.ageing")}>
+          <div className="scroll-x" tabIndex={0} role="group" aria-label={t("privacy.ageing")}>
             <table className="rows">
               <thead>
                 <tr className="wrap">
@@ -156,7 +156,7 @@ function Sources({ states }: { states: Census["states"] }) {
   if (states.length === 0) return null;
   return (
     <Panel title={t("privacy.by_source")}>
-      <div className="scroll-x" tabIndex={0} role="region" aria-label={t("privacy.by_source")}>
+      <div className="scroll-x" tabIndex={0} role="group" aria-label={t("privacy.by_source")}>
         <table className="rows">
           <thead>
             <tr>

@@ -81,7 +81,7 @@ function Found({ identifier }: { identifier: string }) {
               {choices.length === 0 ? (
                 <p className="body muted">{t("privacy.nothing_chosen")}</p>
               ) : (
-                <div className="scroll-x" tabIndex={0} role="region" aria-label={t("privacy.chosen")}>
+                <div className="scroll-x" tabIndex={0} role="group" aria-label={t("privacy.chosen")}>
                   <table className={`rows ${css.wide}`}>
                     <thead>
                       <tr>
@@ -124,7 +124,7 @@ function Found({ identifier }: { identifier: string }) {
               {sent.length === 0 ? (
                 <p className="body muted">{t("privacy.nothing_sent")}</p>
               ) : (
-                <div className="scroll-x" tabIndex={0} role="region" aria-label={t("privacy.sent")}>
+                <div className="scroll-x" tabIndex={0} role="group" aria-label={t("privacy.sent")}>
                   <table className={`rows ${css.wide}`}>
                     <thead>
                       <tr>

@@ -63,7 +63,7 @@ export function Requests() {
 function List({ requests, begin }: { requests: Request[]; begin?: (request: Request, what: Do) => void }) {
   const { t } = useI18n();
   return (
-    <div className="scroll-x" tabIndex={0} role="region" aria-label={begin ? t("privacy.open_requests") : t("privacy.settled_requests")}>
+    <div className="scroll-x" tabIndex={0} role="group" aria-label={begin ? t("privacy.open_requests") : t("privacy.settled_requests")}>
       <table className="rows">
         <thead>
           <tr>

@@ -36,7 +36,7 @@ export function Tools() {
             {items.length === 0 ? (
               <Empty title={t("privacy.no_tools")} />
             ) : (
-              <div className="scroll-x" tabIndex={0} role="region" aria-label={t("privacy.withdrawals")}>
+              <div className="scroll-x" tabIndex={0} role="group" aria-label={t("privacy.withdrawals")}>
                 <table className="rows">
                   <thead>
                     <tr className="wrap">
@@ -103,7 +103,7 @@ function Held({ blocked, days }: { blocked: Schemas["ToolOversight"]["blocked"];
       {blocked.length === 0 ? (
         <p className="body muted">{t("privacy.nothing_held")}</p>
       ) : (
-        <div className="scroll-x" tabIndex={0} role="region" aria-label={t("privacy.held")}>
+        <div className="scroll-x" tabIndex={0} role="group" aria-label={t("privacy.held")}>
           <table className="rows">
             <thead>
               <tr>
