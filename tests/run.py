@@ -194,6 +194,7 @@ SUITES = [
     ("security", black_box("security")),
     ("backup", black_box("backup")),
     ("ledger", black_box("ledger")),
+    ("oversight", black_box("oversight")),
     ("disk_trouble", black_box("disk_trouble")),
     ("formats", black_box("formats")),
     ("docs_commands", black_box("docs_commands")),

@@ -84,7 +84,7 @@ fn decode() -> (Vec<(&'static str, Vec<Collected>)>, AllocationInfo) {
 /// Answers how many events were new.
 async fn store(options: &Options, decoded: Vec<(&'static str, Vec<Collected>)>) -> u64 {
     let engine = Engine::open(options).unwrap();
-    engine.apply(&workspace()).await.unwrap();
+    engine.apply(&workspace(), "bench").await.unwrap();
     let mut stored = 0;
     for (source, collected) in decoded {
         let source: Arc<str> = source.into();

@@ -1,4 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
+import { mayOpen } from "../shell/access";
+import { useSession } from "../shell/session";
 import { api, unwrap } from "./client";
 
 /** Definitions change when somebody applies a file: a minute old is fresh enough for labels. */
@@ -29,8 +31,11 @@ function kindOf(definition: unknown): string {
 
 /** The label of each segment by key, in both languages. */
 export function useSegmentLabels(): Map<string, { fr?: string; en?: string }> {
+  const { role } = useSession();
   const { data } = useQuery({
     queryKey: ["segments", "labels"],
+    // Where the list is not to be read, a segment is named by its key.
+    enabled: mayOpen(role, "/segments"),
     queryFn: ({ signal }) => unwrap(api.GET("/v1/segments", { params: { query: { limit: LABELS_MAX } } as object, signal })),
     staleTime: STALE_MS,
   });

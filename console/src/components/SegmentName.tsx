@@ -1,6 +1,8 @@
 import { Link } from "wouter";
 import { useSegmentLabels } from "../api/definitions";
 import { useI18n } from "../i18n";
+import { mayOpen } from "../shell/access";
+import { useSession } from "../shell/session";
 
 /** The label of a segment in the reader's language, or its key when it has none (or is not defined any more). */
 export function useSegmentName(): (key: string) => string {
@@ -12,6 +14,8 @@ export function useSegmentName(): (key: string) => string {
 /** A segment by its label, leading to it. */
 export function SegmentName({ segment }: { segment: string }) {
   const name = useSegmentName()(segment);
+  const { role } = useSession();
+  if (!mayOpen(role, "/segments")) return <span title={segment}>{name}</span>;
   return (
     <Link href={`/segments/${encodeURIComponent(segment)}`} title={segment}>
       {name}

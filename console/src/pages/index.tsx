@@ -1,8 +1,10 @@
 import { lazy, Suspense } from "react";
-import { Link, Route, Switch } from "wouter";
+import { Link, Redirect, Route, Switch, useLocation } from "wouter";
 import { PageTitle } from "../components/PageTitle";
 import { Empty, Loading } from "../components/states";
 import { useI18n } from "../i18n";
+import { homeOf, mayOpen } from "../shell/access";
+import { useSession } from "../shell/session";
 
 // Each page is a chunk of its own: the first visit loads one of them.
 const Home = lazy(() => import("./home/Home"));
@@ -13,6 +15,7 @@ const Person = lazy(() => import("./person/Person"));
 const Segments = lazy(() => import("./segments/Segments"));
 const Segment = lazy(() => import("./segments/Segment"));
 const Destinations = lazy(() => import("./destinations/Destinations"));
+const Privacy = lazy(() => import("./privacy/Privacy"));
 const Health = lazy(() => import("./health/Health"));
 const Destination = lazy(() => import("./destinations/Destination"));
 
@@ -27,6 +30,9 @@ function plain(part: string): string {
 
 /** Which page stands at which address. */
 export function Pages() {
+  const [path] = useLocation();
+  const { role } = useSession();
+  if (!mayOpen(role, path)) return path === "/" ? <Redirect to={homeOf(role)} replace /> : <NotYours role={role} />;
   return (
     <Suspense fallback={<Loading />}>
       <Switch>
@@ -39,10 +45,25 @@ export function Pages() {
         <Route path="/segments/:key">{({ key }) => <Segment segment={plain(key)} />}</Route>
         <Route path="/destinations" component={Destinations} />
         <Route path="/destinations/:key">{({ key }) => <Destination destination={plain(key)} />}</Route>
+        <Route path="/privacy" component={Privacy} />
+        <Route path="/privacy/:part">{({ part }) => (["tools", "requests", "proof", "policies"].includes(part) ? <Privacy /> : <Missing />)}</Route>
         <Route path="/health" component={Health} />
         <Route component={Missing} />
       </Switch>
     </Suspense>
+  );
+}
+
+/** The page is there, and not for this role; what it would ask the server for is refused there as well. */
+function NotYours({ role }: { role: Parameters<typeof homeOf>[0] }) {
+  const { t } = useI18n();
+  return (
+    <>
+      <PageTitle title={t("app.not_yours")} />
+      <Empty title={t("app.not_yours")} hint={t("app.not_yours_hint", { role })}>
+        <Link href={homeOf(role)}>{t("app.go_home")}</Link>
+      </Empty>
+    </>
   );
 }
 

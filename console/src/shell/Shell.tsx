@@ -1,10 +1,11 @@
 import { TextInput } from "@mantine/core";
-import { IconActivityHeartbeat, IconAlertTriangle, IconHome, IconPlugConnected, IconSearch, IconStethoscope, IconUsers, IconUsersGroup, type Icon } from "@tabler/icons-react";
+import { IconActivityHeartbeat, IconAlertTriangle, IconHome, IconPlugConnected, IconSearch, IconShieldCheck, IconStethoscope, IconUsers, IconUsersGroup, type Icon } from "@tabler/icons-react";
 import { useEffect, useRef, useState, type ReactNode } from "react";
 import { Link, useLocation, useSearch } from "wouter";
 import { useOverview } from "../api/overview";
 import { useFormat } from "../format";
 import { useI18n, type TextKey } from "../i18n";
+import { homeOf, mayOpen } from "./access";
 import { isTyping } from "./keys";
 import { Mark } from "./Mark";
 import { Preferences } from "./Preferences";
@@ -17,6 +18,7 @@ const PAGES: { path: string; label: TextKey; icon: Icon }[] = [
   { path: "/people", label: "app.people", icon: IconUsers },
   { path: "/segments", label: "app.segments", icon: IconUsersGroup },
   { path: "/destinations", label: "app.destinations", icon: IconPlugConnected },
+  { path: "/privacy", label: "app.privacy", icon: IconShieldCheck },
   { path: "/quarantine", label: "app.quarantine", icon: IconAlertTriangle },
   { path: "/health", label: "app.health", icon: IconStethoscope },
 ];
@@ -25,7 +27,7 @@ const PAGES: { path: string; label: TextKey; icon: Icon }[] = [
 export function Shell({ children }: { children: ReactNode }) {
   const { t } = useI18n();
   const [path] = useLocation();
-  const { workspace } = useSession();
+  const { workspace, role } = useSession();
   const main = useRef<HTMLElement>(null);
   const before = useRef(path);
   useEffect(() => {
@@ -42,16 +44,16 @@ export function Shell({ children }: { children: ReactNode }) {
         {t("app.skip")}
       </a>
       <header className={css.top}>
-        <Link href="/" className={css.brand} aria-label="Jumelle">
+        <Link href={homeOf(role)} className={css.brand} aria-label="Jumelle">
           <Mark size={26} /> <span>Jumelle</span>
         </Link>
         <span className={css.workspace}>{workspace.key}</span>
-        <Search />
+        {mayOpen(role, "/people") ? <Search /> : <span className={css.search} />}
         <Preferences />
       </header>
       <nav className={css.nav} aria-label={t("app.navigation")}>
         <ul>
-          {PAGES.map(({ path: to, label, icon: Sign }) => (
+          {PAGES.filter((page) => mayOpen(role, page.path)).map(({ path: to, label, icon: Sign }) => (
             <li key={to}>
               <Link href={to} aria-current={(to === "/" ? path === "/" : path === to || path.startsWith(`${to}/`)) ? "page" : undefined}>
                 <Sign size={18} stroke={1.7} aria-hidden />

@@ -24,7 +24,7 @@ impl Fold {
     ///
     /// The backfill runs on the fold's thread: collection goes on and stays durable meanwhile, the fold waits. Decision 0003
     /// says why, and what it would take to run it beside the stream.
-    pub(crate) fn apply(&mut self, text: &str) -> Result<()> {
+    pub(crate) fn apply(&mut self, text: &str, by: &str) -> Result<()> {
         let position = self.position();
         let workspace = Workspace::parse(text).map_err(|problems| StoreError::Damaged {
             place: format!("definitions at {}", position.0),
@@ -55,6 +55,7 @@ impl Fold {
         self.definitions = now.clone();
         *self.shared.definitions.write() = now.clone();
         self.shared.behind.put(Table::Meta, DEFINITIONS_ROW, definitions_row(&now, text));
+        self.note_applied(position, by);
         if !added.is_empty() && position.0 > 0 {
             self.backfill(&now, &added, position)?;
         }
@@ -77,7 +78,7 @@ impl Fold {
                     return Ok(());
                 }
                 match &record.entry {
-                    Entry::Apply { text } => {
+                    Entry::Apply { text } | Entry::AppliedBy { text, .. } => {
                         if let Ok(workspace) = Workspace::parse(text) {
                             then = workspace;
                         }

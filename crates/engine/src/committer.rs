@@ -41,6 +41,8 @@ pub enum Draft {
     Apply {
         /// Canonical text.
         text: String,
+        /// Who brings them: the name of a token, or of a file.
+        by: String,
     },
     /// A timer is due.
     Tick,
@@ -92,7 +94,7 @@ impl Draft {
     fn bytes(&self) -> usize {
         match self {
             Draft::Event { event, .. } => event.body.len() + 128,
-            Draft::Apply { text } => text.len() + 64,
+            Draft::Apply { text, by } => text.len() + by.len() + 64,
             Draft::Quarantined { rejected, .. } => rejected.body.len() + rejected.message.len() + 128,
             _ => 256,
         }
@@ -410,7 +412,7 @@ fn record(draft: &Draft, received: Timestamp) -> Record<'_> {
             time: event.time.min(received),
             body: &event.body,
         }),
-        Draft::Apply { text } => Entry::Apply { text },
+        Draft::Apply { text, by } => Entry::AppliedBy { text, by },
         Draft::Tick => Entry::Tick,
         Draft::Result(result) => Entry::Result {
             delivery: result.id,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jumelle_collect::{Judged, Shown, consents};
+use jumelle_consent::Choices;
 use jumelle_identify::{Evidence, identifier_of};
 use jumelle_model::consent::{Choice, ConsentState, Scope};
 use jumelle_model::event::Event;
@@ -179,11 +180,23 @@ impl Fold {
         // A repeated refusal is as young as its event; nothing is let out under it.
         let news = choices.iter().filter(|heard| !heard.repeated || heard.choice.state == ConsentState::Granted);
         self.note_choices(owner, news.map(|heard| heard.choice.clone()).collect(), of_signal, ordinal)?;
-        self.shared.people.change(owner, |person| {
-            for heard in &choices {
-                person.known.choices.fold(&heard.choice);
-            }
+        let turns = self.shared.people.change(owner, |person| {
+            let known = &mut person.known.choices;
+            let fold = |Heard { choice, .. }: &Heard| {
+                let state =
+                    |known: &Choices| known.stands(&choice.purpose, choice.channel, &choice.scope).map(|(state, ..)| state);
+                let stood = state(known);
+                known.fold(choice);
+                (stood, state(known))
+            };
+            choices.iter().map(fold).collect::<Vec<_>>()
         })?;
+        // A choice that is repeated, or older than the one that counts, turns nothing.
+        for (Heard { choice, .. }, (stood, stands)) in choices.iter().zip(turns) {
+            if let Some(state) = stands.filter(|_| stands != stood) {
+                self.chosen_today()?.turned(&choice.purpose, choice.channel, &choice.source, stood, state);
+            }
+        }
         if !touched.contains(&owner) {
             touched.push(owner);
         }

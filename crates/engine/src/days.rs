@@ -11,6 +11,7 @@ use jumelle_model::time::Timestamp;
 use jumelle_store::{Result, Table};
 use serde::{Deserialize, Serialize};
 
+use crate::chosen::ChosenDay;
 use crate::shared::Shared;
 
 /// Different (activation, reason) pairs counted per day; more go into none.
@@ -60,6 +61,8 @@ pub(crate) struct Today {
     until: Timestamp,
     zone: Option<(String, TimeZone)>,
     row: Day,
+    chosen: ChosenDay,
+    chosen_changed: bool,
 }
 
 impl Day {
@@ -132,8 +135,16 @@ impl Today {
         }
         let zone = self.zone.as_ref().map_or(TimeZone::UTC, |(_, zone)| zone.clone());
         (self.day, self.until) = day_of(clock, &zone);
-        self.row = shared.behind.get(Table::Days, &self.day.to_be_bytes())?.and_then(|row| Day::decode(&row)).unwrap_or_default();
+        let key = self.day.to_be_bytes();
+        self.row = shared.behind.get(Table::Days, &key)?.and_then(|row| Day::decode(&row)).unwrap_or_default();
+        self.chosen = shared.behind.get(Table::Chosen, &key)?.and_then(|row| ChosenDay::decode(&row)).unwrap_or_default();
         Ok(())
+    }
+
+    /// What was chosen on the day of the last [`Today::at`].
+    pub(crate) fn chosen(&mut self) -> &mut ChosenDay {
+        self.chosen_changed = true;
+        &mut self.chosen
     }
 
     /// Writes the row behind, with how many members each segment has now.
@@ -150,6 +161,9 @@ impl Today {
             }
         }
         shared.behind.put(Table::Days, self.day.to_be_bytes(), self.row.encode());
+        if std::mem::take(&mut self.chosen_changed) && !self.chosen.is_empty() {
+            shared.behind.put(Table::Chosen, self.day.to_be_bytes(), self.chosen.encode());
+        }
     }
 }
 

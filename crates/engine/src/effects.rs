@@ -15,7 +15,7 @@ impl Fold {
             Entry::Quarantined { .. } => "quarantined",
             Entry::Result { .. } => "result",
             Entry::Erased { .. } => "erased",
-            Entry::Apply { .. } => "apply",
+            Entry::Apply { .. } | Entry::AppliedBy { .. } => "apply",
             _ => return None,
         };
         if !self.is_live() || !self.recorder.allows(&self.shared.live) {

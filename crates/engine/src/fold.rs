@@ -20,6 +20,7 @@ use jumelle_model::{EventKind, Workspace};
 use jumelle_profile::{Held, fields};
 use jumelle_store::{Block, Entry, EventEntry, Record, Result, StoreError, Table};
 
+use crate::chosen::ChosenDay;
 use crate::consents::Signals;
 use crate::days::{Day, Today};
 use crate::definitions::Definitions;
@@ -188,6 +189,12 @@ impl Fold {
         self.today.at(&self.shared, self.clock)
     }
 
+    /// What was chosen on the day that the clock is in.
+    pub(crate) fn chosen_today(&mut self) -> Result<&mut ChosenDay> {
+        self.today.at(&self.shared, self.clock)?;
+        Ok(self.today.chosen())
+    }
+
     fn entry(&mut self, position: Position, record: Record<'_>) -> Result<()> {
         self.cause = Cause { position, received: record.received, ..Cause::default() };
         let at = match (&record.entry, self.shared.clock_follows_events) {
@@ -205,7 +212,8 @@ impl Fold {
     fn take(&mut self, record: Record<'_>) -> Result<()> {
         match record.entry {
             Entry::Event(event) => self.event(record.received, &event),
-            Entry::Apply { text } => self.apply(text),
+            Entry::Apply { text } => self.apply(text, ""),
+            Entry::AppliedBy { text, by } => self.apply(text, by),
             Entry::Tick | Entry::Gone => Ok(()),
             Entry::Result { delivery, profile, state, attempts, status, reason, .. } => {
                 self.result(delivery, profile, state, attempts, status, reason)

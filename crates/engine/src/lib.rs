@@ -4,8 +4,11 @@
 //! the caller's runtime. Architecture invariant: knows nothing of HTTP but what a delivery's result says.
 
 mod allowed;
+mod applied;
 mod apply;
 mod behind;
+mod census;
+mod chosen;
 mod committer;
 mod consents;
 mod contacts;
@@ -60,6 +63,9 @@ use jumelle_store::{History, HistorySettings, StoreError, Table, Tables, failpoi
 use parking_lot::{Mutex, RwLock};
 
 pub use allowed::{Answer, Question};
+pub use applied::{APPLIED_MAX, Applied};
+pub use census::{Census, CensusReach, CensusState, EXPIRING_SOON, OLD_AFTER};
+pub use chosen::{ChosenDay, Turns};
 pub use committer::{Draft, Intake, Receipt, SubmitError};
 pub use days::{Day, SegmentDay, told};
 pub use definitions::Definitions;
@@ -229,9 +235,9 @@ impl Engine {
         &self.directory
     }
 
-    /// Takes new definitions, already validated: durable and in force when this answers.
-    pub async fn apply(&self, workspace: &Workspace) -> Result<Receipt, SubmitError> {
-        let receipt = self.intake.submit(vec![Draft::Apply { text: workspace.to_text() }], true).await?;
+    /// Takes new definitions, already validated; `by`: the name of whoever brings them, for the history of policies: durable and in force when this answers.
+    pub async fn apply(&self, workspace: &Workspace, by: &str) -> Result<Receipt, SubmitError> {
+        let receipt = self.intake.submit(vec![Draft::Apply { text: workspace.to_text(), by: by.to_owned() }], true).await?;
         self.dispatcher.configure(workspace.destinations.clone());
         Ok(receipt)
     }

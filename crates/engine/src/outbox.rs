@@ -172,6 +172,9 @@ impl Fold {
         match state {
             ResultState::Sent => {
                 self.day()?.sent += 1;
+                if message.kind.takes_back() {
+                    self.chosen_today()?.confirmed(&message.destination);
+                }
                 if self.is_live() {
                     self.shared.flow.outcome(&message.destination, |outcomes| outcomes.sent += 1);
                     if !self.shared.clock_follows_events {

@@ -89,7 +89,7 @@ pub fn preview(shared: &Shared, rule: &Rule, at: Timestamp) -> Result<Preview> {
                 break;
             }
             match record.entry {
-                Entry::Apply { text } => {
+                Entry::Apply { text } | Entry::AppliedBy { text, .. } => {
                     if let Ok(workspace) = Workspace::parse(text) {
                         then = workspace;
                     }

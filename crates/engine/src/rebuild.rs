@@ -106,7 +106,9 @@ fn compare_all(options: &Options, fresh: &Tables, report: &mut RebuildReport) ->
     let is_older = live.get(Table::Meta, ERASURES_ROW)?.is_some() && live.scan(Table::Suppressed, &[], None).next().is_none();
     for table in Table::ALL {
         let (rows, mut difference) = compare(&live, fresh, table)?;
-        if is_older && table == Table::Suppressed {
+        // Tables of a directory from before there were these: what they would hold is made now.
+        let is_new = matches!(table, Table::Applied | Table::Chosen) && live.scan(table, &[], None).next().is_none();
+        if is_new || is_older && table == Table::Suppressed {
             difference = Difference::default();
         }
         report.rows.insert(table.name(), rows);
@@ -224,9 +226,11 @@ pub fn table_digest(tables: &Tables, table: Table) -> Result<(u64, u64)> {
 /// Days are aggregates that outlive an erasure: the history does not have them whole any more.
 fn take_over_days(live: &Tables, fresh: &Tables) -> Result<()> {
     let mut batch = fresh.batch();
-    for row in live.scan(Table::Days, &[], None) {
+    for (table, row) in
+        [Table::Days, Table::Chosen].into_iter().flat_map(|table| live.scan(table, &[], None).map(move |row| (table, row)))
+    {
         let (day, row) = row?;
-        batch.put(Table::Days, &day, &row);
+        batch.put(table, &day, &row);
     }
     batch.commit(fresh.position()?)
 }

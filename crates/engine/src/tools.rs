@@ -127,7 +127,7 @@ impl Fold {
 }
 
 /// What a tool has, or will have when what waits arrives.
-fn there(standing: &Activated) -> Option<Sent> {
+pub(crate) fn there(standing: &Activated) -> Option<Sent> {
     standing.last.clone().filter(|_| standing.held == Held::In).or_else(|| standing.received.clone())
 }
 

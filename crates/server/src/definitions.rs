@@ -41,6 +41,9 @@ pub async fn whole(State(app): State<App>, Extension(identity): Extension<Identi
     whole.insert("workspace".into(), json!(definitions.workspace.settings));
     whole.insert("policy".into(), definitions.workspace.policy.to_json());
     for collection in COLLECTIONS {
+        if identity.role == Role::Privacy && matches!(collection, "segments" | "traits") {
+            continue;
+        }
         let items: serde_json::Map<String, Value> = keys(&definitions.workspace, collection)
             .into_iter()
             .filter_map(|key| {
@@ -55,7 +58,12 @@ pub async fn whole(State(app): State<App>, Extension(identity): Extension<Identi
 }
 
 /// `PUT /v1/workspace` with the text of a `workspace.yaml`: validated whole, applied whole or not at all.
-pub async fn apply(State(app): State<App>, Query(query): Query<ApplyQuery>, body: String) -> Result<Json<Value>, Problem> {
+pub async fn apply(
+    State(app): State<App>,
+    Extension(identity): Extension<Identity>,
+    Query(query): Query<ApplyQuery>,
+    body: String,
+) -> Result<Json<Value>, Problem> {
     let workspace = Workspace::parse(&body)?;
     if workspace == Workspace::empty() {
         // An upload that went wrong must not take every definition away.
@@ -66,10 +74,10 @@ pub async fn apply(State(app): State<App>, Query(query): Query<ApplyQuery>, body
         ));
     }
     check_workspace(app.engine.dispatcher().catalogue(), &workspace, &body)?;
-    take(&app, workspace, &query).await
+    take(&app, &identity, workspace, &query).await
 }
 
-async fn take(app: &App, workspace: Workspace, query: &ApplyQuery) -> Result<Json<Value>, Problem> {
+async fn take(app: &App, identity: &Identity, workspace: Workspace, query: &ApplyQuery) -> Result<Json<Value>, Problem> {
     let dry_run = query.dry_run;
     let before = app.engine.shared().definitions();
     let difference = Difference::between(&before.workspace, &workspace);
@@ -96,7 +104,7 @@ async fn take(app: &App, workspace: Workspace, query: &ApplyQuery) -> Result<Jso
     }
     let applied = !dry_run && !difference.changes.is_empty();
     if applied {
-        app.engine.apply(&workspace).await?;
+        app.engine.apply(&workspace, &identity.name).await?;
     }
     let mut text = difference.to_string();
     if !reach.changes.is_empty() {
@@ -179,6 +187,7 @@ pub async fn one(
 /// `PUT /v1/{collection}/{key}`
 pub async fn put(
     State(app): State<App>,
+    Extension(identity): Extension<Identity>,
     Path((collection, key)): Path<(String, String)>,
     Query(query): Query<ApplyQuery>,
     body: String,
@@ -186,12 +195,13 @@ pub async fn put(
     check(&collection)?;
     let workspace = app.engine.shared().definitions().workspace.replace(&collection, &key, Some(&body))?;
     check_workspace(app.engine.dispatcher().catalogue(), &workspace, "")?;
-    take(&app, workspace, &query).await
+    take(&app, &identity, workspace, &query).await
 }
 
 /// `DELETE /v1/{collection}/{key}`: refused while another definition names it.
 pub async fn delete(
     State(app): State<App>,
+    Extension(identity): Extension<Identity>,
     Path((collection, key)): Path<(String, String)>,
     Query(query): Query<ApplyQuery>,
 ) -> Result<Json<Value>, Problem> {
@@ -201,7 +211,7 @@ pub async fn delete(
         return Err(Problem::not_found(format!("{collection} has no {key:?}")));
     }
     let workspace = before.workspace.replace(&collection, &key, None)?;
-    take(&app, workspace, &query).await
+    take(&app, &identity, workspace, &query).await
 }
 
 fn check(collection: &str) -> Result<(), Problem> {

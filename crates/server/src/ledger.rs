@@ -14,8 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::profiles::find;
-use crate::proof_page;
-use crate::{App, Problem};
+use crate::{App, Problem, proof_document, proof_page, proof_pdf};
 
 /// `GET /v1/ledger/roots`
 pub async fn roots(State(app): State<App>) -> Result<Json<Value>, Problem> {
@@ -53,23 +52,34 @@ pub struct ProofQuery {
 
 /// `GET /v1/privacy/proof`
 pub async fn proof(State(app): State<App>, Query(query): Query<ProofQuery>) -> Result<Response, Problem> {
-    let html = match query.format.as_deref() {
-        None | Some("json") => false,
-        Some("html") => true,
-        Some(other) => return Err(Problem::bad_request(format!("{other:?} is not json or html")).with("field", "format")),
-    };
+    let format = query.format.as_deref().unwrap_or("json");
+    if !["json", "html", "pdf"].contains(&format) {
+        return Err(Problem::bad_request(format!("{format:?} is not json, html or pdf")).with("field", "format"));
+    }
     let ids = ids_of(&app, &query.identifier)?;
     let (asked, locale) = (ids.clone(), app.engine.shared().definitions().workspace.settings.locale.clone());
     let proof = blocking(&app, move |shared| shared.ledger.prove(&ids, shared.wall.now())).await?;
     let document = document(&query.identifier, &asked, &proof);
-    if !html {
+    if format == "json" {
         return Ok(Json(document).into_response());
     }
-    let lang = query.lang.unwrap_or(locale);
+    let words = proof_document::Words::of(query.lang.as_deref().unwrap_or(&locale));
+    let read = proof_document::document(&document, words);
+    if format == "pdf" {
+        let headers = [
+            (header::CONTENT_TYPE, "application/pdf"),
+            (header::CONTENT_DISPOSITION, proof_pdf::DISPOSITION),
+            (header::CACHE_CONTROL, "no-store"),
+        ];
+        let set = tokio::task::spawn_blocking(move || proof_pdf::pdf(&read, &document)).await;
+        let failed = |error: String| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the PDF was not made", error);
+        let bytes = set.map_err(|error| failed(error.to_string()))?.map_err(failed)?;
+        return Ok((headers, bytes).into_response());
+    }
     // The page is a document to print: it has one style sheet and nothing that runs.
     let policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
     let headers = [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CONTENT_SECURITY_POLICY, policy)];
-    Ok((headers, proof_page::page(&document, proof_page::Words::of(&lang))).into_response())
+    Ok((headers, proof_page::page(&read)).into_response())
 }
 
 async fn blocking<T: Send + 'static>(

@@ -25,6 +25,7 @@ mod live;
 mod openapi;
 mod operations;
 mod oppositions;
+mod oversight;
 mod overview;
 mod preference_form;
 mod preference_page;
@@ -32,7 +33,9 @@ mod preference_words;
 mod privacy;
 mod problem;
 mod profiles;
+mod proof_document;
 mod proof_page;
+mod proof_pdf;
 mod quarantine;
 mod rate;
 mod records;
@@ -150,6 +153,7 @@ pub struct App {
     setting_aside: Arc<SettingAside>,
     tls: Option<Tls>,
     trace_parent: Option<TraceParent>,
+    censuses: oversight::Censuses,
     started: Instant,
     limits: Arc<HttpLimits>,
     metrics: PrometheusHandle,
@@ -169,6 +173,7 @@ impl App {
             setting_aside: Arc::new(SettingAside::new()),
             tls: None,
             trace_parent: None,
+            censuses: oversight::Censuses::default(),
             started: Instant::now(),
             limits: Arc::new(limits),
             metrics,
@@ -250,6 +255,9 @@ impl App {
             .route("/v1/privacy/record", get(records::record))
             .route("/v1/links", post(links::mint))
             .route("/v1/links/keys", post(links::rotate))
+            .route("/v1/privacy/consents", get(oversight::consents))
+            .route("/v1/privacy/tools", get(oversight::tools))
+            .route("/v1/privacy/policies", get(oversight::policies))
             .route("/v1/privacy/proof", get(ledger::proof))
             .route("/v1/ledger/roots", get(ledger::roots))
             .route("/v1/ledger/verify", post(ledger::verify))

@@ -99,7 +99,7 @@ fn day_json(date: &jiff::civil::Date, day: &Day) -> Value {
 }
 
 /// What was held back on some days, by activation and reason, most first.
-fn blocked<'a>(app: &App, days: impl Iterator<Item = &'a Day>) -> Vec<Value> {
+pub(crate) fn blocked<'a>(app: &App, days: impl Iterator<Item = &'a Day>) -> Vec<Value> {
     let definitions = app.engine.shared().definitions();
     let mut reasons = std::collections::BTreeMap::<&(String, String), u64>::new();
     for (reason, count) in days.flat_map(|day| &day.reasons) {

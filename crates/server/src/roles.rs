@@ -73,6 +73,8 @@ const NOBODY_ELSE: &[Role] = &[];
 const EVERYBODY: &[Role] = &[Role::Marketer, Role::Privacy, Role::Agent, Role::Read];
 /// Definitions and numbers, in which nobody is named.
 const DEFINITIONS: &[Role] = &[Role::Marketer, Role::Privacy, Role::Read];
+/// Whom marketing groups and how much it sends: whoever watches over consent has no part in it.
+const MARKETING: &[Role] = &[Role::Marketer, Role::Read];
 const MARKETER: &[Role] = &[Role::Marketer];
 const PRIVACY: &[Role] = &[Role::Privacy];
 const ONE_PERSON: &[Role] = &[Role::Privacy, Role::Agent];
@@ -117,6 +119,10 @@ pub(crate) const GRANTS: &[Grant] = &[
     grant("get", "/v1/privacy/receipts", PRIVACY),
     // Made of definitions.
     grant("get", "/v1/privacy/record", DEFINITIONS),
+    // Counts of consents, tools, and who changed the policy; nobody is named.
+    grant("get", "/v1/privacy/consents", PRIVACY),
+    grant("get", "/v1/privacy/tools", PRIVACY),
+    grant("get", "/v1/privacy/policies", PRIVACY),
     // A link is as good as the person's own hand; the key of all of them is the administrator's.
     grant("post", "/v1/links", PRIVACY),
     grant("post", "/v1/links/keys", NOBODY_ELSE),
@@ -125,19 +131,19 @@ pub(crate) const GRANTS: &[Grant] = &[
     grant("get", "/v1/ledger/roots", PRIVACY),
     grant("post", "/v1/ledger/verify", PRIVACY),
     // What flows. The live stream carries the events themselves.
-    grant("get", "/v1/overview", DEFINITIONS),
+    grant("get", "/v1/overview", MARKETING),
     grant("get", "/v1/health/details", DEFINITIONS),
     grant("get", "/v1/live", NOBODY_ELSE),
     grant("get", "/v1/live/{position}", NOBODY_ELSE),
-    // Segments. A preview answers any question about anybody, so it is no reading of numbers.
+    // Segments and traits: also left out of `GET /v1/workspace` for whoever may not read them here. A preview answers any question about anybody, so it is no reading of numbers.
     grant("post", "/v1/segments/preview", MARKETER),
     grant("get", "/v1/segments/{key}/members", MARKETER),
-    grant("get", "/v1/segments", DEFINITIONS),
-    grant("get", "/v1/segments/{key}", DEFINITIONS),
+    grant("get", "/v1/segments", MARKETING),
+    grant("get", "/v1/segments/{key}", MARKETING),
     grant("put", "/v1/segments/{key}", MARKETER),
     grant("delete", "/v1/segments/{key}", MARKETER),
-    grant("get", "/v1/traits", DEFINITIONS),
-    grant("get", "/v1/traits/{key}", DEFINITIONS),
+    grant("get", "/v1/traits", MARKETING),
+    grant("get", "/v1/traits/{key}", MARKETING),
     grant("put", "/v1/traits/{key}", MARKETER),
     grant("delete", "/v1/traits/{key}", MARKETER),
     grant("get", "/v1/activations", DEFINITIONS),

@@ -94,6 +94,23 @@ pub enum Entry<'a> {
         /// JSON; names nobody.
         step: &'a str,
     },
+    /// New definitions, whole, with who brought them. `Apply` is how histories held them before they said so.
+    AppliedBy {
+        /// As `Workspace::to_text` writes it.
+        text: &'a str,
+        /// Name of the token, or of the file at the server's start.
+        by: &'a str,
+    },
+}
+
+impl<'a> Entry<'a> {
+    /// The definitions that it brings, if it brings any.
+    pub fn definitions(&self) -> Option<&'a str> {
+        match self {
+            Entry::Apply { text } | Entry::AppliedBy { text, .. } => Some(text),
+            _ => None,
+        }
+    }
 }
 
 /// An event as it was collected: the envelope and the sender's own JSON.

@@ -50,11 +50,15 @@ pub enum Table {
     Requests,
     /// Salted hash of an identifier's key (16) → when whoever had it was erased.
     Suppressed,
+    /// Position of new definitions (8 BE) → their arrival (8 BE), who brought them.
+    Applied,
+    /// Days since 1970-01-01 in the workspace's time zone (4 BE) → what was chosen and which removals were confirmed that day.
+    Chosen,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Table; 17] = [
+    pub const ALL: [Table; 19] = [
         Table::People,
         Table::Identifiers,
         Table::Aliases,
@@ -72,6 +76,8 @@ impl Table {
         Table::Days,
         Table::Requests,
         Table::Suppressed,
+        Table::Applied,
+        Table::Chosen,
     ];
 
     /// Bytes gathered in memory before they become a file. A new visitor's identifiers are looked for and not found: in memory
@@ -104,6 +110,8 @@ impl Table {
             Table::Days => "days",
             Table::Requests => "requests",
             Table::Suppressed => "suppressed",
+            Table::Applied => "applied",
+            Table::Chosen => "chosen",
         }
     }
 }

@@ -1,9 +1,9 @@
 import { useState } from "react";
-import { Link } from "wouter";
 import type { Schemas } from "../../api/client";
 import { useCursor } from "../../api/paging";
 import { DeliveryReason, useDeliveryKind } from "../../components/DeliveryReason";
 import { DeliveryState } from "../../components/DeliveryState";
+import { DestinationName } from "../../components/DestinationName";
 import { Instant } from "../../components/Instant";
 import { Pager } from "../../components/Pager";
 import { Panel } from "../../components/PageTitle";
@@ -54,7 +54,7 @@ function DeliveryLine({ delivery }: { delivery: Schemas["Delivery"] }) {
       <div className={css.line}>
         <span className={css.decision}>
           <DeliveryState state={delivery.state} />
-          <Link href={`/destinations/${encodeURIComponent(delivery.destination)}`}>{delivery.destination}</Link>
+          <DestinationName destination={delivery.destination} />
         </span>
         <Instant at={delivery.at} as="ago" className="small muted" />
       </div>

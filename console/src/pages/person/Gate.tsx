@@ -1,7 +1,7 @@
-import { Link } from "wouter";
 import type { Schemas } from "../../api/client";
 import { useChannelName } from "../../components/ConsentState";
 import { GateReason } from "../../components/GateReason";
+import { DestinationName } from "../../components/DestinationName";
 import { Panel } from "../../components/PageTitle";
 import { Loaded } from "../../components/states";
 import { useFormat } from "../../format";
@@ -50,7 +50,7 @@ function DecisionLine({ decision }: { decision: Decision }) {
         <span className={`small ${open ? css.openWord : css.closedWord}`}>{t(open ? "gate.open" : "gate.closed")}</span>
       </div>
       <p className="small muted">
-        {purpose} · {channelName(channel)} → <Link href={`/destinations/${encodeURIComponent(destination)}`}>{destination}</Link>
+        {purpose} · {channelName(channel)} → <DestinationName destination={destination} />
         {address && <> · {address}</>}
       </p>
       <div className="small">{open ? <Opening reason={reason} /> : <GateReason reason={typeof reason === "string" ? reason : JSON.stringify(reason)} gate={decision.gate} />}</div>

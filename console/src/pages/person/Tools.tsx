@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
-import { Link } from "wouter";
 import { api, unwrap, type Schemas } from "../../api/client";
 import { useDeliveryKind } from "../../components/DeliveryReason";
+import { DestinationName } from "../../components/DestinationName";
 import { Instant } from "../../components/Instant";
 import { Panel } from "../../components/PageTitle";
 import { Loaded } from "../../components/states";
@@ -54,7 +54,7 @@ function ToolLine({ tool }: { tool: Standing }) {
     <>
       <div className={css.line}>
         <span className={css.decision}>
-          <Link href={`/destinations/${encodeURIComponent(destination)}`}>{destination}</Link>
+          <DestinationName destination={destination} />
         </span>
         <span className={`small ${state === "in" || state === "confirmed" ? css.openWord : isTrouble(tool) ? css.closedWord : "muted"}`}>{t(`person.tool_${state}`)}</span>
       </div>

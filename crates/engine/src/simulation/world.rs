@@ -275,7 +275,7 @@ impl World {
                 self.recorder.sent(events);
                 events.iter().map(|event| Draft::Event { source: "site".into(), event: event.clone() }).collect()
             }
-            Sent::Apply(text) => vec![Draft::Apply { text: text.clone() }],
+            Sent::Apply(text) => vec![Draft::Apply { text: text.clone(), by: "simulation".into() }],
             Sent::Erase(draft) => vec![draft.clone()],
             Sent::Result => unreachable!("results are enqueued where they are made"),
         };
@@ -337,7 +337,11 @@ impl World {
     fn fold(&mut self) {
         let process = self.process.as_mut().unwrap();
         let Some(committed) = process.folding.pop_front() else { return };
-        if committed.block.records().any(|record| matches!(record.unwrap().1.entry, Entry::Apply { .. } | Entry::Erased { .. })) {
+        if committed
+            .block
+            .records()
+            .any(|record| matches!(record.unwrap().1.entry, Entry::AppliedBy { .. } | Entry::Erased { .. }))
+        {
             // New definitions and erasures wait for the flush under way, as `Fold::flush_now` does where the flusher is a thread.
             process.end_flush();
         }

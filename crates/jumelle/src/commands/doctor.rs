@@ -236,7 +236,7 @@ fn print(global: &Global, found: &Findings) {
 fn kind(entry: &Entry<'_>) -> &'static str {
     match entry {
         Entry::Event(_) => "event",
-        Entry::Apply { .. } => "definitions",
+        Entry::Apply { .. } | Entry::AppliedBy { .. } => "definitions",
         Entry::Tick => "tick",
         Entry::Result { .. } => "delivery result",
         Entry::Replay { .. } => "delivery replay",

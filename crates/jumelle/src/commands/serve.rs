@@ -115,7 +115,8 @@ pub async fn apply_file(engine: &Arc<Engine>, file: &Path) -> anyhow::Result<()>
     check_workspace(engine.dispatcher().catalogue(), &workspace, &text).map_err(|problems| listed(file, &problems))?;
     let difference = Difference::between(&engine.shared().definitions().workspace, &workspace);
     if !difference.changes.is_empty() {
-        engine.apply(&workspace).await?;
+        let by = file.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        engine.apply(&workspace, &by).await?;
         tracing::info!(changes = difference.changes.len(), "workspace applied");
     }
     Ok(())

@@ -13,7 +13,6 @@ use super::source::{FRAMES_VERSION, Mark};
 use super::tombstone::{Erasing, Tombstone};
 use super::{BackupError, Result, damaged};
 use crate::block::Block;
-use crate::entry::Entry;
 
 /// Bytes of one file of blocks at most (one block more may be on top): what a check or a restore holds in memory.
 const FILE_BYTES_MAX: usize = 64 << 20;
@@ -126,7 +125,7 @@ impl BackupWriter {
             return Err(damaged("the stream", format!("block {} follows entry {}", block.first.0, self.next.0)));
         }
         for record in Block::decode(block.first, &block.bytes)?.records() {
-            if let Entry::Apply { text } = record?.1.entry {
+            if let Some(text) = record?.1.entry.definitions() {
                 self.definitions = Some(text.to_owned());
             }
         }

@@ -107,9 +107,9 @@ impl Living<'_> {
         let seed = self.demo.seed.wrapping_add(before);
         let mut shop = Shop::new(Plan { seed, people, from_ms, to_ms: now_ms, truth: None })?;
         // Nobody is written to about what happened weeks ago.
-        self.engine.apply(if before == 0 { silent } else { whole }).await?;
+        self.engine.apply(if before == 0 { silent } else { whole }, "demo").await?;
         self.load(&mut shop, (now_ms - from_ms) / DAY_MS).await?;
-        self.engine.apply(whole).await?;
+        self.engine.apply(whole, "demo").await?;
 
         let default_speed = 86_400 * LIVE_EVENTS_PER_S * 10 / (i64::from(people) * EVENTS_PER_PERSON_IN_TEN_DAYS);
         let speed = self.demo.speed.map_or(default_speed, i64::from).max(1);

@@ -54,7 +54,7 @@ pub async fn serve_and_play(demo: &Demo, data: PathBuf, french: bool) -> anyhow:
         .replace("http://127.0.0.1:9000/hook", &format!("http://{}/hook", inbox.address))
         .replace("{env: HOOK_SECRET}", "the demo signs with this text");
     let workspace = Workspace::parse(&text)?;
-    engine.apply(&workspace).await?;
+    engine.apply(&workspace, "demo").await?;
 
     let token = std::env::var("JUMELLE_ADMIN_TOKEN").unwrap_or_else(|_| format!("jt_{:032x}", rand::random::<u128>()));
     let metrics = jumelle_server::install_metrics().map_err(anyhow::Error::msg)?;

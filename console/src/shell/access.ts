@@ -1,0 +1,31 @@
+import type { Session } from "./session";
+
+type Role = Session["role"];
+
+const EVERYBODY: Role[] = ["admin", "marketer", "privacy", "agent", "read"];
+const MARKETING: Role[] = ["admin", "marketer", "read"];
+
+/** Which roles a page is for, by the first part of its address. The server's table (`crates/server/src/roles.rs`) decides about the
+ *  data; a page stands here only where that table gives its reader what it is made of. */
+const PAGES: Record<string, Role[]> = {
+  "": MARKETING,
+  live: ["admin"],
+  people: ["admin", "privacy", "agent"],
+  segments: MARKETING,
+  destinations: MARKETING,
+  privacy: ["admin", "privacy"],
+  quarantine: ["admin"],
+  health: MARKETING,
+};
+
+/** Whether a page is for a role. An address that is no page is nobody's secret. */
+export function mayOpen(role: Role, path: string): boolean {
+  const first = path.split(/[/?#]/)[1] ?? "";
+  return (PAGES[first] ?? EVERYBODY).includes(role);
+}
+
+/** Where a role begins. */
+export function homeOf(role: Role): string {
+  if (mayOpen(role, "/")) return "/";
+  return mayOpen(role, "/privacy") ? "/privacy" : "/people";
+}

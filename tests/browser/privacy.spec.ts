@@ -1,0 +1,116 @@
+// What whoever watches over consent sees, with the token of her role: counts, tools, requests, proof, versions; and no marketing.
+
+import { type Page } from "@playwright/test";
+import { DESK, expect, expectAccessible, expectFits, LOOKS, PHONE, type Look } from "./console.ts";
+import { REFUSED, test as maisonTest } from "./maison.ts";
+
+const PARTS = ["/privacy", "/privacy/tools", "/privacy/requests", "/privacy/proof?identifier=email%3Aana%40example.org", "/privacy/policies"];
+
+/** Pages as the data protection officer sees them. */
+const test = maisonTest.extend<{ officer: (path: string, look?: Partial<Look> & { size?: typeof DESK }) => Promise<Page> }, { token: string }>({
+  token: [
+    async ({ maison }, use) => {
+      const json = { method: "POST", headers: { "content-type": "application/json" } };
+      const { token } = await maison.api("/v1/tokens", { ...json, body: JSON.stringify({ name: "dpo", role: "privacy" }) });
+      // Ana wants a copy, and nobody has checked yet that it is she who asks.
+      await maison.api("/v1/privacy/restrict", { ...json, body: JSON.stringify({ identifier: "email:diego@example.org" }) });
+      await use(token);
+    },
+    { scope: "worker" },
+  ],
+  officer: async ({ browser, maison, token }, use) => {
+    const opened: Page[] = [];
+    await use(async (path, { locale = "en-GB", scheme = "light", size = DESK } = {}) => {
+      const context = await browser.newContext({ baseURL: maison.url, locale, colorScheme: scheme, viewport: size, timezoneId: "Europe/Paris" });
+      expect((await context.request.post("/v1/session", { data: { token } })).status()).toBe(204);
+      const page = await context.newPage();
+      page.on("pageerror", (error) => {
+        throw error;
+      });
+      await page.goto(path);
+      await expect(page.locator("h1")).toBeVisible();
+      opened.push(page);
+      return page;
+    });
+    for (const page of opened) await page.context().close();
+  },
+});
+
+test("the officer begins here, and marketing is neither shown nor opened", async ({ officer }) => {
+  const page = await officer("/");
+  await expect(page).toHaveURL(/\/privacy$/);
+  const navigation = page.getByRole("navigation", { name: "Main" });
+  await expect(navigation.getByRole("link")).toHaveText(["People", "Privacy"]);
+  for (const path of ["/segments", "/segments/loyal_lille", "/live", "/destinations/mail_tool", "/quarantine", "/health"]) {
+    await page.goto(path);
+    await expect(page.getByRole("heading", { level: 1, name: "This page is not for you" }), path).toBeVisible();
+  }
+});
+
+test("the counts are those of the shop's people", async ({ officer, maison }) => {
+  const page = await officer("/privacy");
+  const { census } = await maison.api("/v1/privacy/consents?fresh=true");
+  await page.getByRole("button", { name: "Count again" }).click();
+  const state = page.getByRole("region", { name: "Consent by purpose and channel" }).first();
+  const row = (purpose: string, channel: string) => state.getByRole("row").filter({ hasText: purpose }).filter({ hasText: channel });
+  const numbers = (granted: number, denied: number, reachable: number) =>
+    [granted, denied, census.people - granted - denied, reachable].map((count) => new Intl.NumberFormat("en-GB").format(count));
+  // Ana granted e-mail, Bruno refused it; the Chloés granted analytics as a whole.
+  await expect(row("marketing", "e-mail").locator("td.num")).toHaveText(numbers(1, 1, 1));
+  await expect(row("analytics", "display").locator("td.num")).toHaveText(numbers(REFUSED, 0, REFUSED));
+  await page.getByRole("combobox", { name: "Purpose" }).selectOption("marketing");
+  await expect(page).toHaveURL(/purpose=marketing/);
+  await expect(page.getByText("1 granted, 2 refused, 0 withdrawn.").last()).toBeVisible();
+});
+
+test("tools say what was held back and why", async ({ officer }) => {
+  const page = await officer("/privacy/tools");
+  await expect(page.getByRole("region", { name: "Withdrawals by tool" }).first().getByRole("row").filter({ hasText: "mail_tool" })).toBeVisible();
+  await expect(page.getByRole("region", { name: "Held back, by reason" }).first()).toContainText("No choice is known");
+});
+
+test("a request is done step by step, with its deadline", async ({ officer, maison }) => {
+  const body = JSON.stringify({ identifier: "email:bruno@example.org", scope: "access" });
+  await maison.api("/v1/privacy/access", { method: "POST", headers: { "content-type": "application/json" }, body });
+  const page = await officer("/privacy/requests");
+  await expect(page.getByRole("region", { name: "Settled" }).first()).toContainText("Access");
+  await expect(page.getByRole("region", { name: "Settled" }).first()).toContainText("Restriction");
+});
+
+test("a proof is found, downloaded and verified", async ({ officer }) => {
+  const page = await officer("/privacy/proof");
+  await page.getByRole("textbox", { name: /^Person: / }).fill("email:ana@example.org");
+  await page.getByRole("button", { name: "Show the proof" }).click();
+  await expect(page).toHaveURL(/identifier=email/);
+  await expect(page.getByRole("region", { name: "What was chosen" }).first()).toContainText("wording: v4");
+  await expect(page.getByRole("region", { name: "What was sent" }).first()).toContainText("mail_tool");
+  const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: "PDF in French" }).click()]);
+  expect(download.suggestedFilename()).toMatch(/\.pdf$/);
+  const stream = await download.createReadStream();
+  const start = await new Promise<Buffer>((done) => stream.once("data", (chunk) => done(chunk as Buffer)));
+  expect(start.subarray(0, 5).toString()).toBe("%PDF-");
+  await page.getByRole("button", { name: "Verify everything" }).click();
+  await expect(page.getByText("Nothing was changed, removed or inserted.")).toBeVisible();
+});
+
+test("each version of the policy says who brought it and what it changed", async ({ officer, maison }) => {
+  const path = "/v1/purposes/marketing";
+  await maison.api(path, { method: "PUT", headers: { "content-type": "application/yaml" }, body: "{basis: consent, expires_after: 400d}" });
+  const page = await officer("/privacy/policies");
+  const newest = page.getByRole("listitem").filter({ hasText: "in force" });
+  await expect(newest).toContainText("expires_after none → 400d");
+  await expect(page.getByRole("listitem").filter({ hasText: "The first version" })).toContainText("by workspace.yaml");
+});
+
+for (const look of LOOKS)
+  for (const size of [DESK, PHONE])
+    test(`every part is accessible and fits, ${look.language}, ${size.width} px`, async ({ officer }, info) => {
+      for (const path of PARTS) {
+        const page = await officer(path, { ...look, size });
+        await expect(page.getByRole("status", { name: /Loading|Chargement/ })).toHaveCount(0);
+        await expectFits(page);
+        await expectAccessible(page);
+        const name = path.replace(/\W+/g, "-").slice(1, 20);
+        await page.screenshot({ path: info.outputPath(`${name}-${look.language}-${size.width}.png`), fullPage: true });
+      }
+    });
