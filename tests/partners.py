@@ -42,7 +42,7 @@ META = """\
 destinations:
   tool: {connector: meta-conversions, access_token: {env: API_KEY}, pixel: 123, base_url: "URL", allow_private: true}
 activations:
-  orders: {segment: lookers, destination: tool, purpose: marketing, channel: email,
+  orders: {segment: lookers, destination: tool, purpose: marketing, channel: social,
            map: {event_id: computed.order_id, value: computed.order_total, email: identifiers.email, fbc: traits.fbc.value}}
 """
 
@@ -201,7 +201,7 @@ class Partners(unittest.TestCase):
         whole = workspace(META.replace("URL", self.partner.url)).replace("{did: Product Viewed, count: {gte: 2}, within: 30d}", "{did: Order Completed}")
         whole = whole.replace("  orders: {count", "  order_id: {last: Order Completed.order_id}\n  order_total: {last: Order Completed.total}\n  orders: {count", 1)
         self.shop = self.enterContext(Shop(whole, environment=SECRETS))
-        self.shop.consent({"email": "ana@example.org"}, "granted", channel="email")
+        self.shop.consent({"email": "ana@example.org"}, "granted", channel="social")
         clicks = {"fbc": {"value": "fb.1.1764323000000.Click", "at": "2026-11-28T09:00:00Z"}}
         self.shop.send(identified("ana", "ana", email="ana@example.org"))
 
@@ -219,7 +219,7 @@ class Partners(unittest.TestCase):
         self.assertEqual([("o-1", 59.9), ("o-2", 12)], [(one["event_id"], one["custom_data"]["value"]) for one in told()])
         self.assertEqual(["fb.1.1764323000000.Click"] * 2, [one["user_data"]["fbc"] for one in told()])
         self.assertNotIn("ana@example.org", str(self.partner.requests))
-        self.shop.consent({"email": "ana@example.org"}, "denied", channel="email")
+        self.shop.consent({"email": "ana@example.org"}, "denied", channel="social")
         self.shop.send(order("o-3", 5, 0))
         wait_until(lambda: len(self.state("ana")) == 3, "a withdrawal is noted", 25)
         self.assertEqual(2, len(told()), "what was counted is not recalled, and nothing more is told")

@@ -9,6 +9,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use jumelle_model::Money;
 use serde_json::{Map, Value};
 
 use crate::normalize::Hash;
@@ -28,6 +29,8 @@ pub enum Function {
     Text,
     /// As a number.
     Number,
+    /// An amount in major units: the house's money (`{amount: 5990, currency: EUR}`, in cents) as 59.9; a number or text as `number` has it.
+    Major,
     /// As an integer, the fraction cut off.
     Integer,
     /// As JSON in a text.
@@ -69,6 +72,7 @@ impl Function {
             "upper" => Function::Upper,
             "text" => Function::Text,
             "number" => Function::Number,
+            "major" => Function::Major,
             "integer" => Function::Integer,
             "json" => Function::Json,
             "base64" => Function::Base64,
@@ -99,6 +103,10 @@ impl Function {
                 Value::String(text) => serde_json::from_str::<Value>(text.trim()).ok().filter(Value::is_number)?,
                 Value::Number(_) => value,
                 _ => return None,
+            },
+            Function::Major => match serde_json::from_value::<Money>(value.clone()) {
+                Ok(money) => money.to_major().to_json(),
+                Err(_) => return Function::Number.apply(value),
             },
             Function::Integer => Value::from(match &value {
                 Value::String(text) => text.trim().parse::<f64>().ok()? as i64,
