@@ -117,7 +117,7 @@ test("nothing is stored or sent before the visitor's choice", async ({ page }) =
 });
 
 test("click ids are kept for the purpose that the page names, with their time, and told once", async ({ page, context }) => {
-  shop.attributes = 'data-click-ids="marketing"';
+  shop.attributes = 'data-write-key="wk_site" data-click-ids="marketing"';
   await context.addCookies([{ name: "_fbp", value: "fb.1.1764320000000.123", url: shop.url }]);
   const landedAt = Date.now();
   await visit(page, "/boots?gclid=G1&fbclid=F1&ttclid=T1&ScCid=S1");
