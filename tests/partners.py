@@ -38,6 +38,14 @@ activations:
   ads: {segment: lookers, destination: tool, purpose: service, channel: social, map: {email: identifiers.email}}
 """
 
+META = """\
+destinations:
+  tool: {connector: meta-conversions, access_token: {env: API_KEY}, pixel: 123, base_url: "URL", allow_private: true}
+activations:
+  orders: {segment: lookers, destination: tool, purpose: marketing, channel: social,
+           map: {event_id: computed.order_id, value: computed.order_total, email: identifiers.email, fbc: traits.fbc.value}}
+"""
+
 
 class Partner:
     """Answers as it is told and remembers every request."""
@@ -187,6 +195,34 @@ class Partners(unittest.TestCase):
         last = self.partner.requests[-1]
         self.assertEqual(("PUT", "/v3/contacts/ana%40example.org"), (last["method"], last["path"]))
         self.assertEqual({"unlinkListIds": [7], "emailBlacklisted": True}, last["json"])
+
+    def test_each_order_is_told_once_with_the_click_and_none_after_a_withdrawal(self):
+        self.partner = self.enterContext(Partner(lambda request, nth: (200, {}, {"events_received": 1})))
+        whole = workspace(META.replace("URL", self.partner.url)).replace("{did: Product Viewed, count: {gte: 2}, within: 30d}", "{did: Order Completed}")
+        whole = whole.replace("  orders: {count", "  order_id: {last: Order Completed.order_id}\n  order_total: {last: Order Completed.total}\n  orders: {count", 1)
+        self.shop = self.enterContext(Shop(whole, environment=SECRETS))
+        self.shop.consent({"email": "ana@example.org"}, "granted", channel="social")
+        clicks = {"fbc": {"value": "fb.1.1764323000000.Click", "at": "2026-11-28T09:00:00Z"}}
+        self.shop.send(identified("ana", "ana", email="ana@example.org"))
+
+        def order(number, total, seconds):
+            event = viewed("ana", seconds=seconds)
+            return {**event, "event": "Order Completed", "properties": {"order_id": number, "total": total}, "context": {"traits": clicks}}
+
+        def told():
+            return [one for request in self.partner.requests for one in request["json"]["data"]]
+
+        self.shop.send(order("o-1", 59.9, 2))
+        self.until_state("ana", [("segment.entered", "sent")])
+        self.shop.send(order("o-2", 12, 1))
+        self.until_state("ana", [("segment.entered", "sent"), ("profile.updated", "sent")])
+        self.assertEqual([("o-1", 59.9), ("o-2", 12)], [(one["event_id"], one["custom_data"]["value"]) for one in told()])
+        self.assertEqual(["fb.1.1764323000000.Click"] * 2, [one["user_data"]["fbc"] for one in told()])
+        self.assertNotIn("ana@example.org", str(self.partner.requests))
+        self.shop.consent({"email": "ana@example.org"}, "denied", channel="social")
+        self.shop.send(order("o-3", 5, 0))
+        wait_until(lambda: len(self.state("ana")) == 3, "a withdrawal is noted", 25)
+        self.assertEqual(2, len(told()), "what was counted is not recalled, and nothing more is told")
 
     def test_a_token_that_is_refused_is_renewed_once(self):
         tokens = []

@@ -87,6 +87,13 @@ export class Choices {
     return states.includes(undefined) ? undefined : true;
   }
 
+  /** Whether this browser granted a purpose; what needs no grant has it until it is denied. */
+  granted(purpose: string): boolean {
+    const known = this.settings.purposes[purpose];
+    const state = this.of(purpose)?.state;
+    return known?.basis === "consent" ? state === "granted" : known !== undefined && state !== "denied";
+  }
+
   /** Everything that stands in this browser. */
   standing(): Kept[] {
     const all = this.all();

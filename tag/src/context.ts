@@ -1,3 +1,5 @@
+import { landed } from "./clicks.ts";
+
 declare const navigator: Navigator & { globalPrivacyControl?: boolean };
 
 /** Identifiers that advertisers append to the addresses of a page. */
@@ -29,7 +31,7 @@ export const page = (referrer: string) => ({
 
 export const context = (referrer: string): Record<string, unknown> => ({
   page: page(referrer),
-  campaign: campaignOf(location.search),
+  campaign: (landed(location.search), campaignOf(location.search)),
   locale: navigator.language,
   userAgent: navigator.userAgent,
   library: { name: "jumelle-tag", version: "0.1.0" },

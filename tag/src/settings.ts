@@ -32,6 +32,8 @@ export interface Place {
   pages: boolean;
   /** Shortens the life of the id. */
   days: number;
+  /** Purpose for which click ids and partners' cookies are kept; empty: they are not. */
+  clicks: string;
 }
 
 /** Milliseconds of a wait that doubles from one second to five minutes, with a fifth of chance so that pages don't return in step. */

@@ -1,5 +1,6 @@
 // Jumelle's browser tag. In this order: the policy of the workspace, the visitor's choice, and only then anything else.
 
+import { forgetClicks, newClicks } from "./clicks.ts";
 import { type Choice, Choices, isOfDevice, type Kept } from "./consent.ts";
 import { context, globalPrivacyControl, page as pageOf } from "./context.ts";
 import { anonymousId, forget, keepUser, makeId, userId } from "./identity.ts";
@@ -55,6 +56,12 @@ function start(place: Place): void {
     return { ...event, context: { ...event.context, consents: entries } };
   };
 
+  /** An event with the clicks that no event has carried yet, where the visitor allows their purpose. */
+  const withClicks = (event: Event): Event => {
+    const clicks = place.clicks && running?.choices.granted(place.clicks) ? newClicks() : undefined;
+    return clicks ? { ...event, context: { ...event.context, traits: clicks } } : event;
+  };
+
   const add = (event: Event): void => running?.queue.add({ anonymousId: anonymousId(), ...event } as Event);
 
   /** The id, made if there is none; a new id begins with what stands in this browser. */
@@ -75,7 +82,7 @@ function start(place: Place): void {
     const allowed = running?.choices.allowed();
     if (allowed) {
       settleId();
-      add(event);
+      add(withClicks(event));
     } else if (allowed === undefined && waiting.push(event) > WAITING_MAX) {
       waiting.shift();
     }
@@ -85,10 +92,11 @@ function start(place: Place): void {
   const settle = (): boolean => {
     if (!running) return false;
     const allowed = running.choices.allowed();
+    if (!allowed || !running.choices.granted(place.clicks)) forgetClicks();
     if (allowed) {
       const isNew = settleId();
       if (user) keepUser(user);
-      for (const event of waiting.splice(0)) add(event);
+      for (const event of waiting.splice(0)) add(withClicks(event));
       return isNew;
     }
     if (allowed === false) {
@@ -165,6 +173,7 @@ function start(place: Place): void {
       then(() => {
         user = undefined;
         forget(place.domain);
+        forgetClicks();
         if (running?.choices.allowed()) settleId();
       });
     },
@@ -247,5 +256,6 @@ if (!script || !said["writeKey"]) {
     domain: said["cookieDomain"] ?? "",
     pages: said["pages"] !== "off",
     days: Number(said["cookieDays"]) || 0,
+    clicks: said["clickIds"] ?? "",
   });
 }

@@ -116,6 +116,39 @@ test("nothing is stored or sent before the visitor's choice", async ({ page }) =
   expect(sent()).toEqual([]);
 });
 
+test("click ids are kept for the purpose that the page names, with their time, and told once", async ({ page, context }) => {
+  shop.attributes = 'data-write-key="wk_site" data-click-ids="marketing"';
+  await context.addCookies([{ name: "_fbp", value: "fb.1.1764320000000.123", url: shop.url }]);
+  const landedAt = Date.now();
+  await visit(page, "/boots?gclid=G1&fbclid=F1&ttclid=T1&ScCid=S1");
+  await consent(page, GRANT);
+  const id = await idOf(context);
+  await expect.poll(() => names(id)).toContain("page");
+  // Measurement alone: no click id is kept, none is on the profile.
+  expect((await kept(page)).local).not.toContain("jumelle.clicks");
+  const traits = async () => (await server.api(`/v1/profiles/anonymous_id:${id}`)).traits;
+  expect(await traits()).not.toHaveProperty("gclid");
+
+  await consent(page, [{ purpose: "marketing", state: "granted" }]);
+  await track(page, "Product Viewed", { product_id: "p1" });
+  await expect.poll(async () => Object.keys(await traits()).sort()).toEqual(["fbc", "fbp", "gclid", "sccid", "ttclid"]);
+  const viewed = (await events(id)).find(({ event }) => event === "Product Viewed");
+  expect(viewed.context.traits).toMatchObject({ gclid: { value: "G1" }, ttclid: { value: "T1" }, sccid: { value: "S1" }, fbp: { value: "fb.1.1764320000000.123" } });
+  expect(viewed.context.traits.fbc.value).toMatch(/^fb\.1\.\d{13}\.F1$/);
+  expect(Date.parse(viewed.context.traits.gclid.at) - landedAt).toBeLessThan(30_000);
+  expect(Date.parse(viewed.context.traits.gclid.at)).toBeLessThanOrEqual(Date.parse(viewed.timestamp));
+
+  await track(page, "Product Added");
+  await expect.poll(() => names(id)).toContain("Product Added");
+  expect((await events(id)).find(({ event }) => event === "Product Added").context.traits).toBeUndefined();
+
+  await consent(page, [{ purpose: "marketing", state: "denied" }]);
+  expect((await kept(page)).local).not.toContain("jumelle.clicks");
+  await track(page, "Order Completed", { order_id: "o1" });
+  await expect.poll(() => names(id)).toContain("Order Completed");
+  expect((await events(id)).find(({ event }) => event === "Order Completed").context.traits).toBeUndefined();
+});
+
 test("a grant sends what was seen before it, and the gate knows of it with its proof", async ({ page, context }) => {
   await visit(page, "/boots?utm_source=news&utm_campaign=autumn&utm_term=boots&gclid=abc");
   await track(page, "Product Viewed", { product_id: "p1" });

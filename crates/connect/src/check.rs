@@ -302,7 +302,12 @@ impl Check {
             }
         }
         let mut steps = whole.steps.clone();
-        steps.extend(whole.request.clone().map(|request| manifest::Step { request, save: BTreeMap::new(), poll: None }));
+        steps.extend(whole.request.clone().map(|request| manifest::Step {
+            request,
+            save: BTreeMap::new(),
+            poll: None,
+            when: None,
+        }));
         if let (Some(method), Some(last)) = (&written.method, steps.last_mut()) {
             last.request.method = method.clone();
         }
@@ -332,7 +337,16 @@ impl Check {
                 let every = parse_duration(&poll.every).ok_or_else(|| format!("{:?} is not a duration", poll.every));
                 Some((until, self.take(&format!("{path}.poll.every"), every)?, poll.times.clamp(1, 1_000)))
             });
-            read.push(Step { request: request?, save, poll });
+            let when = step.when.as_deref().map(|text| match text.strip_prefix("not ") {
+                Some(field) => (field.trim().to_owned(), false),
+                None => (text.trim().to_owned(), true),
+            });
+            if let Some((field, _)) = &when
+                && (!self.rows.contains(field) || whole.rows.unwrap_or(manifest.batch.rows) != 1)
+            {
+                self.at(&format!("{path}.when"), "a field or what a lookup found, and one person a request: rows: 1");
+            }
+            read.push(Step { request: request?, save, poll, when });
         }
         let with = Value::Object(whole.with.into_iter().collect());
         let rows = whole.rows.unwrap_or(manifest.batch.rows);
@@ -379,6 +393,7 @@ impl Check {
         let template = self.take(path, Template::parse(written))?;
         let mut paths = Vec::new();
         let mut literal = Vec::new();
+        let mut open = Vec::new();
         template.visit(&mut |seen| match seen {
             Seen::Path(found) => paths.push(found.clone()),
             Seen::Member(name, value) => {
@@ -387,7 +402,19 @@ impl Check {
                     literal.push(name.to_owned());
                 }
             }
+            Seen::Named(prefix) => {
+                let own = manifest.consent.names.iter().map(String::as_str);
+                if prefix.is_empty() || CONSENT_NAMES.into_iter().chain(own).any(|name| name.starts_with(prefix)) {
+                    open.push(prefix.to_owned());
+                }
+            }
         });
+        for prefix in open {
+            self.at(
+                &format!("{path}.$entry"),
+                format!("{prefix:?}: a name with holes begins with a text that no consent field begins with, such as in_"),
+            );
+        }
         paths.iter().for_each(|found| self.known(path, found, manifest));
         for name in literal {
             self.at(
@@ -488,6 +515,10 @@ impl Check {
                 headers.iter().for_each(|(name, text)| add(&format!("header.{name}"), text));
             }
             Auth::StandardWebhooks { secret } => add("secret", secret),
+            Auth::Wsse { user, secret } => {
+                add("user", user);
+                add("secret", secret);
+            }
             Auth::Ovh { application_key, application_secret, consumer_key } => {
                 add("application_key", application_key);
                 add("application_secret", application_secret);

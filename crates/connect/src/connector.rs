@@ -70,6 +70,8 @@ pub(crate) struct Step {
     pub request: Request,
     pub save: Vec<(String, Path)>,
     pub poll: Option<(Condition, Duration, u32)>,
+    /// A field of the row, and whether it has to be there.
+    pub when: Option<(String, bool)>,
 }
 
 #[derive(Clone, Debug)]

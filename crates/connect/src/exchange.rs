@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::connector::Connector;
+use crate::connector::{Connector, Step};
 use crate::manifest::{Missing, OpName};
 use crate::outcome::{Ending, Response, RowEnd, hold, judge};
 use crate::request::{Moment, RenderError, Request, render, whole};
@@ -81,6 +81,10 @@ impl<O> Exchange<O> {
                 Ok(Next::Send(request))
             }
             Stage::Step(n) => {
+                let Some(n) = (n..op.steps.len()).find(|&n| self.applies(&op.steps[n])) else {
+                    self.stage = Stage::Over(self.all_taken());
+                    return self.next(settings, token, moment);
+                };
                 let rows: Vec<&Row<O>> = self.rows.iter().collect();
                 let request = render(&connector, &op.steps[n].request, &rows, &whole, settings, token, moment)?;
                 self.stage = Stage::Step(n);
@@ -134,7 +138,7 @@ impl<O> Exchange<O> {
             Stage::Step(n) => {
                 let judged = self.judged(response);
                 let step = &op.steps[n];
-                let last = n + 1 == op.steps.len();
+                let last = !op.steps[n + 1..].iter().any(|step| self.applies(step));
                 if !matches!(judged, Ending::Rows(_)) {
                     self.stage = Stage::Over(judged);
                     return;
@@ -164,6 +168,17 @@ impl<O> Exchange<O> {
             }
             _ => {}
         }
+    }
+
+    fn applies(&self, step: &Step) -> bool {
+        step.when.as_ref().is_none_or(|(field, wanted)| {
+            let there = |row: &Row<O>| row.values["row"].get(field).is_some_and(|value| !value.is_null());
+            self.rows.iter().all(|row| there(row) == *wanted)
+        })
+    }
+
+    fn all_taken(&self) -> Ending {
+        Ending::Rows(self.rows.iter().map(|row| (row.nth, RowEnd::Ok)).collect())
     }
 
     /// Takes every request for answered as it should be: `<name>` stands for what the tool would have said.

@@ -294,6 +294,13 @@ pub enum Auth {
         /// The key; `whsec_` and base64.
         secret: String,
     },
+    /// WS-Security UsernameToken in `X-WSSE` (Emarsys): base64 of the hexadecimal SHA-1 of nonce, instant and secret.
+    Wsse {
+        /// User.
+        user: String,
+        /// Secret.
+        secret: String,
+    },
     /// OVHcloud: `$1$` and the SHA-1 of secret, consumer, method, address, body and time.
     Ovh {
         /// Application key.
@@ -496,6 +503,9 @@ pub struct Step {
     /// Repeated until the answer says so.
     #[serde(default)]
     pub poll: Option<Poll>,
+    /// Taken only when her row has this field, or `not FIELD`: what a lookup found. One person a request.
+    #[serde(default)]
+    pub when: Option<String>,
 }
 
 /// Repeats a step.

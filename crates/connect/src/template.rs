@@ -2,12 +2,14 @@
 //!
 //! `{$: path}` is a value, `{$: [a, b]}` the first of several that is there; `"…${path}…"` is a text with holes. `{$each: rows, $as: T}`
 //! repeats per row (`$unique: true` leaves equal ones out, `$join: ","` makes a text of them); `{$if: path, $then: T, $else: T}`
-//! chooses; `{$json: T}` writes JSON into a text; `{$merge: [T, T]}` lays maps over each other. Missing members and items are left
+//! chooses; `{$json: T}` writes JSON into a text; `{$merge: [T, T]}` lays maps over each other; `{$entry: "in_${path}", $is: T}` is a
+//! map of one member whose name has holes. Missing members and items are left
 //! out, and with them maps and lists that held nothing else. `{$or: T}` beside `$` says what stands for a missing value.
 //! After a path, `|` names a function of [`Function`].
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use jumelle_model::Money;
 use serde_json::{Map, Value};
 
 use crate::normalize::Hash;
@@ -27,6 +29,8 @@ pub enum Function {
     Text,
     /// As a number.
     Number,
+    /// An amount in major units: the house's money (`{amount: 5990, currency: EUR}`, in cents) as 59.9; a number or text as `number` has it.
+    Major,
     /// As an integer, the fraction cut off.
     Integer,
     /// As JSON in a text.
@@ -47,6 +51,10 @@ pub enum Function {
     Unix,
     /// Milliseconds since 1970 of an instant.
     UnixMs,
+    /// Microseconds since 1970 of an instant.
+    UnixUs,
+    /// An instant as Google Ads writes it: `2026-11-28 09:59:00+00:00`.
+    GoogleTime,
     /// The day of an instant.
     Day,
     /// A map as a list of `{key, value}`.
@@ -64,6 +72,7 @@ impl Function {
             "upper" => Function::Upper,
             "text" => Function::Text,
             "number" => Function::Number,
+            "major" => Function::Major,
             "integer" => Function::Integer,
             "json" => Function::Json,
             "base64" => Function::Base64,
@@ -74,6 +83,8 @@ impl Function {
             "list" => Function::List,
             "unix" => Function::Unix,
             "unix_ms" => Function::UnixMs,
+            "unix_us" => Function::UnixUs,
+            "google_time" => Function::GoogleTime,
             "day" => Function::Day,
             "entries" => Function::Entries,
             "no_plus" => Function::NoPlus,
@@ -92,6 +103,10 @@ impl Function {
                 Value::String(text) => serde_json::from_str::<Value>(text.trim()).ok().filter(Value::is_number)?,
                 Value::Number(_) => value,
                 _ => return None,
+            },
+            Function::Major => match serde_json::from_value::<Money>(value.clone()) {
+                Ok(money) => money.to_major().to_json(),
+                Err(_) => return Function::Number.apply(value),
             },
             Function::Integer => Value::from(match &value {
                 Value::String(text) => text.trim().parse::<f64>().ok()? as i64,
@@ -117,6 +132,13 @@ impl Function {
             },
             Function::Unix => (micros(&value)? / 1_000_000).into(),
             Function::UnixMs => (micros(&value)? / 1_000).into(),
+            Function::UnixUs => micros(&value)?.into(),
+            Function::GoogleTime => {
+                let seconds = micros(&value)?.div_euclid(1_000_000) * 1_000_000;
+                let iso = jumelle_model::time::Timestamp(seconds).to_string();
+                let (day, time) = iso.split_once('T')?;
+                format!("{day} {}+00:00", time.get(..8)?).into()
+            }
             Function::Day => text(&value).split('T').next()?.into(),
             Function::Entries => match value {
                 Value::Object(members) => members
@@ -205,6 +227,8 @@ pub enum Template {
     Json(Box<Template>),
     /// Maps over each other.
     Merge(Vec<Template>),
+    /// A map of one member, whose name has holes.
+    Entry(Line, Box<Template>),
 }
 
 /// A text with holes.
@@ -248,6 +272,14 @@ impl Line {
             Piece::Hole(hole) => Some(&hole.path),
             Piece::Text(_) => None,
         })
+    }
+
+    /// The text before its first hole.
+    pub fn prefix(&self) -> &str {
+        match self.0.first() {
+            Some(Piece::Text(text)) => text,
+            _ => "",
+        }
     }
 
     /// Its pieces before the first slash behind `://`, as text and holes: the host.
@@ -331,11 +363,16 @@ impl Template {
                     let Template::List(parts) = Template::read(inner, depth + 1)? else { return Err("$merge has a list".into()) };
                     return Ok(Template::Merge(parts));
                 }
+                if let Some(name) = members.get("$entry") {
+                    only(&["$entry", "$is"])?;
+                    let name = Line::parse(name.as_str().ok_or("$entry is a text with holes: the member's name")?)?;
+                    return Ok(Template::Entry(name, boxed(members.get("$is").ok_or("$entry has $is: the member's value")?)?));
+                }
                 let fields = members
                     .iter()
                     .map(|(key, value)| {
                         // A partner's own field may begin with a dollar (PostHog's $set): only ours are looked at.
-                        let ours = ["$or", "$as", "$then", "$else", "$unique", "$join"].contains(&key.as_str());
+                        let ours = ["$or", "$as", "$then", "$else", "$unique", "$join", "$is"].contains(&key.as_str());
                         if ours {
                             return Err(format!("{key}: stands alone"));
                         }
@@ -399,6 +436,10 @@ impl Template {
                 }
                 Some(Value::Object(whole))
             }
+            Template::Entry(name, inner) => {
+                let member = (name.write(scope, str::to_owned)?, inner.render(scope)?);
+                Some(Value::Object(Map::from_iter([member])))
+            }
         }
     }
 
@@ -425,6 +466,11 @@ impl Template {
                 other.iter().for_each(|other| other.visit(see));
             }
             Template::Json(inner) => inner.visit(see),
+            Template::Entry(name, inner) => {
+                name.paths().for_each(|path| see(Seen::Path(path)));
+                see(Seen::Named(name.prefix()));
+                inner.visit(see);
+            }
         }
     }
 
@@ -438,7 +484,7 @@ impl Template {
             Template::Map(fields) => fields.iter().any(|(_, field)| field.has_literal()),
             Template::Each { each, .. } => each.has_literal(),
             Template::If { then, other, .. } => then.has_literal() || other.as_ref().is_some_and(|other| other.has_literal()),
-            Template::Json(inner) => inner.has_literal(),
+            Template::Json(inner) | Template::Entry(_, inner) => inner.has_literal(),
         }
     }
 }
@@ -449,4 +495,6 @@ pub enum Seen<'t> {
     Path(&'t Path),
     /// A member of a map.
     Member(&'t str, &'t Template),
+    /// A member whose name has holes: what it begins with.
+    Named(&'t str),
 }

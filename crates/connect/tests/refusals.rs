@@ -24,6 +24,13 @@ fn a_manifest_that_does_not_hold_is_refused_with_its_field() {
         ("removal: {mode: row, longest_delay: 1h}", "removal: {mode: none}", "says why"),
         ("require: email", "require: mail", "not one of the fields"),
         ("connector: brevo", "connector: bravo", "they are the same"),
+        ("{SMS: {$: row.sms}}", "{$entry: \"email${row.sms}\", $is: true}", "a text that no consent field begins with"),
+        ("{SMS: {$: row.sms}}", "{$entry: \"${row.sms}\", $is: true}", "a text that no consent field begins with"),
+        (
+            "    rows: 150\n    request:",
+            "    rows: 150\n    steps: [{when: nothing, request: {method: GET, url: https://api.brevo.com/}}]\n    request:",
+            "a field or what a lookup found",
+        ),
     ] {
         let found = faults(
             |text| {
