@@ -155,6 +155,7 @@ SUITES = [
     ("race", black_box("race")),
     ("tools", black_box("tools")),
     ("partners", black_box("partners")),
+    ("files", black_box("files")),
     ("connectors_differential", black_box("connectors_differential")),
     ("policy", black_box("policy")),
     ("rights", black_box("rights")),

@@ -181,7 +181,7 @@ impl World {
         let (committer, intake) = Committer::new(shared.history.clone(), window, end, to_fold, options.wall);
         // Somebody listens, as in a server: the fold counts days and shows effects.
         fold.announce = Some(Box::new(|_, _| {}));
-        let outlet = Outlet { shared: shared.clone(), intake: intake.clone() };
+        let outlet = Outlet { shared: shared.clone(), intake: intake.clone(), folders: None };
         let (folding, waiting) = (VecDeque::new(), Vec::new());
         self.process = Some(Process { shared, fold, committer, intake, outlet, blocks, folding, job: None, waiting, tick: None });
     }
