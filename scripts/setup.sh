@@ -24,6 +24,8 @@ if [ "$purpose" = test ]; then
   has python3 || packages+=(python3)
   # `venv` is there but of no use without `ensurepip`, which Debian ships apart.
   python3 -c 'import venv, ensurepip' >/dev/null 2>&1 || packages+=(python3-venv)
+  # Files are put onto a real SFTP server.
+  [ -x /usr/sbin/sshd ] || packages+=(openssh-server)
   # The browser tests take any Chromium that is there; CHROMIUM=PATH names another one.
   [ -n "${CHROMIUM:-}" ] || has chromium || has chromium-browser || has google-chrome || packages+=(chromium)
 fi

@@ -187,6 +187,7 @@ SUITES = [
     ("activation", black_box("activation")),
     ("tools", black_box("tools")),
     ("partners", black_box("partners")),
+    ("files", black_box("files")),
     ("connectors_differential", black_box("connectors_differential")),
     ("policy", black_box("policy")),
     ("rights", black_box("rights")),

@@ -20,6 +20,7 @@ use tracing::Instrument as _;
 use crate::backoff::{GIVE_UP_AFTER, REFUSED_ATTEMPTS_MAX, delay};
 use crate::batch;
 use crate::breaker::{Breaker, COOLDOWN_CONFIGURATION, Passage, Ticket};
+use crate::files::{self, FileStatus};
 use crate::house::{Clearance, DeliveryResult, FinalState, House, Queued};
 use crate::partner::Partner;
 use crate::queue::{PAGE, Queue, Waiting};
@@ -64,6 +65,9 @@ pub struct DestinationStatus {
     pub sent: u64,
     /// Failed requests since the start of the process.
     pub failed: u64,
+    /// Of a destination that receives files: the last one, and when the next is due.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<FileStatus>,
 }
 
 /// All destinations' tasks.
@@ -100,12 +104,16 @@ pub(crate) struct Lane {
     /// Since when a request waits for more people.
     gathering: Mutex<Option<Instant>>,
     pub(crate) breaker: Mutex<Breaker>,
-    wake: Notify,
-    stopping: AtomicBool,
-    in_flight: AtomicU64,
+    pub(crate) wake: Notify,
+    pub(crate) stopping: AtomicBool,
+    pub(crate) in_flight: AtomicU64,
     sent: AtomicU64,
     failed: AtomicU64,
     pub(crate) last_error: Mutex<Option<String>>,
+    /// Of a destination that receives files.
+    pub(crate) file: Mutex<Option<FileStatus>>,
+    /// An operator wants its file now.
+    pub(crate) file_now: AtomicBool,
 }
 
 /// How a destination is reached.
@@ -165,13 +173,16 @@ impl Dispatcher {
             let key = destination.key.clone();
             let predecessor = leaving.remove(&key);
             let lane = Arc::new(Lane::new(destination, self.inner.catalogue.clone()));
-            let task = run(lane.clone(), self.inner.house.clone(), self.inner.attempts.clone());
+            let (house, attempts, of) = (self.inner.house.clone(), self.inner.attempts.clone(), lane.clone());
             let task = self.inner.runtime.spawn(async move {
                 if let Some(predecessor) = predecessor {
                     // One that panicked has nothing under way.
                     let _ = predecessor.await;
                 }
-                task.await;
+                match of.destination.file.is_some() {
+                    true => files::run(of, house).await,
+                    false => run(of, house, attempts).await,
+                }
             });
             running.insert(key, (lane, task));
         }
@@ -181,7 +192,10 @@ impl Dispatcher {
     pub fn offer(&self, queued: Queued) {
         let lanes = self.inner.lanes.lock();
         if let Some((lane, _)) = lanes.running.get(&queued.destination) {
-            lane.queue.lock().offer(queued, Instant::now());
+            // A file is made of what the table holds.
+            if lane.destination.file.is_none() {
+                lane.queue.lock().offer(queued, Instant::now());
+            }
             lane.wake.notify_one();
         }
     }
@@ -213,6 +227,7 @@ impl Dispatcher {
         if let Some((lane, _)) = self.inner.lanes.lock().running.get(destination) {
             lane.breaker.lock().close();
             lane.queue.lock().hurry();
+            lane.file_now.store(true, Ordering::Release);
             lane.wake.notify_one();
         }
     }
@@ -249,6 +264,8 @@ impl Lane {
             sent: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             last_error: Mutex::default(),
+            file: Mutex::default(),
+            file_now: AtomicBool::new(false),
         }
     }
 
@@ -291,6 +308,20 @@ impl Lane {
         tracing::debug!(destination = self.destination.key, attempts = waiting.attempts, "delivery ended");
     }
 
+    /// A message of a file has ended.
+    pub(crate) fn count_result(&self, result: &DeliveryResult) {
+        let state = match result.state {
+            FinalState::Sent => {
+                self.sent.fetch_add(1, Ordering::Relaxed);
+                "sent"
+            }
+            FinalState::Blocked => "blocked",
+            FinalState::Dead => "dead",
+        };
+        metrics::counter!("jumelle_deliveries_total", "destination" => self.destination.key.clone(), "state" => state)
+            .increment(1);
+    }
+
     /// An attempt has failed.
     pub(crate) fn count_failure(&self, house: &dyn House, reason: &str) {
         self.failed.fetch_add(1, Ordering::Relaxed);
@@ -325,6 +356,7 @@ impl Lane {
             last_error: self.last_error.lock().clone(),
             sent: self.sent.load(Ordering::Relaxed),
             failed: self.failed.load(Ordering::Relaxed),
+            file: self.file.lock().clone(),
         }
     }
 
@@ -348,7 +380,7 @@ impl Lane {
     }
 }
 
-fn on_the_wall(instant: Instant, now: Instant) -> Timestamp {
+pub(crate) fn on_the_wall(instant: Instant, now: Instant) -> Timestamp {
     let ahead = instant.saturating_duration_since(now);
     Timestamp(Timestamp::now().0 + ahead.as_micros() as i64)
 }

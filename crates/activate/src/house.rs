@@ -1,9 +1,13 @@
 //! What the dispatcher asks of the house.
 
+use std::path::PathBuf;
 use std::pin::Pin;
 
 use jumelle_consent::Cleared;
 use jumelle_model::ids::{DeliveryId, ProfileId};
+use jumelle_model::message::MessageType;
+use jumelle_model::time::Timestamp;
+use jumelle_model::workspace::Activation;
 
 /// Place in a destination's queue: the position of the cause in the history, the person, and the order among what one cause
 /// queued for her.
@@ -74,6 +78,26 @@ pub struct DeliveryResult {
     pub reason: Option<String>,
 }
 
+/// Somebody who is in a tool already and stands in the next file of everybody.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Standing {
+    /// By which activation.
+    pub activation: String,
+    /// Who.
+    pub profile: ProfileId,
+    /// The instant of the file: what she is told under is derived from it.
+    pub at: Timestamp,
+}
+
+/// Where files are made, and put if they stay on this machine.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Folders {
+    /// Destinations' folders are below it.
+    pub root: PathBuf,
+    /// Files under way, and what is remembered of the last ones: a folder for each destination.
+    pub scratch: PathBuf,
+}
+
 /// The house behind the dispatcher.
 pub trait House: Send + Sync + 'static {
     /// Deliveries that wait for a destination after a place, in order. May lag behind what was offered.
@@ -95,4 +119,37 @@ pub trait House: Send + Sync + 'static {
     fn reached(&self, _place: &'static str) {}
     /// Records a result durably; resolves when the person's state knows of it.
     fn record(&self, result: DeliveryResult) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+
+    /// What a delivery that waits is about: its activation, and why it is sent. `None`: it is not waiting any more.
+    fn about(&self, _queued: &Queued) -> Option<(String, MessageType)> {
+        None
+    }
+    /// The activations of a destination.
+    fn activations(&self, _destination: &str) -> Vec<Activation> {
+        Vec::new()
+    }
+    /// Who is in the tool by an activation, after a profile: some of them, and after whom to go on; `None`: that was all.
+    fn members(&self, _activation: &str, _after: Option<ProfileId>, _limit: usize) -> (Vec<ProfileId>, Option<ProfileId>) {
+        (Vec::new(), None)
+    }
+    /// The gate, about somebody who is in a tool already.
+    fn clear_standing(&self, _standing: &Standing) -> Clearance {
+        Clearance::Superseded
+    }
+    /// As [`House::note`], about many, with one write. `true` beside one: she is in the tool already and no delivery waits.
+    fn note_many(&self, cleared: &[(Cleared, bool)]) -> Pin<Box<dyn Future<Output = Result<Vec<bool>, String>> + Send>> {
+        Box::pin(std::future::ready(Ok(vec![true; cleared.len()])))
+    }
+    /// As [`House::record`], about many. `false`: they are not recorded.
+    fn record_many(&self, _results: Vec<DeliveryResult>) -> Pin<Box<dyn Future<Output = bool> + Send>> {
+        Box::pin(std::future::ready(true))
+    }
+    /// The workspace's time zone (IANA name).
+    fn timezone(&self) -> String {
+        "UTC".into()
+    }
+    /// Where files are made. `None`: nowhere.
+    fn folders(&self) -> Option<Folders> {
+        None
+    }
 }

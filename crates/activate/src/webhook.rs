@@ -83,14 +83,18 @@ pub struct Webhook {
     secret: Option<Vec<u8>>,
 }
 
+/// Reads a secret as it is written, at the moment of use.
+pub(crate) fn secret_text(secret: &Secret) -> Result<String, String> {
+    match secret {
+        Secret::Plain(text) => Ok(text.clone()),
+        Secret::Env(name) => std::env::var(name)
+            .map_err(|_| format!("the environment variable {name} is not set; the destination's secret is read from it")),
+    }
+}
+
 /// Reads a secret at the moment of use. `whsec_<base64>` is decoded, other text is taken as it is.
 pub fn resolve_secret(secret: &Secret) -> Result<Vec<u8>, WebhookError> {
-    let text = match secret {
-        Secret::Plain(text) => text.clone(),
-        Secret::Env(name) => std::env::var(name).map_err(|_| {
-            WebhookError::Secret(format!("the environment variable {name} is not set; the destination's secret is read from it"))
-        })?,
-    };
+    let text = secret_text(secret).map_err(WebhookError::Secret)?;
     let bytes = match text.strip_prefix("whsec_") {
         Some(encoded) => {
             STANDARD.decode(encoded.trim()).map_err(|_| WebhookError::Secret("what follows whsec_ is not base64".into()))?
@@ -244,6 +248,7 @@ mod tests {
             country: None,
             transfer: None,
             take_back: Default::default(),
+            file: None,
         };
         for url in ["http://127.0.0.1/x", "http://[::1]/x", "https://169.254.169.254/latest"] {
             assert!(matches!(Webhook::new(&destination(url, false)), Err(WebhookError::Private(_))), "{url}");

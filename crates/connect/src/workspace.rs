@@ -10,7 +10,9 @@ use crate::problem::Fault;
 /// What does not hold in destinations and activations of declared connectors. `text`: where the definitions are written, for places.
 pub fn check_workspace(catalogue: &Catalogue, workspace: &Workspace, text: &str) -> Result<(), Problems> {
     let mut faults = Vec::new();
-    for destination in workspace.destinations.iter().filter(|destination| destination.connector != "webhook") {
+    for destination in
+        workspace.destinations.iter().filter(|destination| !["webhook", "file"].contains(&destination.connector.as_str()))
+    {
         let path = format!("destinations.{}", destination.key);
         let settings: Map<String, Value> = destination
             .settings

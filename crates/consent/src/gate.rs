@@ -354,6 +354,11 @@ impl Cleared {
         &self.evidence
     }
 
+    /// The signed link that stops such messages, if they carry one.
+    pub fn unsubscribe(&self) -> Option<&str> {
+        self.unsubscribe.as_deref()
+    }
+
     /// With the signed link that stops such messages, for a mailer to put into its headers.
     pub fn with_unsubscribe(self, url: String) -> Cleared {
         Cleared { unsubscribe: Some(url), ..self }

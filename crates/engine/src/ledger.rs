@@ -135,6 +135,16 @@ impl Outlet {
             Some(Statement::Release(Box::new(release(cleared, at))))
         })
     }
+
+    /// As [`Outlet::note_release`], of somebody who stands in a file again and has no delivery that waits.
+    pub(crate) fn note_standing(&self, cleared: &Cleared) -> std::result::Result<Option<u64>, LedgerError> {
+        let at = self.shared.wall.now();
+        self.shared.ledger.note(at, || {
+            // Under the ledger's lock: whoever is erased meanwhile is gone before the ledger is asked for her.
+            self.shared.people.get(cleared.message().profile).ok()??;
+            Some(Statement::Release(Box::new(release(cleared, at))))
+        })
+    }
 }
 
 impl Shared {

@@ -53,7 +53,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
-use jumelle_activate::Dispatcher;
+use jumelle_activate::{Dispatcher, Folders};
 use jumelle_connect::Catalogue;
 use jumelle_ledger::{Ledger, LedgerError, SigningKey};
 use jumelle_model::Workspace;
@@ -120,6 +120,8 @@ pub struct Options {
     pub ledger_key: Option<PathBuf>,
     /// The connectors that destinations may name.
     pub catalogue: Arc<Catalogue>,
+    /// Folders of destinations that receive files here are below it. `None`: `files` in the directory.
+    pub files: Option<PathBuf>,
 }
 
 impl Options {
@@ -134,6 +136,7 @@ impl Options {
             wall: Wall::default(),
             ledger_key: None,
             catalogue: Arc::new(Catalogue::built_in()),
+            files: None,
         }
     }
 }
@@ -186,7 +189,11 @@ impl Engine {
         let (to_fold, blocks) = sync_channel(BLOCKS_AHEAD_MAX);
         let (committer, intake) = Committer::new(shared.history.clone(), window, end, to_fold, shared.wall.clone());
 
-        let outlet = Arc::new(outlet::Outlet { shared: shared.clone(), intake: intake.clone() });
+        let folders = Some(Folders {
+            root: options.files.clone().unwrap_or_else(|| options.directory.join("files")),
+            scratch: options.directory.join("outgoing"),
+        });
+        let outlet = Arc::new(outlet::Outlet { shared: shared.clone(), intake: intake.clone(), folders });
         let dispatcher = Dispatcher::start_with(outlet, options.catalogue.clone());
         dispatcher.configure(shared.definitions().workspace.destinations.clone());
         let offer = dispatcher.clone();

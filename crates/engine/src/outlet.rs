@@ -4,19 +4,21 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jumelle_activate::{Clearance, DeliveryResult, House, QueueKey, Queued};
+use jumelle_activate::{Clearance, DeliveryResult, Folders, House, QueueKey, Queued, Standing};
 use jumelle_consent::{Choices, Circumstances, Cleared, Party, Sent, clear};
 use jumelle_model::Workspace;
 use jumelle_model::consent::Channel;
 use jumelle_model::ids::{DeliveryId, ProfileId};
-use jumelle_model::message::MessageType;
+use jumelle_model::message::{Message, MessageType};
 use jumelle_model::time::Timestamp;
+use jumelle_model::workspace::Activation;
+use jumelle_profile::Held;
 use jumelle_store::{Table, failpoint};
 
 use crate::committer::{Draft, Intake, SubmitError};
 use crate::delivery::{Delivery, DeliveryState, queue_key, queue_prefix, read_place};
 use crate::links::{LINK_DAYS, Link, LinkScope};
-use crate::shared::Shared;
+use crate::shared::{Shared, member_key, member_prefix};
 
 /// How long a result waits before it is offered to a busy history again.
 const RECORD_AGAIN: Duration = Duration::from_millis(50);
@@ -24,6 +26,7 @@ const RECORD_AGAIN: Duration = Duration::from_millis(50);
 pub(crate) struct Outlet {
     pub(crate) shared: Arc<Shared>,
     pub(crate) intake: Intake,
+    pub(crate) folders: Option<Folders>,
 }
 
 impl Outlet {
@@ -69,6 +72,83 @@ impl Outlet {
         let party = Party { choices: &person.known.choices, circumstances: &circumstances, contacts: &contacts };
         let cleared = clear(workspace, message, party, received.as_ref(), now);
         Ok(answer(cleared.map(|cleared| self.with_unsubscribe(workspace, cleared))))
+    }
+
+    /// Somebody who is in the tool, as the next file of everybody would have her: what she was last told with is what she is in with.
+    fn try_clear_standing(&self, standing: &Standing) -> jumelle_store::Result<Clearance> {
+        let definitions = self.shared.definitions();
+        let workspace = &definitions.workspace;
+        let Some(activation) = workspace.activation(&standing.activation) else { return Ok(Clearance::Superseded) };
+        let Some(person) = self.shared.people.get(standing.profile)? else { return Ok(Clearance::Superseded) };
+        let Some(sent) = person.activations.get(&activation.key).filter(|standing| standing.held == Held::In) else {
+            return Ok(Clearance::Superseded);
+        };
+        let Some(sent) = sent.last.clone() else { return Ok(Clearance::Superseded) };
+        let now = self.shared.now();
+        let message = Message {
+            id: DeliveryId::derive(&activation.key, standing.profile, &format!("file:{}", standing.at.0)),
+            kind: MessageType::Updated,
+            activation: activation.key.clone(),
+            segment: activation.segment.clone(),
+            destination: activation.destination.clone(),
+            purpose: activation.purpose.clone(),
+            channel: activation.channel,
+            at: standing.at,
+            profile: standing.profile,
+            address: sent.address,
+            data: sent.data,
+        };
+        let (circumstances, _) = person.circumstances(workspace, &definitions.plan, now);
+        let party = Party { choices: &person.known.choices, circumstances: &circumstances, contacts: Default::default() };
+        Ok(answer(clear(workspace, message, party, None, now).map(|cleared| self.with_unsubscribe(workspace, cleared))))
+    }
+
+    fn try_members(
+        &self,
+        activation: &str,
+        after: Option<ProfileId>,
+        limit: usize,
+    ) -> jumelle_store::Result<(Vec<ProfileId>, Option<ProfileId>)> {
+        let definitions = self.shared.definitions();
+        let Some(activation) = definitions.workspace.activation(activation) else { return Ok((Vec::new(), None)) };
+        let after = after.map(|profile| member_key(&activation.segment, profile));
+        let rows = self.shared.behind.scan(Table::Members, &member_prefix(&activation.segment), after.as_deref(), limit)?;
+        let (mut members, mut last) = (Vec::new(), None);
+        for (key, _) in &rows {
+            let Some(id) = key.last_chunk::<16>().map(|id| ProfileId(u128::from_be_bytes(*id))) else { continue };
+            last = Some(id);
+            let Some(person) = self.shared.people.get(id)? else { continue };
+            let standing = person.activations.get(&activation.key);
+            if standing.is_some_and(|standing| standing.held == Held::In && standing.received.is_some()) {
+                members.push(id);
+            }
+        }
+        Ok((members, last.filter(|_| rows.len() >= limit)))
+    }
+
+    /// Waits for the ledger's disk.
+    fn committed(
+        &self,
+        noted: Result<Option<u64>, jumelle_ledger::LedgerError>,
+    ) -> Pin<Box<dyn Future<Output = Result<bool, String>> + Send>> {
+        let (shared, intake) = (self.shared.clone(), self.intake.clone());
+        Box::pin(async move {
+            let outcome = match noted {
+                Ok(None) => return Ok(false),
+                Ok(Some(noted)) => tokio::task::spawn_blocking(move || shared.commit_ledger(noted)).await,
+                Err(error) => Ok(Err(error)),
+            };
+            failpoint::reach("after ledger write");
+            match outcome {
+                Ok(Ok(())) => Ok(true),
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "the ledger cannot be written; nothing leaves");
+                    intake.fail(format!("the ledger: {error}"));
+                    Err(error.to_string())
+                }
+                Err(_) => Err("the server is stopping".into()),
+            }
+        })
     }
 
     /// A message that a mailer will turn into an e-mail carries the link that stops them (RFC 8058).
@@ -131,23 +211,86 @@ impl House for Outlet {
     }
 
     fn note(&self, cleared: &Cleared) -> Pin<Box<dyn Future<Output = Result<bool, String>> + Send>> {
-        let noted = self.note_release(cleared);
-        let (shared, intake) = (self.shared.clone(), self.intake.clone());
-        Box::pin(async move {
-            let outcome = match noted {
-                Ok(None) => return Ok(false),
-                Ok(Some(noted)) => tokio::task::spawn_blocking(move || shared.commit_ledger(noted)).await,
-                Err(error) => Ok(Err(error)),
+        self.committed(self.note_release(cleared))
+    }
+
+    fn note_many(&self, cleared: &[(Cleared, bool)]) -> Pin<Box<dyn Future<Output = Result<Vec<bool>, String>> + Send>> {
+        let mut last = Ok(None);
+        let mut noted = Vec::with_capacity(cleared.len());
+        for (cleared, stands) in cleared {
+            let one = match stands {
+                true => self.note_standing(cleared),
+                false => self.note_release(cleared),
             };
-            failpoint::reach("after ledger write");
-            match outcome {
-                Ok(Ok(())) => Ok(true),
-                Ok(Err(error)) => {
-                    tracing::error!(%error, "the ledger cannot be written; nothing leaves");
-                    intake.fail(format!("the ledger: {error}"));
-                    Err(error.to_string())
+            match one {
+                Ok(at) => {
+                    noted.push(at.is_some());
+                    last = Ok(at.or(last.unwrap_or_default()));
                 }
-                Err(_) => Err("the server is stopping".into()),
+                Err(error) => {
+                    last = Err(error);
+                    break;
+                }
+            }
+        }
+        let committed = self.committed(last);
+        Box::pin(async move {
+            // With nothing noted there is nothing to wait for.
+            committed.await?;
+            Ok(noted)
+        })
+    }
+
+    fn about(&self, queued: &Queued) -> Option<(String, MessageType)> {
+        let row = self.shared.behind.get(Table::Deliveries, &queued.id.0.to_be_bytes()).ok()??;
+        let delivery = Delivery::decode(&row).filter(|delivery| delivery.state == DeliveryState::Queued)?;
+        Some((delivery.message.activation, delivery.message.kind))
+    }
+
+    fn activations(&self, destination: &str) -> Vec<Activation> {
+        let definitions = self.shared.definitions();
+        definitions.workspace.activations.iter().filter(|activation| activation.destination == destination).cloned().collect()
+    }
+
+    fn members(&self, activation: &str, after: Option<ProfileId>, limit: usize) -> (Vec<ProfileId>, Option<ProfileId>) {
+        self.try_members(activation, after, limit).unwrap_or_else(|error| {
+            tracing::error!(%error, activation, "the members cannot be read");
+            (Vec::new(), None)
+        })
+    }
+
+    fn clear_standing(&self, standing: &Standing) -> Clearance {
+        self.try_clear_standing(standing).unwrap_or_else(|error| {
+            tracing::error!(%error, "the gate cannot read the person; nothing is sent");
+            Clearance::Superseded
+        })
+    }
+
+    fn timezone(&self) -> String {
+        self.shared.definitions().workspace.settings.timezone.clone()
+    }
+
+    fn folders(&self) -> Option<Folders> {
+        self.folders.clone()
+    }
+
+    fn record_many(&self, results: Vec<DeliveryResult>) -> Pin<Box<dyn Future<Output = bool> + Send>> {
+        let intake = self.intake.clone();
+        Box::pin(async move {
+            failpoint::reach("before result");
+            loop {
+                let drafts = results.iter().cloned().map(Draft::Result).collect();
+                match intake.submit(drafts, true).await {
+                    Err(SubmitError::Overloaded) => tokio::time::sleep(RECORD_AGAIN).await,
+                    Ok(_) => {
+                        failpoint::reach("after result");
+                        return true;
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "the results of a file were not recorded");
+                        return false;
+                    }
+                }
             }
         })
     }

@@ -184,7 +184,7 @@ impl Shared {
     /// Removals that a tool has not confirmed, among the [`WAITING_LOOKED_AT_MAX`] oldest that wait and those given up.
     pub fn removals(&self, destination: &str, now: Timestamp) -> Result<Removals> {
         let definitions = self.definitions();
-        let within = definitions.workspace.destination(destination).map(|destination| destination.take_back.confirm_within());
+        let within = definitions.workspace.destination(destination).map(|destination| destination.confirm_within());
         let within = within.unwrap_or(jumelle_model::workspace::take_back::CONFIRM_WITHIN);
         let mut removals = Removals::default();
         let waiting = self.behind.scan(Table::Queue, &queue_prefix(destination), None, WAITING_LOOKED_AT_MAX)?;
@@ -260,7 +260,7 @@ fn tool(
         .find(|delivery| delivery.message.kind.takes_back() && (delivery.state != DeliveryState::Blocked || received.is_some()));
     // Until the tool has taken her she is not in it, whatever waits.
     let is_in = received.is_some() && standing.is_some_and(|standing| standing.held == Held::In);
-    let within = destination.map(|destination| destination.take_back.confirm_within());
+    let within = destination.map(|destination| destination.confirm_within());
     let none = destination.and_then(|destination| destination.take_back.removal_none.as_ref());
     // What takes her out is looked at first: she may be in again under another name.
     let (state, told) = match (waiting, leaving) {

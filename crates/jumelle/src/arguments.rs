@@ -59,7 +59,7 @@ pub enum Color {
 pub enum Command {
     /// Start the server.
     #[command(after_help = "Example: jumelle serve --data ./data --workspace workspace.yaml")]
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Check a workspace file, show what would change, and apply it whole or not at all.
     #[command(after_help = "Example: jumelle apply workspace.yaml --dry-run")]
     Apply(Apply),
@@ -174,6 +174,9 @@ pub struct Serve {
     /// A folder of connectors of one's own; by default `connectors` beside the workspace file, if there is one.
     #[arg(long, env = "JUMELLE_CONNECTORS")]
     pub connectors: Option<PathBuf>,
+    /// The folder below which destinations put files on this machine (to: "folder:NAME"); by default `files` in the data directory.
+    #[arg(long, env = "JUMELLE_FILES")]
+    pub files: Option<PathBuf>,
     /// Logs as JSON lines.
     #[arg(long, env = "JUMELLE_LOG_JSON")]
     pub log_json: bool,

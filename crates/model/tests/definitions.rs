@@ -394,3 +394,29 @@ proptest! {
         prop_assert_eq!(parse(&workspace.to_text()), workspace);
     }
 }
+
+#[test]
+fn a_destination_of_files_reads_back_as_it_was_written() {
+    let more = [
+        r#"to: "folder:splio", content: full, when: {after: 5m}, format: parquet"#,
+        r#"to: "folder:splio", content: difference, when: {cron: "0 6 * * mon-fri"}, format: jsonl, compress: zstd"#,
+        r#"to: "sftp://sftp.example.org:2222//srv/in", user: jumelle, secret: {env: KEY},
+           host_key: "SHA256:uNiVztksCsDhcc0u9e8BgrJXVGDgK2vtfYjBuo4SQ1M", content: difference,
+           when: {cron: "0 6 * * *", timezone: Europe/Paris}, separator: tab, quote: always, newline: crlf, header: false,
+           encoding: iso-8859-15, formulas: keep, compress: gzip, removals: "out_{stamp}.csv", oppositions: "no_{date}_{time}.csv",
+           columns: [{email: E-mail}, op], confirm_within: 12h"#,
+    ];
+    for more in more {
+        let text = format!(
+            "purposes: {{marketing: {{basis: consent}}}}\nsegments: {{all: {{rule: {{trait: email, exists: true}}}}}}\n\
+             destinations:\n  splio: {{connector: file, country: FR, {more}}}\n\
+             activations:\n  mail: {{segment: all, destination: splio, purpose: marketing, channel: email, map: {{email: identifiers.email}}}}\n"
+        );
+        let workspace = Workspace::parse(&text).unwrap_or_else(|problems| panic!("{more}: {problems}"));
+        assert_eq!(Workspace::parse(&workspace.to_text()).unwrap(), workspace, "{more}");
+    }
+    // A file's removals may take until the next one has been transferred.
+    let weekly = r#"destinations: {splio: {connector: file, to: "folder:a", content: full, when: {cron: "0 6 * * 1"}}}"#;
+    let weekly = Workspace::parse(weekly).unwrap();
+    assert_eq!(weekly.destinations[0].confirm_within(), jumelle_model::time::Span((7 * 24 + 1) * 3_600_000_000));
+}

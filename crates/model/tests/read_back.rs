@@ -319,6 +319,7 @@ fn definitions() -> impl Strategy<Value = Workspace> {
                     }),
                     inbound: None,
                 },
+                file: None,
             }];
             if let Some(segment) = built.segments.first() {
                 let (channel, sends, fields, trait_path) = map;

@@ -17,7 +17,7 @@ use crate::health::{self, Signs};
 use crate::{App, Problem};
 
 /// Names of the metrics and what they say.
-pub const METRICS: [(&str, &str); 61] = [
+pub const METRICS: [(&str, &str); 62] = [
     ("jumelle_stored_events_total", "Events durably in the history"),
     ("jumelle_processed_events_total", "Events identified, folded, evaluated and gated"),
     ("jumelle_duplicate_events_total", "Events whose message id was known"),
@@ -39,6 +39,7 @@ pub const METRICS: [(&str, &str); 61] = [
     ("jumelle_unusable_consents_total", "Consents for an address that is not one"),
     ("jumelle_segment_transitions_total", "Entries and exits, by direction"),
     ("jumelle_deliveries_total", "Deliveries, by destination and state"),
+    ("jumelle_files_total", "Files put, by destination"),
     ("jumelle_erasures_total", "People erased"),
     ("jumelle_rights_requests_total", "What people asked about their rights, by kind"),
     ("jumelle_links_total", "Signed links: unsubscribed, expired, invalid"),

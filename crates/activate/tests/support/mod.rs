@@ -161,6 +161,7 @@ pub fn destination(key: &str, url: &str) -> Destination {
         country: None,
         transfer: None,
         take_back: Default::default(),
+        file: None,
     }
 }
 

@@ -103,6 +103,7 @@ pub fn open(serve: &Serve) -> anyhow::Result<Arc<Engine>> {
         cached_people: serve.cached_people,
         ledger_key: serve.ledger_key.clone(),
         catalogue: Arc::new(super::connector::catalogue(serve.connectors.as_deref(), serve.workspace.as_deref())?),
+        files: serve.files.clone(),
         ..Options::new(&serve.data)
     };
     Engine::open(&options).with_context(|| format!("opening {}", serve.data.display()))
@@ -192,6 +193,7 @@ fn with_config(serve: &Serve, given: &Given) -> anyhow::Result<Serve> {
         trace_ratio: Option<f64>,
         ledger_key: Option<std::path::PathBuf>,
         connectors: Option<std::path::PathBuf>,
+        files: Option<std::path::PathBuf>,
         http: crate::arguments::HttpFile,
     }
     let mut serve = serve.clone();
@@ -209,6 +211,7 @@ fn with_config(serve: &Serve, given: &Given) -> anyhow::Result<Serve> {
     serve.workspace = serve.workspace.or(file.workspace);
     serve.ledger_key = serve.ledger_key.or(file.ledger_key);
     serve.connectors = serve.connectors.or(file.connectors);
+    serve.files = serve.files.or(file.files);
     serve.clock = match (serve.clock, file.clock.as_deref()) {
         (None, Some("wall")) => Some(Clock::Wall),
         (None, Some("events")) => Some(Clock::Events),

@@ -1,11 +1,13 @@
 //! The definitions of a workspace: what `workspace.yaml` says, after validation.
 
 mod difference;
+pub mod file;
 mod json;
 mod node;
 mod parse;
 pub mod policy;
 pub mod preferences;
+pub mod schedule;
 mod signals;
 pub mod take_back;
 mod text;
@@ -270,6 +272,17 @@ pub struct Destination {
     /// How people are taken back out of it, and what it tells us.
     #[serde(default)]
     pub take_back: take_back::TakeBack,
+    /// Of the connector `file`: what, when and how. Where to is [`Destination::url`].
+    #[serde(default)]
+    pub file: Option<Box<file::FileTerms>>,
+}
+
+impl Destination {
+    /// How long a removal may take to be confirmed: as said, or until the next file has been transferred, or a day.
+    pub fn confirm_within(&self) -> Span {
+        let of_files = || self.file.as_ref().map(|file| Span(file.longest_delay().0 + file::TRANSFER_TIME.0));
+        self.take_back.confirm_within.or_else(of_files).unwrap_or(take_back::CONFIRM_WITHIN)
+    }
 }
 
 /// What happens to the members present when an activation starts.

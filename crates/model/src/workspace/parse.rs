@@ -1,6 +1,7 @@
 //! `workspace.yaml` → [`Workspace`]: all problems at once, each with line, column, path, and what would be right.
 
 mod definition;
+mod file;
 mod policy;
 mod preferences;
 mod reader;
@@ -167,6 +168,7 @@ fn workspace(reader: &mut Reader, root: &Node) -> Option<Workspace> {
     }
     if let Some(node) = get(entries, "destinations") {
         policy::destinations(reader, &found, node);
+        file::files(reader, &found, node);
     }
     Some(found)
 }

@@ -76,10 +76,3 @@ impl InboundFormat {
         ("arf", InboundFormat::Arf),
     ];
 }
-
-impl TakeBack {
-    /// How long a confirmation may take.
-    pub fn confirm_within(&self) -> Span {
-        self.confirm_within.unwrap_or(CONFIRM_WITHIN)
-    }
-}

@@ -343,7 +343,11 @@ fn destination_json(destination: &Destination, secret: &dyn Fn(&Secret) -> Value
     let mut json = json!({
         "connector": destination.connector, "allow_private": destination.allow_private, "concurrency": destination.concurrency,
     });
-    if destination.connector == "webhook" {
+    if let Some(file) = &destination.file {
+        json = file_json(file);
+        json["to"] = json!(destination.url);
+        json["allow_private"] = json!(destination.allow_private);
+    } else if destination.connector == "webhook" {
         json["url"] = json!(destination.url);
     } else {
         let settings = destination.settings.iter();
@@ -379,6 +383,46 @@ fn destination_json(destination: &Destination, secret: &dyn Fn(&Secret) -> Value
     }
     if let Some(inbound) = &back.inbound {
         json["inbound"] = json!({"format": inbound.format, "secret": secret(&inbound.secret)});
+    }
+    json
+}
+
+fn file_json(file: &file::FileTerms) -> Value {
+    use file::{Compress, Encoding, Format, Newline, Quote, named};
+    let mut json = json!({
+        "connector": "file", "content": file.content.as_str(), "name": file.name, "format": file.format.extension(),
+        "compress": named(&Compress::NAMES, file.compress),
+    });
+    json["when"] = match &file.when {
+        schedule::When::After(span) => json!({"after": span}),
+        schedule::When::Cron { cron, timezone: Some(timezone) } => json!({"cron": cron, "timezone": timezone}),
+        schedule::When::Cron { cron, timezone: None } => json!({"cron": cron}),
+    };
+    if let Format::Csv(csv) = &file.format {
+        json["separator"] = json!(csv.separator);
+        json["quote"] = json!(named(&Quote::NAMES, csv.quote));
+        json["newline"] = json!(named(&Newline::NAMES, csv.newline));
+        json["header"] = json!(csv.header);
+        json["encoding"] = json!(named(&Encoding::NAMES, csv.encoding));
+        json["formulas"] = json!(if csv.escape_formulas { "escape" } else { "keep" });
+    }
+    if file.format == Format::Parquet {
+        json.as_object_mut().map(|json| json.shift_remove("compress"));
+    }
+    for (name, found) in [
+        ("user", &file.user),
+        ("host_key", &file.host_key),
+        ("endpoint", &file.endpoint),
+        ("region", &file.region),
+        ("removals", &file.removals),
+        ("oppositions", &file.oppositions),
+    ] {
+        if let Some(found) = found {
+            json[name] = json!(found);
+        }
+    }
+    if !file.columns.is_empty() {
+        json["columns"] = file.columns.iter().map(|column| json!({(&column.field): column.header})).collect();
     }
     json
 }

@@ -272,10 +272,13 @@ pub fn destination(reader: &mut Reader, key: &str, node: &Node, path: &str) -> O
     let connector = match get(entries, "connector") {
         Some(connector) => reader.name(connector, &join(path, "connector")),
         None => {
-            reader.at(node, path, "a destination has a connector: webhook, or one of `jumelle connector list`");
+            reader.at(node, path, "a destination has a connector: webhook, file, or one of `jumelle connector list`");
             None
         }
     };
+    if connector.as_deref() == Some("file") {
+        return super::file::destination(reader, key, entries, node, path);
+    }
     let is_webhook = connector.as_deref().is_none_or(|connector| connector == "webhook");
     let allow_private = match get(entries, "allow_private") {
         Some(node) => reader.flag(node, &join(path, "allow_private")),
@@ -331,6 +334,7 @@ pub fn destination(reader: &mut Reader, key: &str, node: &Node, path: &str) -> O
         country: get(entries, "country").and_then(|node| policy::country(reader, node, &join(path, "country"), false)),
         transfer: get(entries, "transfer").and_then(|node| reader.name(node, &join(path, "transfer"))),
         take_back: take_back::take_back(reader, entries, path, is_webhook),
+        file: None,
     })
 }
 
