@@ -371,13 +371,16 @@ pub enum Ledger {
         data: Option<PathBuf>,
     },
     /// The proof for one person: what she chose and what was sent under it, as JSON or as a document to print.
-    #[command(after_help = "Example: jumelle ledger proof email:ana@example.org --html proof.html --lang fr")]
+    #[command(after_help = "Example: jumelle ledger proof email:ana@example.org --pdf proof.pdf --lang fr")]
     Proof {
         /// NAMESPACE:VALUE, or a profile id.
         identifier: String,
-        /// Write a document to this file instead of JSON to standard output.
-        #[arg(long, value_name = "FILE")]
+        /// Write a page to this file instead of JSON to standard output.
+        #[arg(long, value_name = "FILE", conflicts_with = "pdf")]
         html: Option<PathBuf>,
+        /// Write a PDF with the JSON attached to this file.
+        #[arg(long, value_name = "FILE")]
+        pdf: Option<PathBuf>,
         /// Language of the document: fr or en. Default: the workspace's.
         #[arg(long)]
         lang: Option<String>,

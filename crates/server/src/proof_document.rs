@@ -27,6 +27,8 @@ pub struct Words {
     every_channel: &'static str,
     person: &'static str,
     basis: &'static str,
+    /// French sets a space that does not break before it.
+    colon: &'static str,
     takes_back: &'static str,
     open: &'static str,
     unsigned: &'static str,
@@ -55,6 +57,7 @@ const FRENCH: Words = Words {
     every_channel: "tous les canaux",
     person: "la personne",
     basis: "base légale",
+    colon: "\u{a0}:",
     takes_back: "retrait de la personne de l'outil",
     open: "jour en cours",
     unsigned: "non signée",
@@ -83,13 +86,36 @@ const ENGLISH: Words = Words {
     every_channel: "every channel",
     person: "the person",
     basis: "legal basis",
+    colon: ":",
     takes_back: "takes the person out of the tool",
     open: "day not over",
     unsigned: "not signed",
     truncated: "The oldest entries are not in this document.",
 };
 
+/// What codes say: code, French, English. One that is not here stands as it is.
+const CODES: [(&str, &str, &str); 12] = [
+    ("contract", "contrat", "contract"),
+    ("legitimate_interest", "intérêt légitime", "legitimate interest"),
+    ("legal_obligation", "obligation légale", "legal obligation"),
+    ("soft_opt_in", "achat de produits analogues", "purchase of similar products"),
+    ("segment.entered", "ajout au groupe", "added to the group"),
+    ("segment.exited", "retrait du groupe", "taken out of the group"),
+    ("profile.updated", "mise à jour", "update"),
+    ("consent.withdrawn", "retrait du consentement", "withdrawal of consent"),
+    ("profile.erased", "effacement", "erasure"),
+    ("sent", "envoyé", "sent"),
+    ("blocked", "retenu", "held back"),
+    ("dead", "abandonné", "given up"),
+];
+
 impl Words {
+    fn code(&self, code: &Value) -> String {
+        let code = text(code);
+        let known = CODES.iter().find(|(known, ..)| *known == code);
+        known.map_or(code, |(_, french, english)| if self.lang == "fr" { *french } else { *english }.to_owned())
+    }
+
     /// Of `fr`; English for everything else.
     pub fn of(lang: &str) -> &'static Words {
         if lang == "fr" { &FRENCH } else { &ENGLISH }
@@ -102,6 +128,8 @@ pub(crate) struct Document {
     pub(crate) title: &'static str,
     /// About whom, and when it was made: name and value.
     pub(crate) head: [(&'static str, String); 2],
+    /// After a name.
+    pub(crate) colon: &'static str,
     /// What a reader must know before the rest.
     pub(crate) warning: Option<&'static str>,
     pub(crate) sections: Vec<Section>,
@@ -152,7 +180,7 @@ pub(crate) fn document(proof: &Value, words: &Words) -> Document {
             false => fields(&choice["shown"]),
         };
         vec![
-            vec![line(text(&choice["chosen_at"]))],
+            vec![line(instant(&choice["chosen_at"]))],
             vec![purpose(choice, words)],
             vec![Line { ink: Ink::Strong, text: state.to_owned() }],
             vec![line(address(&choice["address"]).unwrap_or_else(|| words.person.into()))],
@@ -164,29 +192,30 @@ pub(crate) fn document(proof: &Value, words: &Words) -> Document {
         let under = match &sent["under"] {
             Value::String(_) => vec![line(words.takes_back)],
             Value::Object(under) if under.contains_key("basis") => {
-                vec![line(format!("{}: {}", words.basis, text(&under["basis"])))]
+                vec![line(format!("{}{} {}", words.basis, words.colon, words.code(&under["basis"])))]
             }
-            under => vec![line(place(&sent["choice"])), line(text(&under["choice"]["since"]))],
+            under => vec![line(place(&sent["choice"])), line(instant(&under["choice"]["since"]))],
         };
         let outcome = match &sent["outcome"] {
             Value::Null => vec![line("–")],
             outcome => {
-                vec![line(format!("{} {}", text(&outcome["state"]), text(&outcome["status"]))), line(text(&outcome["at"]))]
+                let state = format!("{} {}", words.code(&outcome["state"]), text(&outcome["status"]));
+                vec![line(state.trim_end()), line(instant(&outcome["at"]))]
             }
         };
         let attempts = items(&sent["let_out"]).iter().map(|attempt| line(place(&attempt["entry"])));
         vec![
-            std::iter::once(line(text(&sent["at"]))).chain(attempts).collect(),
+            std::iter::once(line(instant(&sent["at"]))).chain(attempts).collect(),
             std::iter::once(line(text(&sent["destination"]))).chain(address(&sent["address"]).map(line)).collect(),
             vec![purpose(sent, words)],
-            std::iter::once(line(text(&sent["type"]))).chain(fields(&sent["data"])).collect(),
+            std::iter::once(line(words.code(&sent["type"]))).chain(fields(&sent["data"])).collect(),
             under,
             outcome,
         ]
     });
     let erasures = items(&proof["erasures"]).iter().map(|erasure| {
         let (entries, place) = (text(&erasure["entries"]), place(&erasure["entry"]));
-        vec![vec![line(text(&erasure["at"]))], vec![line(format!("{entries} {}", words.no_text))], vec![line(place)]]
+        vec![vec![line(instant(&erasure["at"]))], vec![line(format!("{entries} {}", words.no_text))], vec![line(place)]]
     });
     let roots = proof["roots"].as_object().into_iter().flat_map(|roots| roots.values()).map(|root| {
         let day = std::iter::once(line(text(&root["day"]))).chain((root["closed"] != true).then(|| line(words.open)));
@@ -205,7 +234,8 @@ pub(crate) fn document(proof: &Value, words: &Words) -> Document {
     Document {
         lang: words.lang,
         title: words.title,
-        head: [(words.about, text(&proof["identifier"])), (words.made, text(&proof["made_at"]))],
+        head: [(words.about, text(&proof["identifier"])), (words.made, instant(&proof["made_at"]))],
+        colon: words.colon,
         warning: (proof["truncated"] == true).then_some(words.truncated),
         sections,
         check: words.check,
@@ -236,6 +266,15 @@ fn place(value: &Value) -> String {
 fn fields(value: &Value) -> Vec<Line> {
     let Some(object) = value.as_object() else { return vec![line(text(value))] };
     object.iter().map(|(field, value)| line(format!("{field}: {}", text(value)))).collect()
+}
+
+/// To the second and with its zone, for people; the entries have it whole.
+fn instant(value: &Value) -> String {
+    let text = text(value);
+    match text.split_once('T') {
+        Some((day, time)) if time.ends_with('Z') && time.len() >= 9 => format!("{day} {} UTC", &time[..8]),
+        _ => text,
+    }
 }
 
 fn text(value: &Value) -> String {

@@ -160,9 +160,7 @@ impl Setter {
         self.paragraph(document.title, 16.0, true, INK);
         self.y += 2.0;
         for (name, value) in &document.head {
-            // French sets a space that does not break before a colon.
-            let colon = if document.lang == "fr" { "\u{a0}:" } else { ":" };
-            self.paragraph(&format!("{name}{colon} {value}"), 9.5, false, INK);
+            self.paragraph(&format!("{name}{} {value}", document.colon), 9.5, false, INK);
         }
         if let Some(warning) = document.warning {
             self.paragraph(warning, 9.5, true, INK);

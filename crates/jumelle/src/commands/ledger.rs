@@ -20,7 +20,10 @@ pub fn run(global: &Global, ledger: &Ledger) -> anyhow::Result<()> {
         }
         Ledger::Roots { data } => list(global, &roots(global, data.as_deref())?),
         Ledger::Export { to, data } => export(global, &roots(global, data.as_deref())?, to),
-        Ledger::Proof { identifier, html, lang } => proof(global, identifier, html.as_deref(), lang.as_deref()),
+        Ledger::Proof { identifier, html, pdf, lang } => {
+            let document = html.as_deref().map(|file| ("html", file)).or(pdf.as_deref().map(|file| ("pdf", file)));
+            proof(global, identifier, document, lang.as_deref())
+        }
     }
 }
 
@@ -110,16 +113,17 @@ fn export(global: &Global, roots: &[Root], to: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn proof(global: &Global, identifier: &str, html: Option<&Path>, lang: Option<&str>) -> anyhow::Result<()> {
+/// As JSON to standard output, or as a document of a format to a file.
+fn proof(global: &Global, identifier: &str, document: Option<(&str, &Path)>, lang: Option<&str>) -> anyhow::Result<()> {
     block_on(async {
         let client = Client::remote(global)?;
         let path = format!("/v1/privacy/proof?identifier={}", encode(identifier));
-        let Some(file) = html else {
+        let Some((format, file)) = document else {
             println!("{:#}", client.get(&path).await?);
             return Ok(());
         };
         let lang = lang.map(|lang| format!("&lang={}", encode(lang))).unwrap_or_default();
-        let page = client.send(Method::GET, &format!("{path}&format=html{lang}"), None).await?.text().await?;
-        std::fs::write(file, page).with_context(|| format!("writing {}", file.display()))
+        let answer = client.send(Method::GET, &format!("{path}&format={format}{lang}"), None).await?;
+        std::fs::write(file, answer.bytes().await?).with_context(|| format!("writing {}", file.display()))
     })
 }
