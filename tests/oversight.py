@@ -128,6 +128,7 @@ class Counts(unittest.TestCase):
 
         wait_until(lambda: mailer()["confirmed"] == 1, "it confirmed")
         self.assertEqual({"waiting": 0, "overdue": 0, "oldest_at": None}, mailer()["removals"])
+        self.assertEqual(86_400, mailer()["confirm_within_s"], "a day, if nothing is said")
         items = self.shop.call("GET", "/v1/privacy/tools").json()["items"]
         risks = {item["destination"]: item["cannot_be_told"] for item in items if item["cannot_be_told"]}
         self.assertEqual({"printer": {"reason": "a paper list", "contact": "print@example.org"}}, risks)
@@ -201,6 +202,14 @@ class Papers(Ledgers):
                 entry = next(entry for entry in forged["entries"] if '"granted"' in entry["text"])
                 entry["text"] = entry["text"].replace("2026-03", "2026-04")
                 self.assertNotEqual(0, self.check_outside(forged).returncode)
+
+    def test_the_command_line_writes_it_too(self):
+        self.ana()
+        path = self.folder / "proof.pdf"
+        self.shop.command("ledger", "proof", "email:ana@example.org", "--pdf", path, "--lang", "fr")
+        text = "".join(page.extract_text() for page in pypdf.PdfReader(path).pages)
+        for phrase in ("Preuve des choix et des envois", "UTC", "ajout au groupe", "envoyé"):
+            self.assertIn("".join(phrase.split()), "".join(text.split()))
 
     def test_another_form_is_refused_by_name(self):
         self.ana()

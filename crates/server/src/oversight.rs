@@ -152,7 +152,7 @@ pub async fn tools(State(app): State<App>, Query(query): Query<ToolsQuery>) -> R
         drift.truncate(DRIFT_MAX);
         items.push(json!({
             "destination": key, "connector": destination.connector, "country": destination.country, "transfer": destination.transfer,
-            "removals": shared.removals(key, now)?, "confirmed": confirmed.get(key).cloned().unwrap_or(json!(0)),
+            "confirm_within_s": destination.confirm_within().0 / 1_000_000, "removals": shared.removals(key, now)?, "confirmed": confirmed.get(key).cloned().unwrap_or(json!(0)),
             "cannot_be_told": none.map(|none| json!({"reason": none.reason, "contact": none.contact})), "drift": drift,
         }));
     }

@@ -55,6 +55,7 @@ export function Tools() {
                         {t("privacy.overdue")}
                       </th>
                       <th scope="col">{t("privacy.oldest")}</th>
+                      <th scope="col">{t("privacy.within")}</th>
                     </tr>
                   </thead>
                   <tbody>
@@ -69,6 +70,7 @@ export function Tools() {
                         <td className="num">{format.number(tool.removals.waiting - tool.removals.overdue)}</td>
                         <td className={`num ${tool.removals.overdue > 0 ? css.late : ""}`}>{format.number(tool.removals.overdue)}</td>
                         <td className="nowrap">{tool.removals.oldest_at ? <Instant at={tool.removals.oldest_at} as="ago" /> : "–"}</td>
+                        <td className="nowrap">{tool.cannot_be_told ? "–" : format.duration(tool.confirm_within_s)}</td>
                       </tr>
                     ))}
                   </tbody>
