@@ -70,11 +70,36 @@ test("tools say what was held back and why", async ({ officer }) => {
 });
 
 test("a request is done step by step, with its deadline", async ({ officer, maison }) => {
-  const body = JSON.stringify({ identifier: "email:bruno@example.org", scope: "access" });
-  await maison.api("/v1/privacy/access", { method: "POST", headers: { "content-type": "application/json" }, body });
+  // Diego asks by the link in a message: that it is he who asks, somebody still has to see.
+  const json = { method: "POST", headers: { "content-type": "application/json" } };
+  const { path } = await maison.api("/v1/links", { ...json, body: JSON.stringify({ identifier: "email:diego@example.org", scope: "preferences" }) });
+  for (const asked of ["do=access", "do=erase&sure=1"]) {
+    const answer = await fetch(maison.url + path, { method: "POST", headers: { "content-type": "application/x-www-form-urlencoded" }, body: asked });
+    expect(answer.status, asked).toBe(200);
+  }
   const page = await officer("/privacy/requests");
-  await expect(page.getByRole("region", { name: "Settled" }).first()).toContainText("Access");
-  await expect(page.getByRole("region", { name: "Settled" }).first()).toContainText("Restriction");
+  const row = (right: string) => page.getByRole("group", { name: "To answer" }).getByRole("row").filter({ hasText: right });
+  const step = async (right: string, button: string, option?: string) => {
+    await row(right).getByRole("button", { name: button }).click();
+    const dialog = page.getByRole("dialog");
+    if (option) await dialog.getByRole("combobox").first().selectOption(option);
+    await dialog.getByRole("button", { name: button }).click();
+    await expect(dialog).toHaveCount(0);
+  };
+  await expect(row("Access")).toContainText("not checked");
+  await expect(row("Access")).toContainText(/(2[7-9]|3[01]) days left/);
+  await expect(row("Access").getByRole("button", { name: "Fulfil" })).toBeDisabled();
+  await step("Access", "Extend", "there are many requests");
+  await expect(row("Access")).toContainText(/(5[7-9]|6[0-2]) days left/);
+  await step("Access", "Identity checked", "in person");
+  await expect(row("Access")).toContainText("in person");
+  await step("Access", "Fulfil");
+  await expect(row("Access")).toHaveCount(0);
+  await step("Erasure", "Refuse", "excessive");
+  const settled = page.getByRole("group", { name: "Settled" });
+  await expect(settled.getByRole("row").filter({ hasText: "Erasure" })).toContainText("refused · excessive");
+  await expect(settled.getByRole("row").filter({ hasText: "Access" })).toContainText("in person");
+  await expect(settled.getByRole("row").filter({ hasText: "Restriction" })).toContainText("done");
 });
 
 test("a proof is found, downloaded and verified", async ({ officer }) => {
