@@ -66,7 +66,7 @@ test("the counts are those of the shop's people", async ({ officer, maison }) =>
 test("tools say what was held back and why", async ({ officer }) => {
   const page = await officer("/privacy/tools");
   await expect(page.getByRole("region", { name: "Withdrawals by tool" }).first().getByRole("row").filter({ hasText: "mail_tool" })).toBeVisible();
-  await expect(page.getByRole("region", { name: "Held back, by reason" }).first()).toContainText("No choice is known");
+  await expect(page.getByRole("region", { name: "Held back, by reason" }).first()).toContainText("No choice known for marketing by e-mail");
 });
 
 test("a request is done step by step, with its deadline", async ({ officer, maison }) => {
