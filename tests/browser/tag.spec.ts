@@ -505,7 +505,8 @@ test("identify is remembered, reset begins anew and tells the new id's consents"
   await page.evaluate(() => jumelle.identify("u-7", { city: "Lille" }));
   await visit(page, "/next");
   const id = await idOf(context);
-  await expect.poll(async () => (await events(id)).at(-1)).toMatchObject({ type: "page", userId: "u-7" });
+  // A request that the visit cut off is sent again, after a pause.
+  await expect.poll(async () => (await events(id)).at(-1), { timeout: 30_000 }).toMatchObject({ type: "page", userId: "u-7" });
   await page.evaluate(() => jumelle.reset());
   const next = await idOf(context);
   expect(next).not.toBe(id);
