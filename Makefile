@@ -19,7 +19,7 @@ test:
 # Runs what takes long: crashes, power cuts, flipped bits, simulated seeds, fuzzing; PARTS="simulation" runs some. MINUTES=10 for more.
 soak:
 	@scripts/setup.sh test
-	cargo build --locked -p jumelle
+	@scripts/build.sh
 	@.venv/bin/python tests/soak.py $(PARTS)
 
 # Takes the README's two screenshots anew (docs/images), from the demo's shop in a real browser; some minutes.

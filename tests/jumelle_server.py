@@ -28,6 +28,11 @@ def free_port():
         return listener.getsockname()[1]
 
 
+def build():
+    """Builds what the suites run, if it is not there."""
+    subprocess.run([ROOT / "scripts" / "build.sh"], stdin=subprocess.DEVNULL, check=True)
+
+
 def wait_until(condition, what, seconds_max=30):
     """Waits for a condition and answers with what it gave; fails by name after `seconds_max`."""
     deadline = time.monotonic() + seconds_max

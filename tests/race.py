@@ -8,7 +8,7 @@ import json
 import subprocess
 import unittest
 
-from jumelle_server import BINARY, ROOT
+from jumelle_server import BINARY, ROOT, build
 
 PEOPLE = 5_000
 # What the people come to if nobody withdrew in time; about a thousand are sent.
@@ -19,9 +19,7 @@ UNDECIDED_SHARE_MAX = 0.01
 
 def race(people, sends_per_s=SENDS_PER_S, seed=1, seconds_max=900):
     """What a race came to; the recorder's counts."""
-    built = subprocess.run(["cargo", "build", "--locked", "--quiet", "-p", "jumelle-bench"], cwd=ROOT, stdin=subprocess.DEVNULL, check=False)
-    if built.returncode != 0:
-        raise AssertionError("the bench does not build")
+    build()
     done = subprocess.run(
         [str(BINARY.with_name("jumelle-bench")), "--server", str(BINARY), "--directory", str(BINARY.parent), "--seed", str(seed),
          "race", "--race-people", str(people), "--sends-per-s", str(sends_per_s)],

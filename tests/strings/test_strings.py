@@ -12,7 +12,7 @@ import random
 import subprocess
 import unittest
 
-from jumelle_server import BINARY, ROOT, wait_until
+from jumelle_server import BINARY, build, wait_until
 from shop import Shop, basic, now
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -71,8 +71,7 @@ class Encoders(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         if "JUMELLE_STRINGS_DECODER" not in os.environ:
-            build = ["cargo", "build", "--locked", "--quiet", "-p", "jumelle-consent", "--example", "strings"]
-            subprocess.run(build, cwd=ROOT, check=True)
+            build()
         cls.tcf = node("tcf.mjs", "encode", SEED, COUNT)
         cls.gpp = node("gpp.mjs", "encode", SEED, GPP_COUNT)
 

@@ -1,7 +1,7 @@
 //! Delivery: what is queued goes out, past the second gate, in order per person, as often as it takes.
 //!
 //! Architecture invariant: the webhook's `send` accepts nothing but [`jumelle_consent::Cleared`], and [`Transport`] no request that
-//! carries people but one made of such (`tests/compile_fail.rs`, and the doc test of [`Transport`]). Knows
+//! carries people but one made of such (the doc tests of [`Webhook::send`] and [`Transport`]). Knows
 //! neither segments nor how people are stored; the engine answers through [`House`].
 
 mod backoff;

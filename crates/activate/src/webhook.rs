@@ -133,7 +133,33 @@ impl Webhook {
         Ok(Webhook { client, url, secret })
     }
 
-    /// Sends one message that the gate has cleared: nothing else is accepted.
+    /// Sends one message that the gate has cleared, once:
+    ///
+    /// ```
+    /// # use {jumelle_activate::Webhook, jumelle_consent::Cleared};
+    /// async fn send(webhook: &Webhook, cleared: Cleared) {
+    ///     webhook.send(cleared).await;
+    /// }
+    /// ```
+    ///
+    /// Nothing else is accepted:
+    ///
+    /// ```compile_fail,E0308
+    /// # use {jumelle_activate::Webhook, jumelle_model::message::Message};
+    /// async fn send(webhook: &Webhook, message: Message) {
+    ///     webhook.send(message).await;
+    /// }
+    /// ```
+    ///
+    /// And a second sending passes the gate again:
+    ///
+    /// ```compile_fail,E0382
+    /// # use {jumelle_activate::Webhook, jumelle_consent::Cleared};
+    /// async fn send(webhook: &Webhook, cleared: Cleared) {
+    ///     webhook.send(cleared).await;
+    ///     webhook.send(cleared).await;
+    /// }
+    /// ```
     pub async fn send(&self, cleared: Cleared) -> Outcome {
         self.send_if(cleared, |_| true).await
     }

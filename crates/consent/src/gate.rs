@@ -16,6 +16,42 @@ use crate::reason::Reason;
 
 /// A message that the gate has let through, with what let it through. Only [`clear`] makes one; it is not `Clone`, and it is
 /// meant to be used at once: a later sending passes the gate again.
+///
+/// It can be looked at:
+///
+/// ```
+/// # use jumelle_consent::Cleared;
+/// # use jumelle_model::message::Message;
+/// fn look(cleared: &Cleared) -> &Message {
+///     cleared.message()
+/// }
+/// ```
+///
+/// It cannot be put together elsewhere:
+///
+/// ```compile_fail,E0451
+/// # use jumelle_consent::{Cleared, Evidence};
+/// # use jumelle_model::message::Message;
+/// fn forge(message: Message) -> Cleared {
+///     Cleared { message, evidence: Evidence::TakesBack, unsubscribe: None }
+/// }
+/// ```
+///
+/// And it cannot be read from a text, as a message can:
+///
+/// ```
+/// # use jumelle_model::message::Message;
+/// fn read(json: &str) -> Message {
+///     serde_json::from_str(json).unwrap()
+/// }
+/// ```
+///
+/// ```compile_fail,E0277
+/// # use jumelle_consent::Cleared;
+/// fn read(json: &str) -> Cleared {
+///     serde_json::from_str(json).unwrap()
+/// }
+/// ```
 #[derive(PartialEq, Eq, Debug)]
 pub struct Cleared {
     message: Message,

@@ -1,7 +1,7 @@
 //! Choices and the gate.
 //!
 //! Architecture invariant: [`Cleared`] has no public constructor; the only way to one is [`gate::clear`]. A connector's send
-//! function accepts nothing else, so a path around the gate does not compile (`crates/activate/tests/compile_fail.rs`).
+//! function accepts nothing else, so a path around the gate does not compile (the doc tests of [`Cleared`] and of the webhook).
 //! This crate knows no connector, does no I/O and reads no clock.
 
 mod choices;
