@@ -28,6 +28,11 @@ class Count:
 
     def __init__(self, passed=0, failed=0, skipped=0):
         self.passed, self.failed, self.skipped = passed, failed, skipped
+        self.failures = []  # Their names, where the runner says them.
+
+    def fail(self, name):
+        self.failed += 1
+        self.failures.append(name)
 
     def add(self, other):
         self.passed += other.passed
@@ -62,7 +67,7 @@ def reported(report, code):
     if report.exists():
         for case in xml.etree.ElementTree.parse(report).iter("testcase"):
             if case.find("failure") is not None or case.find("error") is not None:
-                count.failed += 1
+                count.fail(f"{case.get('classname', '')} {case.get('name', '')}".strip())
             elif case.find("skipped") is not None or SKIPPED_LINE.search(case.findtext("system-err") or ""):
                 count.skipped += 1
             else:
@@ -139,15 +144,15 @@ class CountingResult(unittest.TextTestResult):
         if error is None:
             self.count.passed += 1
         else:
-            self.count.failed += 1
+            self.count.fail(str(test))
 
     def addFailure(self, test, error):
         super().addFailure(test, error)
-        self.count.failed += 1
+        self.count.fail(test.id())
 
     def addError(self, test, error):
         super().addError(test, error)
-        self.count.failed += 1
+        self.count.fail(test.id())
 
     def addSkip(self, test, reason):
         super().addSkip(test, reason)
@@ -234,6 +239,7 @@ def main(wanted):
         total.add(count)
         lines.append(f"  {name:<14} {time.monotonic() - began:7.1f} s   {count}")
         print(lines[-1].strip(), flush=True)
+        lines.extend(f"    failed: {failure}" for failure in count.failures)
     print("\n━━ all suites")
     print("\n".join(lines))
     print(f"  {'':<14} {time.monotonic() - started:7.1f} s")
