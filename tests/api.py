@@ -678,6 +678,14 @@ class People(unittest.TestCase):
 
 
 class Erasure(unittest.TestCase):
+    def test_a_right_covers_what_was_taken_a_moment_ago(self):
+        with Shop(workspace()) as shop:
+            for n in range(10):
+                crowd = [viewed(f"crowd-{n}-{m}", f"crowd-{n}-{m}") for m in range(400)]
+                shop.send(*crowd, identified(f"late-{n}", email=f"late-{n}@example.org"))
+                answer = shop.call("POST", "/v1/privacy/erase", {"identifier": f"email:late-{n}@example.org"})
+                self.assertEqual((200, 1), (answer.status, answer.json().get("events")), answer)
+
     def test_a_person_is_erased_and_her_tools_are_told(self):
         with Inbox() as inbox, Shop(workspace(ACTIVATED.replace("URL", inbox.url))) as shop:
             who = "email:gone@example.org"

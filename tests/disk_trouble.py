@@ -150,6 +150,7 @@ class FlippedBits(unittest.TestCase):
                 shop.send(*[viewed(f"b{n}", f"v{n}-{v}", seconds=v) for v in range(n % 4 + 1)], identified(f"b{n}", email=f"p{n // 2}@example.org", size="41"))
             # An erasure compacts the history: so there are tables and blobs beside the journals.
             shop.send(viewed("gone"))
+            wait_until(shop.folded, "folded")
             shop.request("POST", "/v1/privacy/erase", {"identifier": "anonymous_id:gone"})
             shop.stop()
             shop.start()

@@ -242,6 +242,18 @@ impl Engine {
         &self.directory
     }
 
+    /// Waits until everything that was durable when this was called is folded, at most for `patience`; whether it is. For whom a
+    /// stale answer would be a wrong one: "nothing of you is here" to a person whose event was taken a moment ago.
+    pub async fn caught_up(&self, patience: Duration) -> jumelle_store::Result<bool> {
+        let (end, _) = self.shared.history.end()?;
+        let folded = async {
+            while self.shared.position() < end {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        Ok(tokio::time::timeout(patience, folded).await.is_ok())
+    }
+
     /// Takes new definitions, already validated; `by`: the name of whoever brings them, for the history of policies: durable and in force when this answers.
     pub async fn apply(&self, workspace: &Workspace, by: &str) -> Result<Receipt, SubmitError> {
         let receipt = self.intake.submit(vec![Draft::Apply { text: workspace.to_text(), by: by.to_owned() }], true).await?;

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::links::record_event;
-use crate::profiles::find;
+use crate::profiles::{find, find_caught_up};
 use crate::tokens::Identity;
 use crate::{App, Problem, access};
 
@@ -168,7 +168,7 @@ pub async fn access(State(app): State<App>, Extension(caller): Extension<Identit
     };
     let format = request.format.as_deref().unwrap_or("json");
     access::is_format(format)?;
-    let person = find(&app, &request.identifier)?;
+    let person = find_caught_up(&app, &request.identifier).await?;
     note_done(&app, &person, kind, request.identity, &caller.name).await?;
     let locale = app.engine.shared().definitions().workspace.settings.locale.clone();
     access::answer(&app, &person, kind, format, request.lang.as_deref().unwrap_or(&locale))
@@ -178,7 +178,7 @@ pub async fn access(State(app): State<App>, Extension(caller): Extension<Identit
 pub async fn erase(State(app): State<App>, Extension(caller): Extension<Identity>, body: String) -> Result<Json<Value>, Problem> {
     let request = read(&body)?;
     checked(&request)?;
-    let person = find(&app, &request.identifier)?;
+    let person = find_caught_up(&app, &request.identifier).await?;
     let (id, events) = (person.id, person.known.events);
     let asked = erase_person(&app, &person, request.identity, &caller.name).await?;
     Ok(Json(json!({"erased": id, "events": events, "request": shown(&app, asked)?})))
@@ -244,7 +244,7 @@ async fn choose(
     consents: Vec<Value>,
     traits: Map<String, Value>,
 ) -> Result<Value, Problem> {
-    let person: Arc<Person> = find(app, &request.identifier)?;
+    let person: Arc<Person> = find_caught_up(app, &request.identifier).await?;
     // First the request, so that what the tools are told comes after it.
     let id = note_done(app, &person, kind, request.identity, &caller.name).await?;
     let mut event = json!({"context": {"externalIds": names(&person)?}});

@@ -76,7 +76,8 @@ impl Problem {
         self.with("code", code).with("message", message)
     }
 
-    fn after(mut self, seconds: u32) -> Problem {
+    /// With the seconds after which to try again.
+    pub(crate) fn after(mut self, seconds: u32) -> Problem {
         self.retry_after_s = Some(seconds);
         self
     }

@@ -1,9 +1,11 @@
 //! One person.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
 use jumelle_consent::{Asked, Party, Reason, decide};
 use jumelle_model::ids::{Position, ProfileId};
 use jumelle_profile::{Person, consents_json, fields, profile_json, signals_json};
@@ -13,6 +15,9 @@ use serde_json::{Value, json};
 
 use crate::deliveries::delivery_json;
 use crate::{App, Problem};
+
+/// How long a request about a person waits for her newest events.
+const FOLD_PATIENCE: Duration = Duration::from_secs(20);
 
 /// `?limit=&cursor=&query=&lang=`
 #[derive(Deserialize)]
@@ -50,6 +55,15 @@ pub(crate) fn find(app: &App, id: &str) -> Result<Arc<Person>, Problem> {
         return find_by(app, "profile_id", id);
     };
     find_by(app, namespace, value)
+}
+
+/// As [`find`], once everything that was taken before is folded: for what must not miss the person's newest event.
+pub(crate) async fn find_caught_up(app: &App, id: &str) -> Result<Arc<Person>, Problem> {
+    if !app.engine.caught_up(FOLD_PATIENCE).await? {
+        let detail = "her newest events are not folded yet; try again in a moment";
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "behind", detail).after(5));
+    }
+    find(app, id)
 }
 
 fn find_by(app: &App, namespace: &str, value: &str) -> Result<Arc<Person>, Problem> {
