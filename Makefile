@@ -31,7 +31,7 @@ screenshots:
 
 # Measures throughput and latency beside this machine's ceilings; prints one table.
 bench:
-	@scripts/setup.sh run
+	@scripts/setup.sh bench
 	cargo build --release --locked -p jumelle
 	cargo run --release --locked -p jumelle-bench -- --server $${CARGO_TARGET_DIR:-target}/release/jumelle $(ARGS)
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing, and nothing else. `setup.sh run`: what building and running need.
-# `setup.sh test`: that, and what the tests need. Asks for root only when a Debian package is missing.
+# `setup.sh test`: that, and what the tests need; `setup.sh bench`: that, and what the bench measures beside. Asks
+# for root only when a Debian package is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,7 +12,7 @@ say() { printf '· %s\n' "$*" >&2; }
 fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 has() { command -v "$1" >/dev/null 2>&1; }
 
-[ "$purpose" = run ] || [ "$purpose" = test ] || fail "unknown purpose \"$purpose\"; write run or test"
+case $purpose in run | test | bench) ;; *) fail "unknown purpose \"$purpose\"; write run, test or bench" ;; esac
 
 # Debian packages ---------------------------------------------------------------------------------------------------------
 packages=()
@@ -20,7 +21,10 @@ has cc || packages+=(gcc)
 [ -e /usr/include/stdio.h ] || packages+=(libc6-dev)
 [ -e /etc/ssl/certs/ca-certificates.crt ] || packages+=(ca-certificates)
 has curl || packages+=(curl)
-if [ "$purpose" = test ]; then
+if [ "$purpose" = bench ]; then
+  has redis-server || packages+=(redis-server)
+fi
+if [ "$purpose" != run ]; then
   has python3 || packages+=(python3)
   # `venv` is there but of no use without `ensurepip`, which Debian ships apart.
   python3 -c 'import venv, ensurepip' >/dev/null 2>&1 || packages+=(python3-venv)
@@ -48,7 +52,7 @@ has cargo || fail "Rust is missing: install rustup (https://rustup.rs), open a n
 has node && has npm || fail "Node is missing: install version 20 or newer (https://nodejs.org), which builds the console"
 [ "$(node -p 'parseInt(process.versions.node)')" -ge 20 ] || fail "Node $(node -v) is too old: the console needs version 20 or newer"
 
-[ "$purpose" = test ] || exit 0
+[ "$purpose" != run ] || exit 0
 
 if ! cargo nextest --version >/dev/null 2>&1; then
   say "installing cargo-nextest $NEXTEST_VERSION (built once, some minutes)"

@@ -10,6 +10,7 @@ mod machine;
 mod noop;
 mod phases;
 mod race;
+mod redis;
 mod report;
 mod requests;
 mod server;
@@ -28,6 +29,7 @@ use clap::{Parser, Subcommand};
 use crate::load::Load;
 use crate::machine::{Machine, Usage};
 use crate::phases::{BATCH_CONNECTIONS, SINGLE_CONNECTIONS};
+use crate::redis::Redis;
 use crate::report::Report;
 use crate::requests::Requests;
 use crate::server::{Observer, Server};
@@ -44,6 +46,8 @@ const WORKSPACE: &str = include_str!("../workspace.yaml");
 const SINK_PLACE: &str = "127.0.0.1:9797";
 /// Events that are compressed for comparison.
 const ZSTD_EVENTS: u64 = 200_000;
+/// Definitions and mapping of the import.
+const EXAMPLE: &str = "examples/online_retail";
 /// How long a ceiling is measured.
 const CEILING_MAX: Duration = Duration::from_secs(5);
 
@@ -69,6 +73,12 @@ struct Arguments {
     /// Events before the first measurement: until the storage engine's compactions have begun.
     #[arg(long, default_value_t = 1_000_000)]
     warm_up: u64,
+    /// A file of real orders to import (UCI Online Retail as Parquet); left out where it is missing.
+    #[arg(long, default_value = "../shared/data/online_retail/online_retail.parquet")]
+    orders: PathBuf,
+    /// A Python that has DuckDB, to compare the import with.
+    #[arg(long, default_value = ".venv/bin/python")]
+    python: PathBuf,
     /// One JSON object in place of the table.
     #[arg(long)]
     json: bool,
@@ -80,7 +90,7 @@ struct Arguments {
 enum Role {
     /// The process that the bench starts for its ceilings.
     #[command(hide = true)]
-    Noop { address: SocketAddr },
+    Noop { address: SocketAddr, redis: Option<SocketAddr> },
     /// Withdrawals raced against sends over slow tools; one JSON object. Fails if a request began later than 100 ms after a
     /// withdrawal was acknowledged.
     Race {
@@ -105,7 +115,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<()> {
     match arguments.role {
-        Some(Role::Noop { address }) => return noop::serve(address),
+        Some(Role::Noop { address, redis }) => return noop::serve(address, redis),
         Some(Role::Race { race_people, sends_per_s }) => return run_race(arguments, race_people, sends_per_s),
         None => {}
     }
@@ -155,7 +165,7 @@ async fn measure(arguments: &Arguments) -> Result<Report> {
 
     say("ceilings: a handler that does nothing");
     let stream = Stream::new(arguments.seed, arguments.people)?;
-    let noop = Server::noop(&directory_path).await?;
+    let noop = Server::noop(&directory_path, None).await?;
     let mut load = Load::open(noop.target.address, BATCH_CONNECTIONS, Requests::Shop(stream.clone())).await?;
     let noop_batches = phases::throughput(&mut load, noop.target, ceiling, None).await?;
     shop::lock(&stream).pack(Kind::Singles);
@@ -182,19 +192,39 @@ async fn measure(arguments: &Arguments) -> Result<Report> {
         shop::lock(&stream).pack(Kind::Batches);
         drop(load);
         say("event → webhook");
-        let clock = shop::lock(&stream).clock();
-        let webhooks = phases::webhooks(target, &sink, clock, short).await?;
+        let triggers = Requests::triggers(shop::lock(&stream).clock());
+        let webhooks = phases::webhooks(target, &sink, &stream, &triggers, 0, short).await?;
+        let half = (batches.events_per_s / 2.0) as u32;
+        let webhooks_at_half = phases::webhooks(target, &sink, &stream, &triggers, half, short).await?;
         say("profile reads");
-        let reads = phases::reads(target, stream, short).await?;
-        anyhow::Ok((warm_up_events, batches, singles, webhooks, reads))
+        let reads = phases::reads(target, stream.clone(), short).await?;
+        let visitors = shop::lock(&stream).visitors();
+        let flat_out_reads = phases::flat_out_reads(target, visitors.clone(), ceiling).await?;
+        let redis_reads = match Redis::start(&directory_path).await? {
+            None => None,
+            Some(redis) => {
+                redis.fill(target, &visitors).await?;
+                let noop = Server::noop(&directory_path, Some(redis.address)).await?;
+                Some(phases::flat_out_reads(noop.target, visitors, ceiling).await?)
+            }
+        };
+        anyhow::Ok((warm_up_events, batches, singles, [webhooks, webhooks_at_half], reads, flat_out_reads, redis_reads))
     };
-    let (warm_up_events, batches, singles, webhooks, reads) = measured
+    let (warm_up_events, batches, singles, [webhooks, webhooks_at_half], reads, flat_out_reads, redis_reads) = measured
         .await
         .with_context(|| format!("the server's log ends with:\n{}", server::end_of(&directory_path.join("server.log"))))?;
     let server_memory_bytes_max = Usage::of(target.process).memory_bytes_max;
     say("disk, starts, rebuild");
     let zstd_bytes_per_event = shop::zstd_bytes_per_event(arguments.seed, arguments.people, ZSTD_EVENTS)?;
     let rest = phases::rest(jumelle, &arguments.server, &directory_path, zstd_bytes_per_event).await?;
+    let import = match arguments.orders.exists() {
+        false => None,
+        true => {
+            say("import");
+            let (example, python) = (Path::new(EXAMPLE), &arguments.python);
+            Some(phases::import(&arguments.server, &directory_path, &arguments.orders, example, python).await?)
+        }
+    };
     Ok(Report {
         rest,
         machine: Machine::of(&directory_path),
@@ -211,8 +241,12 @@ async fn measure(arguments: &Arguments) -> Result<Report> {
         batches,
         singles,
         webhooks,
+        webhooks_at_half,
         reads,
-        other_webhooks: sink.messages() - webhooks.arrived as u64 - webhooks.repeats,
+        flat_out_reads,
+        redis_reads,
+        import,
+        other_webhooks: sink.messages() - sink.triggers() as u64 - sink.repeats(),
         server_memory_bytes_max,
     })
 }

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -12,7 +11,7 @@ use serde::Serialize;
 use crate::load::{Load, Outcome, Pace, Quantiles};
 use crate::machine::Usage;
 use crate::requests::Requests;
-use crate::server::{DATA, Observer, Server, Target};
+use crate::server::{ADMIN_TOKEN, DATA, Observer, Server, Target};
 use crate::shop::{self, Stream};
 use crate::sink::Sink;
 
@@ -153,22 +152,40 @@ pub struct Webhooks {
     pub latency: Quantiles,
     /// From sending the event to its acknowledgement.
     pub answer: Quantiles,
+    /// Events of the shop sent meanwhile, in batches.
+    pub beside: u64,
 }
 
-/// Sends triggers at their pace and waits for what they cause.
-pub async fn webhooks(target: Target, sink: &Sink, clock: Arc<AtomicI64>, during: Duration) -> Result<Webhooks> {
+/// Sends triggers at their pace, beside so many of the shop's events per second, and waits for what they cause.
+pub async fn webhooks(
+    target: Target,
+    sink: &Sink,
+    stream: &Arc<Mutex<Stream>>,
+    triggers: &Requests,
+    beside_per_s: u32,
+    during: Duration,
+) -> Result<Webhooks> {
     sink.until_calm(CALM, WEBHOOKS_WAIT_MAX).await;
-    let mut load = Load::open(target.address, PACED_CONNECTIONS, Requests::triggers(clock)).await?;
-    let outcome = load.run(Pace::PerSecond(TRIGGERS_PER_S), during).await?;
-    sink.until_triggers(outcome.samples.len(), WEBHOOKS_WAIT_MAX).await;
+    let before = (sink.triggers(), sink.repeats());
+    let mut load = Load::open(target.address, PACED_CONNECTIONS, triggers.clone()).await?;
+    let mut shop = Load::open(target.address, PACED_CONNECTIONS, Requests::Shop(stream.clone())).await?;
+    let beside = async {
+        match beside_per_s / shop::BATCH_EVENTS as u32 {
+            0 => Ok(Outcome::default()),
+            batches_per_s => shop.run(Pace::PerSecond(batches_per_s), during).await,
+        }
+    };
+    let (outcome, beside) = tokio::try_join!(load.run(Pace::PerSecond(TRIGGERS_PER_S), during), beside)?;
+    sink.until_triggers(before.0 + outcome.samples.len(), WEBHOOKS_WAIT_MAX).await;
     let took = outcome.samples.iter().filter_map(|sample| Some(sink.arrival(sample.sequence)?.duration_since(sample.started)));
     let took: Vec<Duration> = took.collect();
     Ok(Webhooks {
         events: outcome.samples.len(),
         arrived: took.len(),
-        repeats: sink.repeats(),
+        repeats: sink.repeats() - before.1,
         latency: Quantiles::of(took),
         answer: outcome.latency(),
+        beside: beside.events,
     })
 }
 
@@ -206,6 +223,80 @@ pub async fn reads(target: Target, stream: Arc<Mutex<Stream>>, during: Duration)
         latency: read.latency(),
         events: written.events,
         answer: written.latency(),
+    })
+}
+
+/// Profile reads flat out, with nothing beside them.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct FlatOutReads {
+    /// Answered per second.
+    pub reads_per_s: f64,
+    /// From sending the request to the whole profile.
+    pub latency: Quantiles,
+}
+
+/// Reads the profiles of these visitors as fast as they are answered.
+pub async fn flat_out_reads(target: Target, visitors: Vec<[u8; 36]>, during: Duration) -> Result<FlatOutReads> {
+    let mut load = Load::open(target.address, PACED_CONNECTIONS, Requests::reads(visitors)).await?;
+    let started = Instant::now();
+    let outcome = load.run(Pace::FlatOut, during).await?;
+    let elapsed = started.elapsed();
+    Ok(FlatOutReads { reads_per_s: outcome.samples.len() as f64 / elapsed.as_secs_f64(), latency: outcome.latency() })
+}
+
+/// The import of a file of real orders, beside what DuckDB makes of it.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Import {
+    /// Events that came of the file.
+    pub events: u64,
+    /// Events imported and processed, by the time of the whole command.
+    pub events_per_s: f64,
+    /// The file's rows.
+    pub rows: u64,
+    /// `COPY` of the file into a table of DuckDB, if Python has it: rows per second.
+    pub duckdb_rows_per_s: Option<f64>,
+}
+
+/// Prints the rows of a Parquet file, and the seconds that `COPY` takes to bring them into a table on the disk.
+const DUCKDB: &str = "\
+import sys, time, duckdb
+file, place = sys.argv[1:]
+database = duckdb.connect(place)
+database.execute('CREATE TABLE lines AS SELECT * FROM read_parquet(?) LIMIT 0', [file])
+started = time.perf_counter()
+database.execute(f\"COPY lines FROM '{file}' (FORMAT parquet)\")
+database.execute('CHECKPOINT')
+print(database.execute('SELECT count(*) FROM lines').fetchone()[0], time.perf_counter() - started)
+";
+
+/// Imports `file` with the definitions and the mapping of `example`, and copies it into DuckDB with this `python`.
+pub async fn import(binary: &Path, directory: &Path, file: &Path, example: &Path, python: &Path) -> Result<Import> {
+    let directory = directory.join("import");
+    std::fs::create_dir_all(&directory)?;
+    let server = Server::jumelle(binary, &directory, &std::fs::read_to_string(example.join("workspace.yaml"))?).await?;
+    let mut observer = Observer::open(server.target.address).await?;
+    let before = observer.counters().await?;
+    let started = Instant::now();
+    let mut command = Command::new(binary);
+    command.arg("import").arg(file).args(["--source", "shop", "--mapping"]).arg(example.join("mapping.yaml"));
+    command.args(["--server", &format!("http://{}", server.target.address)]).env("JUMELLE_ADMIN_TOKEN", ADMIN_TOKEN);
+    let output = tokio::task::spawn_blocking(move || command.output()).await??;
+    if !output.status.success() {
+        bail!("jumelle import: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    let stored = observer.counters().await?.stored - before.stored;
+    observer.drained(before, stored).await?;
+    let seconds = started.elapsed().as_secs_f64();
+    drop(server);
+    let copied = Command::new(python).args(["-c", DUCKDB]).arg(file).arg(directory.join("lines.duckdb")).output();
+    let copied = copied.ok().filter(|output| output.status.success());
+    let text = copied.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    let duckdb = text.split_once(' ').and_then(|(rows, took)| Some((rows.parse().ok()?, took.trim().parse::<f64>().ok()?)));
+    Ok(Import {
+        events: stored,
+        events_per_s: stored as f64 / seconds,
+        rows: duckdb.map_or(0, |(rows, _)| rows),
+        duckdb_rows_per_s: duckdb.map(|(rows, took): (u64, f64)| rows as f64 / took),
     })
 }
 
@@ -309,10 +400,16 @@ mod tests {
         let flat_out = throughput(&mut load, target, SHORT, Some(&mut observer)).await.unwrap();
         assert!(flat_out.events >= 100 && flat_out.seconds >= 0.1 && flat_out.answer.p50_ms > 0.0, "{flat_out:?}");
 
-        let hooks = webhooks(target, &sink, Arc::default(), SHORT).await.unwrap();
-        assert_eq!((hooks.events, hooks.arrived, hooks.repeats), (100, 100, 0));
+        let triggers = Requests::triggers(Arc::default());
+        let hooks = webhooks(target, &sink, &stream, &triggers, 0, SHORT).await.unwrap();
+        assert_eq!((hooks.events, hooks.arrived, hooks.repeats, hooks.beside), (100, 100, 0, 0));
+        let beside = webhooks(target, &sink, &stream, &triggers, 1_000, SHORT).await.unwrap();
+        assert_eq!((beside.events, beside.arrived, beside.repeats, beside.beside), (100, 100, 0, 100));
         assert!(hooks.latency.p50_ms > 0.0 && hooks.latency.p50_ms <= hooks.answer.max_ms, "{hooks:?}");
 
+        let visitors = shop::lock(&stream).visitors();
+        let flat_out = flat_out_reads(target, visitors, SHORT).await.unwrap();
+        assert!(flat_out.reads_per_s > 100.0 && flat_out.latency.p50_ms > 0.0, "{flat_out:?}");
         let read = reads(target, stream, SHORT).await.unwrap();
         assert_eq!((read.reads, read.events), (200, 500));
         assert!((1..200).contains(&read.not_found), "{read:?}");

@@ -7,8 +7,8 @@ use serde::Serialize;
 use crate::load::Quantiles;
 use crate::machine::Machine;
 use crate::phases::{
-    BATCH_CONNECTIONS, EVENTS_UNDER_READS_PER_S, READS_PER_S, Reads, Rest, SINGLE_CONNECTIONS, TRIGGERS_PER_S, Throughput,
-    Webhooks,
+    BATCH_CONNECTIONS, EVENTS_UNDER_READS_PER_S, FlatOutReads, Import, READS_PER_S, Reads, Rest, SINGLE_CONNECTIONS,
+    TRIGGERS_PER_S, Throughput, Webhooks,
 };
 
 /// Everything of one run.
@@ -42,8 +42,16 @@ pub struct Report {
     pub singles: Throughput,
     /// From event to webhook.
     pub webhooks: Webhooks,
+    /// The same, beside batches at half of the rate of `batches`.
+    pub webhooks_at_half: Webhooks,
     /// Profile reads under load.
     pub reads: Reads,
+    /// Profile reads with nothing beside them.
+    pub flat_out_reads: FlatOutReads,
+    /// The same bytes from Redis through a handler that does nothing else, where Redis is installed.
+    pub redis_reads: Option<FlatOutReads>,
+    /// A file of orders, where it is there.
+    pub import: Option<Import>,
     /// What is left on the disk.
     pub rest: Rest,
     /// Webhooks of other activations that arrived during the run.
@@ -72,6 +80,46 @@ impl Report {
         let pushed_back = |load: &Throughput| match load.pushed_back {
             0 => String::new(),
             count => format!("; {} answers 429/503", thousands(count as f64)),
+        };
+        let webhooks = |what: String, webhooks: &Webhooks| {
+            row(
+                what,
+                format!("{} of {}", thousands(webhooks.arrived as f64), thousands(webhooks.events as f64)),
+                Some(webhooks.latency),
+                format!(
+                    "event acknowledged after {:.1} / {:.1} ms; {} repeats",
+                    webhooks.answer.p50_ms, webhooks.answer.p99_ms, webhooks.repeats
+                ),
+            )
+        };
+        let redis = match &self.redis_reads {
+            None => "redis-server is not installed".to_owned(),
+            Some(redis) => format!(
+                "{:.0} % of Redis behind a no-op handler: {}, {:.2} / {:.2} ms",
+                of(self.flat_out_reads.reads_per_s, redis.reads_per_s),
+                per_s(redis.reads_per_s, "reads"),
+                redis.latency.p50_ms,
+                redis.latency.p99_ms
+            ),
+        };
+        let import = match &self.import {
+            None => {
+                row("import of a file of orders".into(), "not measured".into(), None, "the file is not there: --orders".into())
+            }
+            Some(import) => row(
+                format!("import of a file of orders, {} events", thousands(import.events as f64)),
+                match import.rows {
+                    0 => per_s(import.events_per_s, "events"),
+                    rows => per_s(import.events_per_s * rows as f64 / import.events.max(1) as f64, "rows"),
+                },
+                None,
+                match import.duckdb_rows_per_s {
+                    None => "DuckDB is not there: --python".into(),
+                    Some(rate) => {
+                        format!("COPY of its {} rows into DuckDB: {}", thousands(import.rows as f64), per_s(rate, "rows"))
+                    }
+                },
+            ),
         };
         vec![
             row("ceiling: fdatasync after each 4 KiB".into(), per_s(self.fdatasync_per_s, "syncs"), None, String::new()),
@@ -111,14 +159,10 @@ impl Report {
                     pushed_back(&self.singles),
                 ),
             ),
-            row(
-                format!("event sent → webhook received, at {TRIGGERS_PER_S}/s"),
-                format!("{} of {}", thousands(self.webhooks.arrived as f64), thousands(self.webhooks.events as f64)),
-                Some(self.webhooks.latency),
-                format!(
-                    "event acknowledged after {:.1} / {:.1} ms; {} repeats",
-                    self.webhooks.answer.p50_ms, self.webhooks.answer.p99_ms, self.webhooks.repeats
-                ),
+            webhooks(format!("event sent → webhook received, at {TRIGGERS_PER_S}/s"), &self.webhooks),
+            webhooks(
+                format!("the same under {} events/s, half of the above", thousands(self.batches.events_per_s / 2.0)),
+                &self.webhooks_at_half,
             ),
             row(
                 format!("profile reads at {READS_PER_S}/s under {} events/s", thousands(f64::from(EVENTS_UNDER_READS_PER_S))),
@@ -133,6 +177,12 @@ impl Report {
                 ),
             ),
             row(
+                "profile reads flat out, nothing beside them".into(),
+                per_s(self.flat_out_reads.reads_per_s, "reads"),
+                Some(self.flat_out_reads.latency),
+                redis,
+            ),
+            row(
                 format!("disk, journals included, {} events", thousands(self.rest.events as f64)),
                 format!("{:.0} bytes/event", self.rest.disk_bytes_per_event),
                 None,
@@ -145,6 +195,7 @@ impl Report {
                 format!("after kill -9: {:.2} s", self.rest.start_after_kill_s),
             ),
             row("rebuild, with the comparison".into(), per_s(self.rest.rebuild_events_per_s, "events"), None, String::new()),
+            import,
         ]
     }
 }
@@ -244,7 +295,11 @@ mod tests {
             noop_singles: load(90_000.0, 90_000.0),
             batches: load(100_000.0, 1_000.0),
             singles: Throughput { pushed_back: 7, ..load(45_000.0, 45_000.0) },
-            webhooks: Webhooks { events: 2_000, arrived: 2_000, repeats: 0, latency, answer: latency },
+            webhooks: Webhooks { events: 2_000, arrived: 2_000, repeats: 0, latency, answer: latency, beside: 0 },
+            webhooks_at_half: Webhooks { events: 900, arrived: 899, repeats: 1, latency, answer: latency, beside: 500_000 },
+            flat_out_reads: FlatOutReads { reads_per_s: 30_000.0, latency },
+            redis_reads: Some(FlatOutReads { reads_per_s: 50_000.0, latency }),
+            import: Some(Import { events: 22_000, events_per_s: 11_000.0, rows: 540_000, duckdb_rows_per_s: Some(1e6) }),
             reads: Reads { reads: 5_000, not_found: 100, reads_per_s: 500.0, latency, events: 50_000, answer: latency },
             rest: Rest {
                 events: 5_000_000,
@@ -269,10 +324,15 @@ mod tests {
             "zstd JSONL: 100 bytes/event",
             "after kill -9: 1.25 s",
             "200,000 events/s",
+            "the same under 50,000 events/s, half of the above",
+            "899 of 900    2.00 ms    9.00 ms  event acknowledged after 2.0 / 9.0 ms; 1 repeats\n",
+            "30,000 reads/s    2.00 ms    9.00 ms  60 % of Redis behind a no-op handler: 50,000 reads/s, 2.00 / 9.00 ms\n",
+            "270,000 rows/s",
+            "COPY of its 540,000 rows into DuckDB: 1,000,000 rows/s",
         ] {
             assert!(table.contains(expected), "{expected:?} is not in\n{table}");
         }
-        assert_eq!(table.lines().count(), 16, "{table}");
+        assert_eq!(table.lines().count(), 19, "{table}");
         let json = serde_json::to_value(&report).unwrap();
         assert_eq!(json["batches"]["answer"]["p99_ms"], 20.25);
     }

@@ -90,11 +90,11 @@ impl Server {
         Ok((server, started.elapsed()))
     }
 
-    /// The no-op handler, in a process made of this very binary.
-    pub async fn noop(directory: &Path) -> Result<Server> {
+    /// The no-op handler, in a process made of this very binary; with profiles from a Redis, if there is one.
+    pub async fn noop(directory: &Path, redis: Option<SocketAddr>) -> Result<Server> {
         let address = free_address()?;
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["noop", &address.to_string()]);
+        command.args(["noop", &address.to_string()]).args(redis.map(|redis| redis.to_string()));
         Server::start(command, address, &directory.join("noop.log")).await
     }
 
@@ -132,7 +132,7 @@ async fn is_ready(address: SocketAddr) -> bool {
 }
 
 /// A port that was free a moment ago.
-fn free_address() -> Result<SocketAddr> {
+pub fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 

@@ -77,6 +77,11 @@ impl Sink {
         self.note(|arrivals| arrivals.messages)
     }
 
+    /// Triggers so far, each once.
+    pub fn triggers(&self) -> usize {
+        self.note(|arrivals| arrivals.triggers.len())
+    }
+
     /// When a trigger's first message arrived.
     pub fn arrival(&self, trigger: u64) -> Option<Instant> {
         self.note(|arrivals| arrivals.triggers.get(&trigger).map(|(at, _)| *at))
@@ -90,7 +95,7 @@ impl Sink {
     /// Waits until so many triggers have arrived, or for `at_most`.
     pub async fn until_triggers(&self, wanted: usize, at_most: Duration) {
         let deadline = Instant::now() + at_most;
-        while self.note(|arrivals| arrivals.triggers.len()) < wanted && Instant::now() < deadline {
+        while self.triggers() < wanted && Instant::now() < deadline {
             tokio::time::sleep(POLL_PAUSE).await;
         }
     }
