@@ -1,13 +1,18 @@
 """Who may do what, over the real binary: every path with every role, tokens, sessions, rates; OWASP's API Top 10 (THREAT_MODEL.md)."""
 
+import base64
+import hmac
 import itertools
 import json
+import os
 import pathlib
 import re
+import subprocess
+import tempfile
 import unittest
 import urllib.request
 
-from jumelle_server import ROOT, TOKEN, wait_until
+from jumelle_server import BINARY, ROOT, TOKEN, wait_until
 from shop import Inbox, Shop, basic, identified, now, viewed, workspace
 
 TOOLS = """\
@@ -344,6 +349,141 @@ class TopTen(OneShop):
         routes = set(re.findall(r'\.route\("(/v1/[^"]+)"', source)) - {"/v1/b"}
         self.assertGreater(len(routes), 30)
         self.assertEqual(set(), routes - set(paths), "a route without a description")
+
+
+SECRET = "a-secret-that-nobody-may-find-in-a-file"
+SEALING = """\
+destinations:
+  mailer: {connector: webhook, url: "URL", allow_private: true, secret: SECRET_HERE}
+  other: {connector: webhook, url: "URL", allow_private: true}
+activations:
+  mail: {segment: lookers, destination: mailer, purpose: marketing, channel: email, map: {email: identifiers.email}}
+"""
+
+
+def a_key():
+    return subprocess.run([BINARY, "secret", "key"], capture_output=True, text=True, check=True).stdout.strip()
+
+
+class Sealed(unittest.TestCase):
+    """Secrets of destinations: on no disk, in no answer, opened by the server's key alone."""
+
+    def definitions(self, inbox, secret):
+        return workspace(SEALING.replace("URL", inbox.url).replace("SECRET_HERE", secret))
+
+    def enter(self, shop, name):
+        """Somebody who may be told enters; what is delivered is signed with the secret."""
+        shop.consent({"email": f"{name}@example.org"}, "granted", channel="email")
+        shop.send(identified(name, email=f"{name}@example.org"), viewed(name, f"{name}-1"), viewed(name, f"{name}-2"))
+
+    def assert_signed(self, inbox, count):
+        wait_until(lambda: len(inbox.signed) >= count, f"{count} deliveries")
+        for head, body in inbox.signed:
+            signed = f"{head['webhook-id']}.{head['webhook-timestamp']}.".encode() + body
+            expected = base64.b64encode(hmac.digest(SECRET.encode(), signed, "sha256")).decode()
+            self.assertEqual(f"v1,{expected}", head["webhook-signature"])
+
+    def assert_nowhere(self, shop):
+        for path in shop.data.rglob("*"):
+            if path.is_file():
+                self.assertNotIn(SECRET.encode(), path.read_bytes(), path)
+        shown = shop.request("GET", "/v1/workspace").decode() + shop.request("GET", "/v1/destinations/mailer").decode()
+        self.assertNotIn(SECRET, shown)
+        self.assertIn('"sealed":"jumelle1.', shown.replace(" ", ""))
+
+    def test_a_plain_secret_is_sealed_when_it_is_applied_and_a_new_key_seals_anew(self):
+        old, new = a_key(), a_key()
+        with SignedInbox() as inbox, Shop(self.definitions(inbox, SECRET), environment={"JUMELLE_SECRETS_KEY": old}) as shop:
+            self.enter(shop, "ana")
+            self.assert_signed(inbox, 1)
+            self.assert_nowhere(shop)
+            sealed = shop.get("/v1/destinations/mailer")["definition"]["secret"]["sealed"]
+            # The same file again is no change.
+            again = shop.call("PUT", "/v1/workspace", self.definitions(inbox, SECRET).encode()).json()
+            self.assertEqual((False, []), (again["applied"], again["changes"]), again)
+
+            shop.stop()
+            shop.environment["JUMELLE_SECRETS_KEY"] = f"{new}\n{old}"
+            shop.start()
+            self.enter(shop, "bea")
+            self.assert_signed(inbox, 2)
+            anew = shop.get("/v1/destinations/mailer")["definition"]["secret"]["sealed"]
+            self.assertNotEqual(sealed, anew, "the file given at the start was sealed with the new key")
+
+            shop.stop()
+            shop.environment["JUMELLE_SECRETS_KEY"] = new
+            shop.start()
+            self.enter(shop, "cleo")
+            self.assert_signed(inbox, 3)
+            self.assert_nowhere(shop)
+
+    def test_a_sealed_secret_opens_at_its_own_destination_only(self):
+        with SignedInbox() as inbox, tempfile.TemporaryDirectory() as room:
+            file = pathlib.Path(room) / "secrets.key"
+            file.write_text(a_key())
+            with Shop(workspace(), "--secrets-key-file", file) as shop:
+                done = subprocess.run(
+                    [BINARY, "secret", "seal", "mailer", "--server", shop.url],
+                    input=SECRET + "\n", capture_output=True, text=True, check=True, env=shop.client_environment(),
+                )  # fmt: skip
+                self.assertRegex(done.stdout, r"^\{sealed: jumelle1\.[A-Za-z0-9_-]+\}\n$")
+                moved = SEALING.replace("mailer", "thief").replace("other", "mailer").replace("URL", inbox.url)
+                for text, arrives in ((self.definitions(inbox, done.stdout.strip()), True), (workspace(moved).replace("SECRET_HERE", done.stdout.strip()), False)):
+                    self.assertEqual(200, shop.call("PUT", "/v1/workspace", text.encode()).status)
+                    before = len(inbox.signed)
+                    self.enter(shop, "own" if arrives else "moved")
+                    if arrives:
+                        self.assert_signed(inbox, before + 1)
+                    else:
+                        trouble = wait_until(lambda: shop.get("/v1/destinations/thief").get("last_error"), "it stands still")
+                        self.assertIn("not sealed for thief", trouble)
+                        self.assertEqual(before, len(inbox.signed))
+
+    def test_a_wrong_key_stops_the_destination_and_nothing_else(self):
+        with SignedInbox() as inbox, Shop(self.definitions(inbox, SECRET), environment={"JUMELLE_SECRETS_KEY": a_key()}) as shop:
+            sealed = shop.get("/v1/destinations/mailer")["definition"]["secret"]["sealed"]
+            shop.stop()
+            (pathlib.Path(shop.files.name) / "workspace.yaml").write_text(self.definitions(inbox, f"{{sealed: {sealed}}}"))
+            del shop.environment["JUMELLE_SECRETS_KEY"]
+            shop.start()
+            self.enter(shop, "ana")
+            trouble = wait_until(lambda: shop.get("/v1/destinations/mailer").get("last_error"), "it says why it stands still")
+            self.assertIn("sealed", trouble)
+            self.assertEqual([], inbox.signed)
+            self.assertEqual(200, shop.call("GET", "/v1/profiles/email:ana@example.org").status)
+            refused = shop.call("POST", "/v1/secrets/seal", {"destination": "mailer", "secret": SECRET})
+            self.assertEqual(409, refused.status)
+            self.assertNotIn(SECRET, refused.body.decode())
+
+    def test_a_command_gives_the_key_and_two_places_are_one_too_many(self):
+        with Shop(workspace(), "--secrets-key-command", f"echo {a_key()}") as shop:
+            answer = shop.call("POST", "/v1/secrets/seal", {"destination": "mailer", "secret": SECRET})
+            self.assertEqual(200, answer.status, answer)
+            self.assertEqual(400, shop.call("POST", "/v1/secrets/seal", {"destination": "mailer"}).status)
+        for settings, said in (
+            ({"JUMELLE_SECRETS_KEY": a_key(), "JUMELLE_SECRETS_KEY_COMMAND": "echo"}, "comes from one place"),
+            ({"JUMELLE_SECRETS_KEY": "c2hvcnQ="}, "key 1 is not 32 bytes"),
+            ({"JUMELLE_SECRETS_KEY_COMMAND": "exit 7"}, "exit status: 7"),
+        ):
+            with self.subTest(said), tempfile.TemporaryDirectory() as room:
+                done = subprocess.run(
+                    [BINARY, "serve", "--data", room, "--listen", "127.0.0.1:0"],
+                    capture_output=True, text=True, check=False, timeout=30, env={**os.environ, **settings},
+                )  # fmt: skip
+                self.assertNotEqual(0, done.returncode)
+                self.assertIn(said, done.stderr)
+                self.assertNotIn(settings.get("JUMELLE_SECRETS_KEY", "no key"), done.stderr)
+
+
+class SignedInbox(Inbox):
+    """Keeps heads and bodies as they came."""
+
+    def __init__(self):
+        super().__init__()
+        self.signed = []
+
+    def heard(self, headers, body):
+        self.signed.append((headers, body))
 
 
 if __name__ == "__main__":

@@ -196,6 +196,9 @@ class Inbox:
         self.messages = []
         self.lock = threading.Lock()
 
+    def heard(self, headers, body):
+        """Each request as it came."""
+
     def __enter__(self):
         inbox = self
 
@@ -203,7 +206,9 @@ class Inbox:
             protocol_version = "HTTP/1.1"
 
             def do_POST(self):
-                message = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                body = self.rfile.read(int(self.headers["content-length"]))
+                inbox.heard(dict(self.headers), body)
+                message = json.loads(body)
                 message["arrived"] = time.monotonic()
                 said = inbox.answer(message)
                 status, headers = said if isinstance(said, tuple) else (said, {})

@@ -15,6 +15,7 @@ mod last_look;
 mod list;
 mod partner;
 mod queue;
+pub mod secrets;
 mod transport;
 mod webhook;
 

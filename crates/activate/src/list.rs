@@ -23,7 +23,7 @@ pub async fn fetch_list(destination: &Destination) -> Result<String, String> {
     let client = egress::client(destination.allow_private).map_err(|error| format!("HTTP client: {error}"))?;
     let mut request = client.get(url).timeout(LIST_TIMEOUT);
     if let Some(secret) = &destination.secret {
-        let secret = resolve_secret(secret).map_err(|error| error.to_string())?;
+        let secret = resolve_secret(secret, &destination.key).map_err(|error| error.to_string())?;
         request = request.bearer_auth(String::from_utf8_lossy(&secret));
     }
     let mut response = request.send().await.map_err(|error| format!("the list was not answered: {}", error.without_url()))?;

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use jumelle_connect::{Connector, Moment, Settings, auth};
 use jumelle_model::time::Timestamp;
-use jumelle_model::workspace::Destination;
+use jumelle_model::workspace::{Destination, Secret};
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
+use crate::secrets;
 use crate::transport::Transport;
 
 /// Ready to send.
@@ -37,10 +38,15 @@ impl Partner {
         let mut given = Map::new();
         for (name, text) in &destination.settings {
             let value: Value = serde_json::from_str(text).unwrap_or_default();
-            let value = match value.get("env").and_then(Value::as_str) {
-                Some(variable) => std::env::var(variable)
-                    .map_err(|_| format!("the environment variable {variable} is not set; the setting {name} is read from it"))?
-                    .into(),
+            let secret = match (&value["env"], &value["sealed"]) {
+                (Value::String(variable), _) => Some(Secret::Env(variable.clone())),
+                (_, Value::String(sealed)) => Some(Secret::Sealed(sealed.clone())),
+                _ => None,
+            };
+            let value = match secret {
+                Some(secret) => {
+                    secrets::read(&secret, &destination.key).map_err(|error| format!("setting {name}: {error}"))?.into()
+                }
                 None => value,
             };
             given.insert(name.clone(), value);

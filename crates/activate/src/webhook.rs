@@ -14,7 +14,7 @@ use sha2::Sha256;
 
 use crate::backoff::RETRY_AFTER_MAX;
 use crate::egress::{self, is_private_host};
-use crate::last_look;
+use crate::{last_look, secrets};
 
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(15);
 /// Bytes of an answer that are read; one that says more costs its connection.
@@ -83,18 +83,9 @@ pub struct Webhook {
     secret: Option<Vec<u8>>,
 }
 
-/// Reads a secret as it is written, at the moment of use.
-pub(crate) fn secret_text(secret: &Secret) -> Result<String, String> {
-    match secret {
-        Secret::Plain(text) => Ok(text.clone()),
-        Secret::Env(name) => std::env::var(name)
-            .map_err(|_| format!("the environment variable {name} is not set; the destination's secret is read from it")),
-    }
-}
-
-/// Reads a secret at the moment of use. `whsec_<base64>` is decoded, other text is taken as it is.
-pub fn resolve_secret(secret: &Secret) -> Result<Vec<u8>, WebhookError> {
-    let text = secret_text(secret).map_err(WebhookError::Secret)?;
+/// Reads a destination's secret at the moment of use. `whsec_<base64>` is decoded, other text is taken as it is.
+pub fn resolve_secret(secret: &Secret, destination: &str) -> Result<Vec<u8>, WebhookError> {
+    let text = secrets::read(secret, destination).map_err(WebhookError::Secret)?;
     let bytes = match text.strip_prefix("whsec_") {
         Some(encoded) => {
             STANDARD.decode(encoded.trim()).map_err(|_| WebhookError::Secret("what follows whsec_ is not base64".into()))?
@@ -128,7 +119,7 @@ impl Webhook {
         if !destination.allow_private && is_private_host(host) {
             return Err(WebhookError::Private(host.to_owned()));
         }
-        let secret = destination.secret.as_ref().map(resolve_secret).transpose()?;
+        let secret = destination.secret.as_ref().map(|secret| resolve_secret(secret, &destination.key)).transpose()?;
         let client = egress::client(destination.allow_private).map_err(|error| WebhookError::Client(error.to_string()))?;
         Ok(Webhook { client, url, secret })
     }
@@ -248,7 +239,7 @@ mod tests {
 
     #[test]
     fn the_signature_is_that_of_the_standard_webhooks_libraries() {
-        let secret = resolve_secret(&Secret::Plain("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".into())).unwrap();
+        let secret = resolve_secret(&Secret::Plain("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".into()), "crm").unwrap();
         let signature = sign(&secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, br#"{"test": 2432232314}"#);
         assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
     }

@@ -58,7 +58,7 @@ impl Settings {
     }
 }
 
-/// What does not hold in the settings of a destination. Secrets may be `{env: NAME}`.
+/// What does not hold in the settings of a destination. Secrets may be `{env: NAME}` or `{sealed: …}`.
 pub fn check(manifest: &Manifest, given: &Map<String, Value>) -> Vec<Fault> {
     let mut faults = Vec::new();
     for (name, value) in given {
@@ -80,7 +80,7 @@ pub fn check(manifest: &Manifest, given: &Map<String, Value>) -> Vec<Fault> {
 }
 
 fn wrong(setting: &Setting, value: &Value) -> Option<String> {
-    if setting.secret && value.get("env").is_some_and(Value::is_string) {
+    if setting.secret && (value.get("env").is_some_and(Value::is_string) || value.get("sealed").is_some_and(Value::is_string)) {
         return None;
     }
     let written = match (setting.kind, value) {

@@ -102,6 +102,9 @@ pub enum Command {
     /// Tokens of the API: who may call it, with which role, until when.
     #[command(subcommand, after_help = "Example: jumelle token create \"call centre\" --role agent")]
     Token(Token),
+    /// Secrets of destinations: a key for the server, and secrets sealed with it.
+    #[command(subcommand, after_help = "Example: jumelle secret seal crm < secret.txt")]
+    Secret(Secret),
     /// Replay the history of a stopped directory into fresh tables, and say whether they are the same byte for byte.
     #[command(after_help = "Example: jumelle rebuild --data ./data")]
     Rebuild(Rebuild),
@@ -171,6 +174,13 @@ pub struct Serve {
     /// File with the Ed25519 key (PKCS #8, PEM) that signs the roots of the ledger; without it they are not signed.
     #[arg(long, env = "JUMELLE_LEDGER_KEY")]
     pub ledger_key: Option<PathBuf>,
+    /// File with the key that seals and opens the secrets of destinations (`jumelle secret key`); several, one a line: the first
+    /// one seals. Or in the environment, as JUMELLE_SECRETS_KEY.
+    #[arg(long, env = "JUMELLE_SECRETS_KEY_FILE")]
+    pub secrets_key_file: Option<PathBuf>,
+    /// Or a command that prints it, for instance one that asks a KMS; run by sh at the start.
+    #[arg(long, env = "JUMELLE_SECRETS_KEY_COMMAND")]
+    pub secrets_key_command: Option<String>,
     /// A folder of connectors of one's own; by default `connectors` beside the workspace file, if there is one.
     #[arg(long, env = "JUMELLE_CONNECTORS")]
     pub connectors: Option<PathBuf>,
@@ -334,6 +344,20 @@ pub enum Token {
     Revoke {
         /// Its id, from `jumelle token list`.
         id: String,
+    },
+}
+
+/// `secret`
+#[derive(Subcommand, Debug)]
+pub enum Secret {
+    /// Make a key; it is printed, and kept nowhere.
+    #[command(after_help = "Example: jumelle secret key > secrets.key")]
+    Key,
+    /// Seal what comes by standard input with the server's key, for one destination; prints what to write in the definitions.
+    #[command(after_help = "Example: jumelle secret seal crm < secret.txt")]
+    Seal {
+        /// Key of the destination: it opens nowhere else.
+        destination: String,
     },
 }
 

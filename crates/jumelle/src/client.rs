@@ -48,6 +48,11 @@ impl Client {
     /// To a stopped directory, if one is named, else to the server.
     pub async fn open(global: &Global, data: Option<&Path>) -> anyhow::Result<Client> {
         let Some(data) = data else { return Client::remote(global) };
+        let key = |name| std::env::var(name).ok();
+        crate::secrets_key::take(
+            key("JUMELLE_SECRETS_KEY_FILE").as_deref().map(Path::new),
+            key("JUMELLE_SECRETS_KEY_COMMAND").as_deref(),
+        )?;
         let engine =
             Engine::open(&Options { ledger_key: std::env::var_os("JUMELLE_LEDGER_KEY").map(Into::into), ..Options::new(data) })
                 .with_context(|| format!("opening {}", data.display()))?;

@@ -4,6 +4,7 @@ mod arguments;
 mod client;
 mod commands;
 mod output;
+mod secrets_key;
 mod telemetry;
 
 use std::process::ExitCode;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         Command::Link(link) => commands::link::run(&arguments.global, link),
         Command::RecordOfProcessing(record) => commands::privacy::record(&arguments.global, record),
         Command::Ledger(ledger) => commands::ledger::run(&arguments.global, ledger),
+        Command::Secret(secret) => commands::secret::run(&arguments.global, secret),
         Command::Token(token) => commands::token::run(&arguments.global, token),
         Command::Rebuild(rebuild) => commands::rebuild::run(&arguments.global, rebuild),
         Command::Doctor(doctor) => commands::doctor::run(&arguments.global, doctor),

@@ -240,7 +240,11 @@ fn definitions() -> impl Strategy<Value = Workspace> {
     let normalizers = [Normalizer::Trim, Normalizer::Lowercase, Normalizer::Email, Normalizer::E164];
     let namespace = (1..=10_000u32, select(normalizers.to_vec()), vec(text(), 0..2));
     let kind = select(vec![SourceKind::Web, SourceKind::App, SourceKind::Server, SourceKind::File]);
-    let secret = prop_oneof![Just(Secret::Env("HOOK".into())), Just(Secret::Plain("a secret: of {16} bytes".into()))];
+    let secret = prop_oneof![
+        Just(Secret::Env("HOOK".into())),
+        Just(Secret::Plain("a secret: of {16} bytes".into())),
+        Just(Secret::Sealed("jumelle1.AAAA_-09".into())),
+    ];
     let destination = (option::of(secret), any::<bool>(), 1..=256u32);
     let basis = select(vec![Basis::Consent, Basis::Contract, Basis::LegitimateInterest, Basis::LegalObligation]);
     let gcm = subsequence(vec!["ad_storage".to_owned(), "ad_user_data".into(), "analytics_storage".into()], 0..=3);

@@ -6,6 +6,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 use jiff::civil::Date;
+use jumelle_activate::secrets::{held, seal_all};
 use jumelle_connect::check_workspace;
 use jumelle_engine::{Day, Minute};
 use jumelle_model::Workspace;
@@ -77,9 +78,10 @@ pub async fn apply(
     take(&app, &identity, workspace, &query).await
 }
 
-async fn take(app: &App, identity: &Identity, workspace: Workspace, query: &ApplyQuery) -> Result<Json<Value>, Problem> {
+async fn take(app: &App, identity: &Identity, mut workspace: Workspace, query: &ApplyQuery) -> Result<Json<Value>, Problem> {
     let dry_run = query.dry_run;
     let before = app.engine.shared().definitions();
+    let unsealed = seal_all(held(), &mut workspace, &before.workspace);
     let difference = Difference::between(&before.workspace, &workspace);
     // Looked at before: afterwards there is nothing to compare with.
     let (shared, after) = (app.engine.shared().clone(), workspace.clone());
@@ -113,6 +115,11 @@ async fn take(app: &App, identity: &Identity, workspace: Workspace, query: &Appl
     for (key, people) in &left_behind {
         text = format!("{text}\n! {people} people are still in {key}: give it `retire: true` first, which takes them out");
     }
+    for key in &unsealed {
+        text = format!(
+            "{text}\n! the secret of {key} stands in the history as it is: write {{env: NAME}}, or give the server a key"
+        );
+    }
     let risks: Vec<Value> = workspace
         .destinations
         .iter()
@@ -125,7 +132,8 @@ async fn take(app: &App, identity: &Identity, workspace: Workspace, query: &Appl
         .collect();
     let left: Vec<Value> = left_behind.iter().map(|(key, people)| json!({"destination": key, "people": people})).collect();
     Ok(Json(json!({
-        "applied": applied, "changes": difference.changes, "reach": reach, "left_behind": left, "risks": risks, "text": text,
+        "applied": applied, "changes": difference.changes, "reach": reach, "left_behind": left, "risks": risks, "unsealed": unsealed,
+        "text": text,
     })))
 }
 

@@ -40,7 +40,7 @@ pub async fn receive(
     let inbound = definitions.workspace.destination(&key).and_then(|destination| destination.take_back.inbound.clone());
     // The same answer for a tool that is not there and one that may not report.
     let Some(inbound) = inbound else { return Err(refused()) };
-    prove(&inbound, &uri, &headers, &body)?;
+    prove(&key, &inbound, &uri, &headers, &body)?;
     let reports =
         read(inbound.format, &body).map_err(|error| Problem::bad_request(error.message.clone()).with("field", error.field))?;
     // Its own id, else the whole body: a second STOP after a grant is another event, the same one delivered again is not.
@@ -53,8 +53,8 @@ fn refused() -> Problem {
     Problem::unauthorized("this is no tool that may report here, or its signature does not fit; see inbound of its destination")
 }
 
-fn prove(inbound: &Inbound, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Result<(), Problem> {
-    let secret = resolve_secret(&inbound.secret)
+fn prove(destination: &str, inbound: &Inbound, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Result<(), Problem> {
+    let secret = resolve_secret(&inbound.secret, destination)
         .map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the secret cannot be read", error.to_string()))?;
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let proved = match inbound.format {

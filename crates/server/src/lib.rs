@@ -40,6 +40,7 @@ mod quarantine;
 mod rate;
 mod records;
 mod roles;
+mod secrets;
 mod segments;
 mod session;
 mod set_aside;
@@ -253,6 +254,7 @@ impl App {
             .route("/v1/privacy/requests/{id}", get(privacy::request).post(privacy::step))
             .route("/v1/privacy/receipts", get(records::receipts))
             .route("/v1/privacy/record", get(records::record))
+            .route("/v1/secrets/seal", post(secrets::seal))
             .route("/v1/links", post(links::mint))
             .route("/v1/links/keys", post(links::rotate))
             .route("/v1/privacy/consents", get(oversight::consents))

@@ -124,6 +124,7 @@ pub(crate) const GRANTS: &[Grant] = &[
     grant("get", "/v1/privacy/tools", PRIVACY),
     grant("get", "/v1/privacy/policies", PRIVACY),
     // A link is as good as the person's own hand; the key of all of them is the administrator's.
+    grant("post", "/v1/secrets/seal", NOBODY_ELSE),
     grant("post", "/v1/links", PRIVACY),
     grant("post", "/v1/links/keys", NOBODY_ELSE),
     // The ledger: the proof is about one person, roots and what verifying finds name nobody.

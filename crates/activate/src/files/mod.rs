@@ -22,7 +22,7 @@ use crate::breaker::{COOLDOWN_CONFIGURATION, Ticket};
 use crate::dispatch::Lane;
 use crate::egress;
 use crate::house::{Folders, House};
-use crate::webhook::secret_text;
+use crate::secrets;
 
 use cycle::Cycle;
 use state::State;
@@ -145,7 +145,12 @@ pub(crate) async fn run(lane: Arc<Lane>, house: Arc<dyn House>) {
 
 async fn attempt(lane: &Arc<Lane>, house: &Arc<dyn House>, clock: &mut Clock, at: Timestamp) -> Result<(), Trouble> {
     let destination = &lane.destination;
-    let secret = destination.secret.as_ref().map(secret_text).transpose().map_err(Trouble::Refused)?;
+    let secret = destination
+        .secret
+        .as_ref()
+        .map(|secret| secrets::read(secret, &destination.key))
+        .transpose()
+        .map_err(Trouble::Refused)?;
     let http = egress::client(destination.allow_private).map_err(|error| Trouble::Refused(error.to_string()))?;
     let network = Network {
         allow_private: destination.allow_private,

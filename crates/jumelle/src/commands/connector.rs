@@ -341,6 +341,11 @@ async fn try_out(global: &Global, connector: &Arc<Loaded>, given: Map<String, Va
     }
     let mut read = Map::new();
     for (name, value) in given {
+        if value.get("sealed").is_some() {
+            return Err(Failure::refused(format!(
+                "settings.{name} is sealed, and only the server opens it: write {{env: NAME}} here"
+            )));
+        }
         let value = match value.get("env").and_then(Value::as_str) {
             Some(variable) => std::env::var(variable)
                 .map_err(|_| Failure::refused(format!("settings.{name}: the environment variable {variable} is not set")))?

@@ -16,6 +16,7 @@ pub mod profile;
 pub mod rebuild;
 pub mod reference;
 pub mod restore;
+pub mod secret;
 pub mod segment;
 pub mod serve;
 pub mod token;

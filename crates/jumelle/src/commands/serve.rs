@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context as _;
+use jumelle_activate::secrets::{held, seal_all};
 use jumelle_connect::check_workspace;
 use jumelle_engine::{Engine, Options, WindowLimits};
 use jumelle_model::Workspace;
@@ -15,6 +16,7 @@ use jumelle_server::{AdminToken, App, HttpLimits, Tls, token_hash};
 use crate::arguments::{Clock, Given, Serve};
 use crate::client::block_on;
 use crate::output::Failure;
+use crate::secrets_key;
 use crate::telemetry::{self, Traces};
 
 /// Name of the stored hash of the first admin token.
@@ -27,6 +29,7 @@ pub fn run(serve: &Serve, given: &Given) -> anyhow::Result<()> {
     let _tracing = telemetry::start(serve.log_json, traces.as_ref())?;
     block_on(async move {
         let started = Instant::now();
+        secrets_key::take(serve.secrets_key_file.as_deref(), serve.secrets_key_command.as_deref())?;
         let engine = open(&serve)?;
         if let Some(file) = &serve.workspace {
             apply_file(&engine, file).await?;
@@ -112,9 +115,13 @@ pub fn open(serve: &Serve) -> anyhow::Result<Arc<Engine>> {
 /// Applies a workspace file if it differs from what is in force.
 pub async fn apply_file(engine: &Arc<Engine>, file: &Path) -> anyhow::Result<()> {
     let text = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
-    let workspace = parse_file(file, &text)?;
+    let mut workspace = parse_file(file, &text)?;
     check_workspace(engine.dispatcher().catalogue(), &workspace, &text).map_err(|problems| listed(file, &problems))?;
-    let difference = Difference::between(&engine.shared().definitions().workspace, &workspace);
+    let before = engine.shared().definitions();
+    for destination in seal_all(held(), &mut workspace, &before.workspace) {
+        tracing::warn!(destination, "its secret stands in the history as it is: write {{env: NAME}}, or give a key for secrets");
+    }
+    let difference = Difference::between(&before.workspace, &workspace);
     if !difference.changes.is_empty() {
         let by = file.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         engine.apply(&workspace, &by).await?;
@@ -192,6 +199,8 @@ fn with_config(serve: &Serve, given: &Given) -> anyhow::Result<Serve> {
         otlp_endpoint: Option<String>,
         trace_ratio: Option<f64>,
         ledger_key: Option<std::path::PathBuf>,
+        secrets_key_file: Option<std::path::PathBuf>,
+        secrets_key_command: Option<String>,
         connectors: Option<std::path::PathBuf>,
         files: Option<std::path::PathBuf>,
         http: crate::arguments::HttpFile,
@@ -210,6 +219,8 @@ fn with_config(serve: &Serve, given: &Given) -> anyhow::Result<Serve> {
     serve.http.fill(file.http, given);
     serve.workspace = serve.workspace.or(file.workspace);
     serve.ledger_key = serve.ledger_key.or(file.ledger_key);
+    serve.secrets_key_file = serve.secrets_key_file.or(file.secrets_key_file);
+    serve.secrets_key_command = serve.secrets_key_command.or(file.secrets_key_command);
     serve.connectors = serve.connectors.or(file.connectors);
     serve.files = serve.files.or(file.files);
     serve.clock = match (serve.clock, file.clock.as_deref()) {

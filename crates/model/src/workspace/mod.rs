@@ -225,13 +225,19 @@ pub struct Segment {
     pub rule: Rule,
 }
 
-/// A secret: read from the environment at the moment of use, or written in the definition (never shown again).
+/// How a sealed secret begins.
+pub const SEALED_PREFIX: &str = "jumelle1.";
+
+/// A secret: read from the environment at the moment of use, sealed with a key that is not here, or written in the definition
+/// (never shown again).
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Secret {
     /// `{env: NAME}`
     Env(String),
     /// The text itself.
     Plain(String),
+    /// `{sealed: jumelle1.…}`: only the server's key opens it.
+    Sealed(String),
 }
 
 impl std::fmt::Debug for Secret {
@@ -239,6 +245,7 @@ impl std::fmt::Debug for Secret {
         match self {
             Secret::Env(name) => write!(f, "Env({name})"),
             Secret::Plain(_) => write!(f, "Plain(…)"),
+            Secret::Sealed(_) => write!(f, "Sealed(…)"),
         }
     }
 }
@@ -254,7 +261,7 @@ pub struct Destination {
     /// Where messages are posted. Of a declared connector: `base_url`, another host in place of the tool's (only with
     /// `allow_private`), or empty.
     pub url: String,
-    /// Of a declared connector: its settings, each a JSON text; a secret is `{"env": "NAME"}`.
+    /// Of a declared connector: its settings, each a JSON text; a secret is `{"env": "NAME"}` or `{"sealed": "…"}`.
     #[serde(default)]
     pub settings: Vec<(String, String)>,
     /// Signs them (Standard Webhooks); `whsec_<base64>` or any text of at least 16 bytes.
@@ -364,6 +371,17 @@ impl Workspace {
             Some(required) => self.purpose(required).into_iter().collect(),
             None => self.purposes.iter().filter(|purpose| purpose.basis == Basis::Consent).collect(),
         }
+    }
+
+    /// The secrets of destinations, each with the destination's key, to be sealed.
+    pub fn secrets_mut(&mut self) -> Vec<(String, &mut Secret)> {
+        self.destinations
+            .iter_mut()
+            .flat_map(|Destination { key, secret, take_back, .. }| {
+                let inbound = take_back.inbound.as_mut().map(|inbound| &mut inbound.secret);
+                secret.iter_mut().chain(inbound).map(|secret| (key.clone(), secret))
+            })
+            .collect()
     }
 
     /// Source by write key.

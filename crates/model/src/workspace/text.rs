@@ -16,6 +16,7 @@ impl Workspace {
         self.to_json(&|secret| match secret {
             Secret::Env(name) => json!({"env": name}),
             Secret::Plain(text) => json!(text),
+            Secret::Sealed(text) => json!({"sealed": text}),
         })
         .to_string()
     }
@@ -25,6 +26,7 @@ impl Workspace {
         let whole = self.to_json(&|secret| match secret {
             Secret::Env(name) => json!({"env": name}),
             Secret::Plain(_) => json!(SECRET_SHOWN),
+            Secret::Sealed(text) => json!({"sealed": text}),
         });
         whole.get(collection)?.get(key).cloned()
     }

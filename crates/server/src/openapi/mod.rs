@@ -435,6 +435,16 @@ const PATHS: &[Path] = &[
     ),
     path(
         "post",
+        "/v1/secrets/seal",
+        "Definitions",
+        "Seal a secret for a destination: the text to write as {sealed: …}",
+        &[],
+        Some("SealRequest"),
+        "Sealed",
+        Access::Admin,
+    ),
+    path(
+        "post",
         "/v1/links",
         "Links",
         "A signed link for a message: unsubscribe, preferences or rights",

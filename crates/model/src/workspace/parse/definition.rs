@@ -10,8 +10,8 @@ use crate::consent::{Basis, Channel};
 use crate::workspace::node::{Key, Node, Value, get, join};
 use crate::workspace::text::node_to_json;
 use crate::workspace::{
-    Activation, ComputedTrait, Destination, FieldPath, Initial, Label, NamespaceRule, Normalizer, Purpose, Secret, Segment,
-    Source, SourceKind, Vocabulary,
+    Activation, ComputedTrait, Destination, FieldPath, Initial, Label, NamespaceRule, Normalizer, Purpose, SEALED_PREFIX, Secret,
+    Segment, Source, SourceKind, Vocabulary,
 };
 
 /// Patterns of blocked values in one namespace, at most.
@@ -338,7 +338,7 @@ pub fn destination(reader: &mut Reader, key: &str, node: &Node, path: &str) -> O
     })
 }
 
-/// `settings: {list: 7}`, or the same beside `connector`. Texts, numbers, flags, and `{env: NAME}` for what is secret.
+/// `settings: {list: 7}`, or the same beside `connector`. Texts, numbers, flags, and `{env: NAME}` or `{sealed: …}` for what is secret.
 fn connector_settings(reader: &mut Reader, entries: &[(Key, Node)], path: &str) -> Vec<(String, String)> {
     let mut given: Vec<(&Key, &Node, String)> = Vec::new();
     if let Some(node) = get(entries, "settings") {
@@ -352,14 +352,13 @@ fn connector_settings(reader: &mut Reader, entries: &[(Key, Node)], path: &str) 
     let mut settings: Vec<(String, String)> = Vec::new();
     for (key, node, path) in given {
         let value = match &node.value {
-            Value::Map(entries) => {
-                reader.only(entries, &path, &["env"]);
+            Value::Map(_) => {
                 // The same rule as for every secret.
                 secret(reader, node, &path);
                 node_to_json(node)
             }
             Value::List(_) | Value::Null => {
-                reader.at(node, &path, "a setting is a text, a number, true or false, or {env: NAME}");
+                reader.at(node, &path, "a setting is a text, a number, true or false, {env: NAME} or {sealed: …}");
                 continue;
             }
             _ => node_to_json(node),
@@ -421,9 +420,21 @@ pub(super) fn secret(reader: &mut Reader, node: &Node, path: &str) -> Option<Sec
             Some(Secret::Plain(text.clone()))
         }
         Value::Map(entries) => {
-            reader.only(entries, path, &["env"]);
-            let Some(name_node) = get(entries, "env") else {
-                reader.at(node, path, "a secret is {env: NAME} or a text");
+            reader.only(entries, path, &["env", "sealed"]);
+            if let (Some(sealed), None) = (get(entries, "sealed"), get(entries, "env")) {
+                let path = join(path, "sealed");
+                let text = reader.text(sealed, &path)?;
+                if !text.strip_prefix(SEALED_PREFIX).is_some_and(is_base64_url) {
+                    reader.at(
+                        sealed,
+                        &path,
+                        format!("a sealed secret begins with {SEALED_PREFIX}; `jumelle secret seal` makes one"),
+                    );
+                }
+                return Some(Secret::Sealed(text));
+            }
+            let (Some(name_node), None) = (get(entries, "env"), get(entries, "sealed")) else {
+                reader.at(node, path, "a secret is {env: NAME}, {sealed: …} or a text");
                 return None;
             };
             let name = reader.text(name_node, &join(path, "env"))?;
@@ -436,10 +447,15 @@ pub(super) fn secret(reader: &mut Reader, node: &Node, path: &str) -> Option<Sec
             Some(Secret::Env(name))
         }
         _ => {
-            reader.at(node, path, "a secret is {env: NAME} or a text");
+            reader.at(node, path, "a secret is {env: NAME}, {sealed: …} or a text");
             None
         }
     }
+}
+
+/// The alphabet of URLs, without padding.
+fn is_base64_url(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
 /// The standard alphabet with its padding.
