@@ -43,6 +43,7 @@ mod roles;
 mod segments;
 mod session;
 mod set_aside;
+mod stocks;
 mod tag;
 mod tls;
 mod tokens;
@@ -256,6 +257,7 @@ impl App {
             .route("/v1/links", post(links::mint))
             .route("/v1/links/keys", post(links::rotate))
             .route("/v1/privacy/consents", get(oversight::consents))
+            .route("/v1/privacy/consents/people", get(oversight::people))
             .route("/v1/privacy/tools", get(oversight::tools))
             .route("/v1/privacy/policies", get(oversight::policies))
             .route("/v1/privacy/proof", get(ledger::proof))
@@ -320,8 +322,10 @@ impl App {
     ) -> std::io::Result<()> {
         let (limits, tls) = (self.limits.clone(), self.tls.clone());
         let scheduled = tokio::spawn(tools::schedule(self.clone()));
+        let counted = tokio::spawn(oversight::count_daily(self.clone()));
         listen::serve(listener, self.router(), limits, tls, stop).await;
         scheduled.abort();
+        counted.abort();
         Ok(())
     }
 }
