@@ -196,6 +196,7 @@ SUITES = [
     ("backup", black_box("backup")),
     ("ledger", black_box("ledger")),
     ("oversight", black_box("oversight")),
+    ("statements", black_box("statements")),
     ("disk_trouble", black_box("disk_trouble")),
     ("formats", black_box("formats")),
     ("docs_commands", black_box("docs_commands")),

@@ -222,6 +222,22 @@ impl Shared {
         Ok((count, named))
     }
 
+    /// Destinations that `after` no longer has, with the number of people who are in them or whose removal they have not confirmed.
+    /// Looks at everyone, as [`Shared::people_in`] does.
+    pub fn left_behind(&self, after: &Workspace) -> Result<Vec<(String, u64)>> {
+        let mut left = Vec::new();
+        for destination in &self.definitions().workspace.destinations {
+            if after.destination(&destination.key).is_some() {
+                continue;
+            }
+            let people = self.people_in(&destination.key)?.0.max(self.removals(&destination.key, self.now())?.waiting);
+            if people > 0 {
+                left.push((destination.key.clone(), people));
+            }
+        }
+        Ok(left)
+    }
+
     /// Calls for each person in the tables, as she is now. Who first came within the last second may be missing.
     pub fn each_person(&self, mut each: impl FnMut(&Person)) -> Result<()> {
         let whole = |person: &Person| {

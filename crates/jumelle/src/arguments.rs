@@ -144,6 +144,9 @@ pub struct Serve {
     /// A workspace file to apply at the start.
     #[arg(long, env = "JUMELLE_WORKSPACE")]
     pub workspace: Option<PathBuf>,
+    /// Let the workspace file remove destinations also where people are still in them.
+    #[arg(long, env = "JUMELLE_LEAVE_BEHIND")]
+    pub leave_behind: bool,
     /// The administrator's token; without it an empty directory gets one, printed once.
     #[arg(long, env = "JUMELLE_ADMIN_TOKEN", hide_env_values = true)]
     pub admin_token: Option<String>,

@@ -29,7 +29,7 @@ pub fn run(serve: &Serve, given: &Given) -> anyhow::Result<()> {
         let started = Instant::now();
         let engine = open(&serve)?;
         if let Some(file) = &serve.workspace {
-            apply_file(&engine, file).await?;
+            apply_file(&engine, file, serve.leave_behind).await?;
         }
         let (admin, made) = admin_token(&engine, serve.admin_token.as_deref())?;
         let metrics = jumelle_server::install_metrics().map_err(anyhow::Error::msg)?;
@@ -109,13 +109,24 @@ pub fn open(serve: &Serve) -> anyhow::Result<Arc<Engine>> {
     Engine::open(&options).with_context(|| format!("opening {}", serve.data.display()))
 }
 
-/// Applies a workspace file if it differs from what is in force.
-pub async fn apply_file(engine: &Arc<Engine>, file: &Path) -> anyhow::Result<()> {
+/// Applies a workspace file if it differs from what is in force. As with `jumelle apply`, no tool goes while people are in it:
+/// nobody could take them out of it any more.
+pub async fn apply_file(engine: &Arc<Engine>, file: &Path, leave_behind: bool) -> anyhow::Result<()> {
     let text = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
     let workspace = parse_file(file, &text)?;
     check_workspace(engine.dispatcher().catalogue(), &workspace, &text).map_err(|problems| listed(file, &problems))?;
     let difference = Difference::between(&engine.shared().definitions().workspace, &workspace);
     if !difference.changes.is_empty() {
+        let left = if leave_behind { Vec::new() } else { engine.shared().left_behind(&workspace)? };
+        if let Some((key, people)) = left.first() {
+            let details = serde_json::json!({"destination": key, "people": people});
+            let message = format!(
+                "{}: destinations.{key} is gone and {people} people are still in it; keep it with `retire: true`, which takes \
+                 them out, until GET /v1/destinations/{key}/people counts none; or start with --leave-behind",
+                file.display()
+            );
+            return Err(Failure { code: 3, message, details }.into());
+        }
         let by = file.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         engine.apply(&workspace, &by).await?;
         tracing::info!(changes = difference.changes.len(), "workspace applied");
