@@ -197,6 +197,7 @@ SUITES = [
     ("ledger", black_box("ledger")),
     ("oversight", black_box("oversight")),
     ("statements", black_box("statements")),
+    ("histories", black_box("histories")),
     ("disk_trouble", black_box("disk_trouble")),
     ("formats", black_box("formats")),
     ("docs_commands", black_box("docs_commands")),
