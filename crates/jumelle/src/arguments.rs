@@ -180,6 +180,15 @@ pub struct Serve {
     /// The folder below which destinations put files on this machine (to: "folder:NAME"); by default `files` in the data directory.
     #[arg(long, env = "JUMELLE_FILES")]
     pub files: Option<PathBuf>,
+    /// Tell this web address when a tool does not confirm removals in the time it has.
+    #[arg(long, env = "JUMELLE_ALARM_URL")]
+    pub alarm_url: Option<String>,
+    /// The secret that signs what is told there (Standard Webhooks).
+    #[arg(long, env = "JUMELLE_ALARM_SECRET", hide_env_values = true)]
+    pub alarm_secret: Option<String>,
+    /// How often it is told again until it is mended.
+    #[arg(long, env = "JUMELLE_ALARM_EVERY", default_value = "24h")]
+    pub alarm_every: String,
     /// Logs as JSON lines.
     #[arg(long, env = "JUMELLE_LOG_JSON")]
     pub log_json: bool,

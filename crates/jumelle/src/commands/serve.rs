@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context as _;
+use jumelle_activate::Bell;
 use jumelle_connect::check_workspace;
 use jumelle_engine::{Engine, Options, WindowLimits};
 use jumelle_model::Workspace;
 use jumelle_model::time::Span;
 use jumelle_model::workspace::{Difference, Problems};
-use jumelle_server::{AdminToken, App, HttpLimits, Tls, token_hash};
+use jumelle_server::{AdminToken, Alarms, App, HttpLimits, Tls, token_hash};
 
 use crate::arguments::{Clock, Given, Serve};
 use crate::client::block_on;
@@ -40,6 +41,9 @@ pub fn run(serve: &Serve, given: &Given) -> anyhow::Result<()> {
         let mut app = App::new(engine.clone(), admin, limits, metrics).keep_tokens(&serve.data)?;
         if let Some(tls) = tls {
             app = app.with_tls(tls);
+        }
+        if let Some(alarms) = alarms(&serve)? {
+            app = app.with_alarms(alarms);
         }
         if traces.is_some() {
             app = app.with_trace_parent(telemetry::parent());
@@ -93,6 +97,18 @@ fn tls(serve: &Serve) -> anyhow::Result<Option<Tls>> {
         }
     });
     Ok(Some(tls))
+}
+
+/// Where to ring, if it is said.
+fn alarms(serve: &Serve) -> anyhow::Result<Option<Alarms>> {
+    let Some(url) = &serve.alarm_url else { return Ok(None) };
+    let Some(secret) = &serve.alarm_secret else {
+        return Err(Failure::refused("alarm_url needs an alarm_secret: whoever is told must be able to check that it is us"));
+    };
+    let every = Span::parse(&serve.alarm_every).filter(|every| every.0 > 0);
+    let every =
+        every.ok_or_else(|| Failure::refused(format!("alarm_every: {:?} is not a duration; write 24h", serve.alarm_every)))?;
+    Ok(Some(Alarms { bell: Bell::new(url, secret).map_err(Failure::refused)?, every }))
 }
 
 /// Opens the engine as the arguments say.
@@ -205,6 +221,8 @@ fn with_config(serve: &Serve, given: &Given) -> anyhow::Result<Serve> {
         ledger_key: Option<std::path::PathBuf>,
         connectors: Option<std::path::PathBuf>,
         files: Option<std::path::PathBuf>,
+        alarm_url: Option<String>,
+        alarm_every: Option<String>,
         http: crate::arguments::HttpFile,
     }
     let mut serve = serve.clone();
@@ -216,7 +234,8 @@ fn with_config(serve: &Serve, given: &Given) -> anyhow::Result<Serve> {
             if let Some(value) = file.$field && !given.has(stringify!($field)) { serve.$field = value; }
         )*};
     }
-    take!(data, listen, cached_people, event_bytes, batch_bytes, dedup_hours, dedup_ids, log_json, trace_ratio);
+    take!(data, listen, cached_people, event_bytes, batch_bytes, dedup_hours, dedup_ids, log_json, trace_ratio, alarm_every);
+    serve.alarm_url = serve.alarm_url.or(file.alarm_url);
     serve.otlp_endpoint = serve.otlp_endpoint.or(file.otlp_endpoint);
     serve.http.fill(file.http, given);
     serve.workspace = serve.workspace.or(file.workspace);
