@@ -185,10 +185,12 @@ async fn measure(arguments: &Arguments) -> Result<Report> {
         let clock = shop::lock(&stream).clock();
         let webhooks = phases::webhooks(target, &sink, clock, short).await?;
         say("profile reads");
-        let reads = phases::reads(target, stream, short).await?;
-        anyhow::Ok((warm_up_events, batches, singles, webhooks, reads))
+        let reads = phases::reads(target, stream.clone(), short).await?;
+        say("the gate, as other tools ask it");
+        let [questions, batches_of_questions] = phases::questions(target, stream, short).await?;
+        anyhow::Ok((warm_up_events, batches, singles, webhooks, reads, questions, batches_of_questions))
     };
-    let (warm_up_events, batches, singles, webhooks, reads) = measured
+    let (warm_up_events, batches, singles, webhooks, reads, questions, batches_of_questions) = measured
         .await
         .with_context(|| format!("the server's log ends with:\n{}", server::end_of(&directory_path.join("server.log"))))?;
     let server_memory_bytes_max = Usage::of(target.process).memory_bytes_max;
@@ -212,6 +214,8 @@ async fn measure(arguments: &Arguments) -> Result<Report> {
         singles,
         webhooks,
         reads,
+        questions,
+        batches_of_questions,
         other_webhooks: sink.messages() - webhooks.arrived as u64 - webhooks.repeats,
         server_memory_bytes_max,
     })
