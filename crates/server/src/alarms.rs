@@ -62,10 +62,10 @@ pub(crate) async fn watch(app: App, alarms: Arc<Alarms>) {
                 Err(reason) => tracing::warn!(destination = key, reason, "the alarm was not taken; it is told again"),
             }
         }
-        if told != before {
-            if let Err(error) = write(&directory, &told) {
-                tracing::warn!(%error, "what was told could not be kept: a restart may tell it again");
-            }
+        if told != before
+            && let Err(error) = write(&directory, &told)
+        {
+            tracing::warn!(%error, "what was told could not be kept: a restart may tell it again");
         }
     }
 }
