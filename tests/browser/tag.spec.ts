@@ -341,8 +341,8 @@ const PLATFORMS: Record<string, { head: string; choose: string }> = {
   },
   axeptio: {
     // The cookie of a banner that was not finished, as it is found on pages.
-    head: `var heard;setTimeout(()=>_axcb.forEach((call)=>call({on:(event,listener)=>{if(event==='cookies:complete'){heard=listener;
-      listener({$$token:'t1v1w821zpyn4r5rvtwdd',$$date:'2024-06-16T05:19:22.179Z',$$cookiesVersion:{},statistics:true,$$completed:false})}}})),100)`,
+    head: `var heard=null;(function ready(){window._axcb?_axcb.forEach((call)=>call({on:(event,listener)=>{if(event==='cookies:complete'){heard=listener;
+      listener({$$token:'t1v1w821zpyn4r5rvtwdd',$$date:'2024-06-16T05:19:22.179Z',$$cookiesVersion:{},statistics:true,$$completed:false})}}})):setTimeout(ready,50)})()`,
     choose: "heard({$$token:'8uo4uk64dmazn5y3jjif1b',$$date:'2024-12-20T18:55:15.412Z',$$cookiesVersion:{name:'ga_fb_1637763626569',identifier:'619e4a2a1fb0a24610833704'},facebook_pixel:true,statistics:yes,$$completed:true})",
   },
   commanders_act: {
@@ -358,6 +358,7 @@ for (const [platform, { head, choose }] of Object.entries(PLATFORMS)) {
   test(`the choice made with a consent platform is heard, and its default is none: ${platform}`, async ({ page, context }) => {
     shop.head += `<script>${head}</script>`;
     await visit(page);
+    await page.waitForFunction("typeof heard === 'undefined' || heard");
     await page.waitForTimeout(300);
     expect(await kept(page)).toEqual(NOTHING);
     await page.evaluate(`{ const yes = true; ${choose} }`);
