@@ -198,6 +198,7 @@ SUITES = [
     ("oversight", black_box("oversight")),
     ("statements", black_box("statements")),
     ("histories", black_box("histories")),
+    ("faults", black_box("faults")),
     ("disk_trouble", black_box("disk_trouble")),
     ("formats", black_box("formats")),
     ("docs_commands", black_box("docs_commands")),
