@@ -15,7 +15,9 @@ use crate::App;
 /// File of the data directory that remembers what was told, so that a restart tells nothing twice.
 const FILE: &str = "alarms.json";
 /// How often the tools are looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// The pause after a notice that was not taken.
+const RING_AGAIN: Duration = Duration::from_secs(15);
 
 /// Where to ring, and how often a standing fault is told again.
 pub struct Alarms {
@@ -28,38 +30,47 @@ pub struct Alarms {
 /// When each destination with a standing alarm was told of last.
 type Told = BTreeMap<String, Timestamp>;
 
-/// Looks and rings for as long as the server runs. What was not taken is told at the next look.
+/// Looks and rings for as long as the server runs. What was not taken is told again after a pause.
 pub(crate) async fn watch(app: App, alarms: Arc<Alarms>) {
     let directory = app.engine.directory().to_owned();
     let mut told = read(&directory);
+    let mut pause = LOOK_EVERY;
     loop {
-        tokio::time::sleep(LOOK_EVERY).await;
-        let shared = app.engine.shared();
+        tokio::time::sleep(pause).await;
+        pause = LOOK_EVERY;
+        let shared = app.engine.shared().clone();
         let (definitions, now) = (shared.definitions(), shared.now());
+        let keys: Vec<String> = definitions.workspace.destinations.iter().map(|destination| destination.key.clone()).collect();
+        let look = move || keys.into_iter().filter_map(|key| Some((shared.removals(&key, now).ok()?, key))).collect::<Vec<_>>();
+        let Ok(found) = tokio::task::spawn_blocking(look).await else { continue };
         let before = told.clone();
         // Of a tool that is gone nothing more is heard.
         told.retain(|key, _| definitions.workspace.destination(key).is_some());
-        for destination in &definitions.workspace.destinations {
-            let key = &destination.key;
-            let Ok(removals) = shared.removals(key, now) else { continue };
-            let Some((kind, reminder)) = due(removals, told.get(key).copied(), alarms.every, now) else { continue };
+        for (removals, key) in found {
+            let Some((kind, reminder)) = due(removals, told.get(&key).copied(), alarms.every, now) else { continue };
+            let confirm_within = definitions.workspace.destination(&key).map_or(0, |destination| destination.confirm_within().0);
             let notice = Notice {
                 kind,
                 destination: key.clone(),
                 overdue: removals.overdue,
                 waiting: removals.waiting,
                 oldest_at: removals.oldest_at,
-                confirm_within_s: destination.confirm_within().0 / 1_000_000,
+                confirm_within_s: confirm_within / 1_000_000,
                 reminder,
                 at: now,
             };
-            let rung = alarms.bell.ring(&format!("alm_{key}_{}", now.0), &notice).await;
+            // The same notice told again has the same id.
+            let since = told.get(&key).copied().or(removals.oldest_at).unwrap_or_default();
+            let rung = alarms.bell.ring(&format!("alm_{key}_{}_{}", removals.overdue > 0, since.0), &notice).await;
             let outcome = if rung.is_ok() { "told" } else { "failed" };
             metrics::counter!("jumelle_alarms_total", "outcome" => outcome).increment(1);
             match rung {
-                Ok(()) if removals.overdue > 0 => _ = told.insert(key.clone(), now),
-                Ok(()) => _ = told.remove(key),
-                Err(reason) => tracing::warn!(destination = key, reason, "the alarm was not taken; it is told again"),
+                Ok(()) if removals.overdue > 0 => _ = told.insert(key, now),
+                Ok(()) => _ = told.remove(&key),
+                Err(reason) => {
+                    pause = RING_AGAIN;
+                    tracing::warn!(destination = key, reason, "the alarm was not taken; it is told again");
+                }
             }
         }
         if told != before
