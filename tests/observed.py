@@ -155,7 +155,7 @@ class Observed(unittest.TestCase):
         source = (ROOT / "crates" / "server" / "src" / "operations.rs").read_text()
         described = set(re.findall(r'\("(jumelle_[a-z0-9_]+)", "', source))
         rare = {
-            "jumelle_census_seconds", "jumelle_connections_refused_total", "jumelle_delivery_failures_total", "jumelle_files_total",
+            "jumelle_alarms_total", "jumelle_census_seconds", "jumelle_connections_refused_total", "jumelle_delivery_failures_total", "jumelle_files_total",
             "jumelle_limited_total", "jumelle_reconciliation_drift",
         }  # fmt: skip
         found = list(expressions())

@@ -93,6 +93,21 @@ class Counts(unittest.TestCase):
             for state in ("granted", "denied"):
                 self.assertEqual(sum(one[1] == state and one[3] == source for one in PEOPLE), found[state], (source, state))
 
+        # How it stood today is kept for the trend.
+        wait_until(lambda: self.census()["stocks"], "kept")
+        (stock,) = self.census()["stocks"]
+        (kept,) = [row for row in stock["reach"] if (row["purpose"], row["channel"]) == ("marketing", "email")]
+        self.assertEqual((people, truth), (stock["people"], {key: kept[key] for key in truth}))
+        for age, names in (("expired", {"cem"}), ("expiring", {"bea"}), ("old", {"cem"}), ("weak", set()), ("old_text", set())):
+            found, cursor = [], ""
+            while cursor is not None:
+                page = self.shop.get(f"/v1/privacy/consents/people?purpose=marketing&channel=email&age={age}&limit=1{cursor}")
+                self.assertLessEqual(len(page["items"]), 1)
+                found += page["items"]
+                cursor = page["next"] and f"&cursor={page['next']}"
+            self.assertEqual({f"email:{name}@example.org" for name in names}, {item["identifier"] for item in found}, age)
+            self.assertEqual(row[age], len(found), "as many as were counted")
+
         turns = collections.Counter()
         for day in counted["days"]:
             for turn in day["turns"]:
@@ -133,6 +148,24 @@ class Counts(unittest.TestCase):
         risks = {item["destination"]: item["cannot_be_told"] for item in items if item["cannot_be_told"]}
         self.assertEqual({"printer": {"reason": "a paper list", "contact": "print@example.org"}}, risks)
 
+    def test_how_it_stood_outlives_a_restart_and_is_counted_without_anybody_looking(self):
+        self.choice("ana", "granted", "site", days=1)
+        wait_until(lambda: self.shop.folded(), "folded")
+        path = self.shop.data / "stocks.jsonl"
+        wait_until(path.exists, "counted by itself", 40)
+        line = {"day": "2020-01-01", "at": "2020-01-01T22:00:00Z", "people": 7, "reach": []}
+        path.write_text(json.dumps(line) + "\n" + path.read_text() + '{"day": "cut o')
+        self.shop.kill()
+        self.shop.start()
+        stocks = wait_until(lambda: (found := self.census()["stocks"]) and len(found) == 2 and found, "both days")
+        self.assertEqual(line, stocks[0])
+        wait_until(lambda: len(path.read_text().splitlines()) == 2, "what was cut off is gone")
+
+    def test_whom_to_look_at_is_asked_in_words_that_are_known(self):
+        for query, field in (("purpose=nothing&age=weak", "purpose"), ("purpose=marketing&channel=pigeon&age=weak", "channel"), ("purpose=marketing&age=young", "age"), ("purpose=marketing&age=weak&cursor=x", "cursor")):
+            answer = self.shop.call("GET", f"/v1/privacy/consents/people?{query}")
+            self.assertEqual((400, field), (answer.status, answer.json().get("field")), answer)
+
     def test_a_number_of_days_has_bounds(self):
         for path in ("consents", "tools"):
             for days in (0, 367):
@@ -158,7 +191,7 @@ class Counts(unittest.TestCase):
     def test_the_role_privacy_sees_this_and_no_marketing(self):
         token = self.shop.call("POST", "/v1/tokens", {"name": "dpo", "role": "privacy"}).json()["token"]
         headers = {"authorization": f"Bearer {token}"}
-        for path in ("consents", "tools", "policies", "requests"):
+        for path in ("consents", "consents/people?purpose=marketing&age=weak", "tools", "policies", "requests"):
             self.assertEqual(200, self.shop.call("GET", f"/v1/privacy/{path}", headers=headers).status, path)
         for path in ("/v1/segments", "/v1/segments/lookers", "/v1/traits", "/v1/overview", "/v1/segments/lookers/members"):
             self.assertEqual(403, self.shop.call("GET", path, headers=headers).status, path)
@@ -166,7 +199,7 @@ class Counts(unittest.TestCase):
         self.assertNotIn("segments", whole)
         self.assertIn("purposes", whole)
         marketer = self.shop.call("POST", "/v1/tokens", {"name": "m", "role": "marketer"}).json()["token"]
-        for path in ("consents", "tools", "policies"):
+        for path in ("consents", "consents/people?purpose=marketing&age=weak", "tools", "policies"):
             answer = self.shop.call("GET", f"/v1/privacy/{path}", headers={"authorization": f"Bearer {marketer}"})
             self.assertEqual(403, answer.status, path)
 

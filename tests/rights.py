@@ -4,6 +4,7 @@ import csv
 import html
 import io
 import json
+import pathlib
 import re
 import time
 import unittest
@@ -409,13 +410,38 @@ class Records(Case):
         self.assertEqual("application/ld+json", answer.headers["content-type"])
         document = answer.json()
         self.assertEqual("https://w3id.org/dpv#", document["@context"]["dpv"])
-        controller, record = document["@graph"]
-        self.assertEqual(("dpv:DataController", "dpv:ConsentRecord"), (controller["@type"], record["@type"]))
-        self.assertEqual("dpv:ConsentGiven", record["dpv:hasConsentStatus"]["@id"])
+        controller, receipt = document["@graph"]
+        self.assertEqual(("dpv:DataController", "dpv:ConsentReceipt"), (controller["@type"], receipt["@type"]))
+        (record,) = receipt["dpv:hasRecordOfActivity"]
+        self.assertEqual("dpv:ConsentGiven", record["dpv:hasConsentStatus"]["@type"])
         self.assertEqual(("7", "We write to you."), (record["dpv:hasNotice"]["dct:identifier"], record["dpv:hasNotice"]["dct:description"]))
-        self.assertEqual(["mailer"], record["dpv:hasProcess"]["dpv:hasRecipient"])
+        self.assertEqual(["mailer"], [recipient["dct:identifier"] for recipient in record["dpv:hasProcess"]["dpv:hasRecipient"]])
+        self.assertEqual({"identifiers.email", "traits.shoe_size"}, {field["dct:identifier"] for field in record["dpv:hasProcess"]["dpv:hasPersonalData"]})
         self.assertEqual(self.shop.profile(WHO)["consents"][0]["receipt"], record["dct:identifier"])
+        self.validates(controller, receipt)
+        # What nobody has said is named, and not made up.
+        self.assertEqual({"storage locations", "party address", "validity duration"}, set(record["jumelle:missing"]))
         self.assertIn("dpv:ConsentRecord", self.shop.command("privacy", "receipts", WHO))
+
+    def validates(self, controller, receipt):
+        """Each field that DPV's guide to ISO/IEC TS 27560:2023 calls mandatory is there, or named as missing; nothing else is."""
+        fields = json.loads((pathlib.Path(__file__).parent / "fixtures" / "dpv-27560.json").read_text())
+
+        def at(value, path):
+            for name in path.split(" > "):
+                value = value.get(name) if isinstance(value, dict) else None
+            return value
+
+        for record in receipt["dpv:hasRecordOfActivity"]:
+            of = {"receipt": receipt, "record": record, "controller": controller}
+            lacking = {name for name, (part, path) in fields["mandatory"].items() if at(of[part], path) in (None, "", [], {})}
+            self.assertEqual(lacking, set(record["jumelle:missing"]))
+        for part, value in (("receipt", receipt), *(("record", record) for record in receipt["dpv:hasRecordOfActivity"])):
+            self.assertEqual(fields["profile"] + part, value["dct:conformsTo"])
+        # Every word is one of DPV's, or says that it is ours.
+        words = set(re.findall(r'"((?:dpv|eu-gdpr|loc|dct):[A-Za-z0-9-]+)"', json.dumps([controller, receipt])))
+        unknown = {word for word in words if not word.startswith("loc:")} - set(fields["words"])
+        self.assertEqual(set(), unknown)
 
     def test_the_record_of_processing_says_what_is_done_and_what_is_missing(self):
         self.start(wait=False)

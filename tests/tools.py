@@ -8,15 +8,17 @@ import io
 import json
 import subprocess
 import tempfile
+import threading
 import time
 import unittest
 import urllib.parse
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import standardwebhooks
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from jumelle_server import BINARY, wait_until
-from shop import Inbox, Shop, identified, viewed, workspace
+from shop import Inbox, Shop, identified, instant, viewed, workspace
 
 TOOLS = """\
 destinations:
@@ -124,6 +126,50 @@ class Tools(unittest.TestCase):
         self.shop.call("POST", "/v1/destinations/ads/retry")
         self.until_states("email:ana@example.org", {"mailer": "confirmed", "ads": "confirmed"}, 60)
         self.assertEqual(0, self.shop.metric("jumelle_removals_waiting", destination="ads"))
+
+    def test_the_operator_is_told_once_reminded_and_told_that_it_is_mended(self):
+        heard, deaf, listens = [], [True], []
+
+        class Ear(BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["content-length"]))
+                heard.append((dict(self.headers.items()), body))
+                self.send_response(500 if deaf else 204)
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        ear = ThreadingHTTPServer(("127.0.0.1", 0), Ear)
+        self.addCleanup(ear.server_close)
+        self.addCleanup(ear.shutdown)
+        threading.Thread(target=ear.serve_forever, daemon=True).start()
+        environment = {"JUMELLE_ALARM_URL": f"http://127.0.0.1:{ear.server_port}/alarms", "JUMELLE_ALARM_SECRET": SECRET, "JUMELLE_ALARM_EVERY": "6s"}
+        self.start(ads=lambda message: 204 if message["type"] == "segment.entered" or listens else 400, more="confirm_within: 2s", environment=environment)
+        self.member("ana")
+        self.until_states("email:ana@example.org", {"mailer": "in", "ads": "in"})
+        self.withdraw("ana@example.org")
+        wait_until(lambda: heard, "the alarm")
+        # Not taken: told again until it is.
+        wait_until(lambda: len(heard) >= 2, "again")
+        deaf.clear()
+        told = lambda: [json.loads(standardwebhooks.Webhook(SECRET).verify(body, headers) and body) for headers, body in heard]  # noqa: E731
+        wait_until(lambda: not deaf and self.shop.metric("jumelle_alarms_total", outcome="told") == 1, "taken")
+        first = told()[-1]
+        self.assertEqual(("removals.overdue", "ads", 1, 1, 2, False), tuple(first[key] for key in ("type", "destination", "overdue", "waiting", "confirm_within_s", "reminder")))
+        self.assertNotIn("ana", str(heard[-1][1]), "counts, and nobody's name")
+        # A restart remembers that it was told.
+        self.shop.kill()
+        self.shop.start()
+        wait_until(lambda: told()[-1]["reminder"], "a reminder")
+        self.assertEqual([True], [one["reminder"] for one in told()[-1:]])
+        taken = [one for one in told() if one["at"] >= first["at"]]
+        self.assertEqual([("removals.overdue", False), ("removals.overdue", True)], [(one["type"], one["reminder"]) for one in taken])
+        self.assertGreaterEqual(instant(taken[1]["at"]) - instant(taken[0]["at"]), timedelta(seconds=6))
+        listens.append(True)
+        self.shop.call("POST", "/v1/destinations/ads/retry")
+        wait_until(lambda: told()[-1]["type"] == "removals.mended", "mended", 60)
+        self.assertEqual(0, told()[-1]["overdue"])
 
     def test_a_crash_between_a_withdrawal_and_its_propagation_forgets_nothing(self):
         up = []

@@ -208,11 +208,15 @@ async fn measure(arguments: &Arguments) -> Result<Report> {
                 Some(phases::flat_out_reads(noop.target, visitors, ceiling).await?)
             }
         };
-        anyhow::Ok((warm_up_events, batches, singles, [webhooks, webhooks_at_half], reads, flat_out_reads, redis_reads))
+        say("the gate, as other tools ask it");
+        let questions = phases::questions(target, stream, short).await?;
+        let hooks = [webhooks, webhooks_at_half];
+        anyhow::Ok((warm_up_events, batches, singles, hooks, reads, flat_out_reads, redis_reads, questions))
     };
-    let (warm_up_events, batches, singles, [webhooks, webhooks_at_half], reads, flat_out_reads, redis_reads) = measured
-        .await
-        .with_context(|| format!("the server's log ends with:\n{}", server::end_of(&directory_path.join("server.log"))))?;
+    let (warm_up_events, batches, singles, [webhooks, webhooks_at_half], reads, flat_out_reads, redis_reads, questions) =
+        measured
+            .await
+            .with_context(|| format!("the server's log ends with:\n{}", server::end_of(&directory_path.join("server.log"))))?;
     let server_memory_bytes_max = Usage::of(target.process).memory_bytes_max;
     say("disk, starts, rebuild");
     let zstd_bytes_per_event = shop::zstd_bytes_per_event(arguments.seed, arguments.people, ZSTD_EVENTS)?;
@@ -245,6 +249,8 @@ async fn measure(arguments: &Arguments) -> Result<Report> {
         reads,
         flat_out_reads,
         redis_reads,
+        questions: questions[0],
+        batches_of_questions: questions[1],
         import,
         other_webhooks: sink.messages() - sink.triggers() as u64 - sink.repeats(),
         server_memory_bytes_max,

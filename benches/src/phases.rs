@@ -23,6 +23,11 @@ pub const SINGLE_CONNECTIONS: usize = 64;
 pub const TRIGGERS_PER_S: u32 = 1_000;
 /// Profiles read, per second.
 pub const READS_PER_S: u32 = 2_000;
+/// Questions to the gate, per second.
+pub const QUESTIONS_PER_S: u32 = 2_000;
+/// Questions of many, per second, and how many people each is about.
+pub const BATCHES_OF_QUESTIONS_PER_S: u32 = 50;
+pub const QUESTIONS_AT_ONCE: usize = 100;
 /// Events sent meanwhile, per second.
 pub const EVENTS_UNDER_READS_PER_S: u32 = 5_000;
 /// Connections of a load with a pace, so that one slow answer does not delay the next request.
@@ -189,16 +194,16 @@ pub async fn webhooks(
     })
 }
 
-/// Profile reads beside a steady stream of events.
+/// Reads, of profiles or of what the gate says, beside a steady stream of events.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Reads {
-    /// Profiles asked for.
+    /// Requests made.
     pub reads: usize,
     /// Of them, not there.
     pub not_found: u64,
     /// By the time until the last answer.
     pub reads_per_s: f64,
-    /// From sending the request to the whole profile.
+    /// From sending the request to the whole answer.
     pub latency: Quantiles,
     /// Events taken meanwhile.
     pub events: u64,
@@ -209,12 +214,32 @@ pub struct Reads {
 /// Reads profiles at their pace under a load of batches at theirs.
 pub async fn reads(target: Target, stream: Arc<Mutex<Stream>>, during: Duration) -> Result<Reads> {
     let requests = Requests::reads(shop::lock(&stream).visitors());
+    beside_events(target, stream, requests, READS_PER_S, during).await
+}
+
+/// Asks the gate at its pace under the same load: one by one, then many at once.
+pub async fn questions(target: Target, stream: Arc<Mutex<Stream>>, during: Duration) -> Result<[Reads; 2]> {
+    let asked = |at_once| Requests::allowed(shop::lock(&stream).visitors(), at_once);
+    let (one, many) = (asked(1), asked(QUESTIONS_AT_ONCE));
+    Ok([
+        beside_events(target, stream.clone(), one, QUESTIONS_PER_S, during).await?,
+        beside_events(target, stream, many, BATCHES_OF_QUESTIONS_PER_S, during).await?,
+    ])
+}
+
+async fn beside_events(
+    target: Target,
+    stream: Arc<Mutex<Stream>>,
+    requests: Requests,
+    per_s: u32,
+    during: Duration,
+) -> Result<Reads> {
     let mut reading = Load::open(target.address, PACED_CONNECTIONS, requests).await?;
     let mut writing = Load::open(target.address, PACED_CONNECTIONS, Requests::Shop(stream)).await?;
     let batches_per_s = EVENTS_UNDER_READS_PER_S / shop::BATCH_EVENTS as u32;
     let started = Instant::now();
     let (read, written): (Outcome, Outcome) =
-        tokio::try_join!(reading.run(Pace::PerSecond(READS_PER_S), during), writing.run(Pace::PerSecond(batches_per_s), during))?;
+        tokio::try_join!(reading.run(Pace::PerSecond(per_s), during), writing.run(Pace::PerSecond(batches_per_s), during))?;
     let elapsed = started.elapsed().max(during);
     Ok(Reads {
         reads: read.samples.len(),
@@ -381,6 +406,7 @@ mod tests {
         });
         let router = Router::new().route("/v1/batch", batch).route("/v1/track", track).route("/metrics", metrics);
         let router = router.route("/v1/profiles/{id}", profile);
+        let router = router.route("/v1/allowed", get(|| async { "{}" }).post(|_: Bytes| async { "{}" }));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async { axum::serve(listener, router).await });
@@ -410,9 +436,13 @@ mod tests {
         let visitors = shop::lock(&stream).visitors();
         let flat_out = flat_out_reads(target, visitors, SHORT).await.unwrap();
         assert!(flat_out.reads_per_s > 100.0 && flat_out.latency.p50_ms > 0.0, "{flat_out:?}");
-        let read = reads(target, stream, SHORT).await.unwrap();
+        let read = reads(target, stream.clone(), SHORT).await.unwrap();
         assert_eq!((read.reads, read.events), (200, 500));
         assert!((1..200).contains(&read.not_found), "{read:?}");
+
+        let [one, many] = questions(target, stream, SHORT).await.unwrap();
+        assert_eq!((one.reads, one.not_found, one.events), (200, 0, 500));
+        assert_eq!((many.reads, many.events), (5, 500));
     }
 
     #[tokio::test]

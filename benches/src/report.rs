@@ -7,8 +7,8 @@ use serde::Serialize;
 use crate::load::Quantiles;
 use crate::machine::Machine;
 use crate::phases::{
-    BATCH_CONNECTIONS, EVENTS_UNDER_READS_PER_S, FlatOutReads, Import, READS_PER_S, Reads, Rest, SINGLE_CONNECTIONS,
-    TRIGGERS_PER_S, Throughput, Webhooks,
+    BATCH_CONNECTIONS, BATCHES_OF_QUESTIONS_PER_S, EVENTS_UNDER_READS_PER_S, FlatOutReads, Import, QUESTIONS_AT_ONCE,
+    QUESTIONS_PER_S, READS_PER_S, Reads, Rest, SINGLE_CONNECTIONS, TRIGGERS_PER_S, Throughput, Webhooks,
 };
 
 /// Everything of one run.
@@ -52,6 +52,10 @@ pub struct Report {
     pub redis_reads: Option<FlatOutReads>,
     /// A file of orders, where it is there.
     pub import: Option<Import>,
+    /// `GET /v1/allowed` under load.
+    pub questions: Reads,
+    /// `POST /v1/allowed` under load.
+    pub batches_of_questions: Reads,
     /// What is left on the disk.
     pub rest: Rest,
     /// Webhooks of other activations that arrived during the run.
@@ -75,6 +79,10 @@ impl Report {
         let slowest = slowest.unwrap_or_default();
         let cpu = |load: &Throughput| {
             format!("CPU: server {:.0} %, generator {:.0} %", load.server_cpu_percent, load.generator_cpu_percent)
+        };
+        let under = |reads: &Reads| {
+            let (p50, p99) = (reads.answer.p50_ms, reads.answer.p99_ms);
+            format!("at most 5 ms at p99 is promised; batches acknowledged after {p50:.1} / {p99:.1} ms")
         };
         let drain_s = self.batches.seconds - self.phase_s as f64;
         let pushed_back = |load: &Throughput| match load.pushed_back {
@@ -181,6 +189,21 @@ impl Report {
                 per_s(self.flat_out_reads.reads_per_s, "reads"),
                 Some(self.flat_out_reads.latency),
                 redis,
+            ),
+            row(
+                format!(
+                    "GET /v1/allowed at {QUESTIONS_PER_S}/s under {} events/s",
+                    thousands(f64::from(EVENTS_UNDER_READS_PER_S))
+                ),
+                per_s(self.questions.reads_per_s, "answers"),
+                Some(self.questions.latency),
+                under(&self.questions),
+            ),
+            row(
+                format!("POST /v1/allowed of {QUESTIONS_AT_ONCE} at {BATCHES_OF_QUESTIONS_PER_S}/s, likewise"),
+                per_s(self.batches_of_questions.reads_per_s, "answers"),
+                Some(self.batches_of_questions.latency),
+                under(&self.batches_of_questions),
             ),
             row(
                 format!("disk, journals included, {} events", thousands(self.rest.events as f64)),
@@ -301,6 +324,8 @@ mod tests {
             redis_reads: Some(FlatOutReads { reads_per_s: 50_000.0, latency }),
             import: Some(Import { events: 22_000, events_per_s: 11_000.0, rows: 540_000, duckdb_rows_per_s: Some(1e6) }),
             reads: Reads { reads: 5_000, not_found: 100, reads_per_s: 500.0, latency, events: 50_000, answer: latency },
+            questions: Reads { reads: 2_000, not_found: 0, reads_per_s: 2_000.0, latency, events: 50_000, answer: latency },
+            batches_of_questions: Reads { reads: 50, not_found: 0, reads_per_s: 50.0, latency, events: 50_000, answer: latency },
             rest: Rest {
                 events: 5_000_000,
                 disk_bytes_per_event: 512.3,
@@ -320,6 +345,8 @@ mod tests {
             "50 % of no-op; CPU: server 80 %, generator 12 %; 7 answers 429/503\n",
             "2,000 of 2,000    2.00 ms    9.00 ms  event acknowledged after 2.0 / 9.0 ms; 0 repeats\n",
             "4,900 of 5,000 found",
+            "GET /v1/allowed at 2000/s under 5,000 events/s",
+            "POST /v1/allowed of 100 at 50/s, likewise",
             "512 bytes/event",
             "zstd JSONL: 100 bytes/event",
             "after kill -9: 1.25 s",
@@ -332,7 +359,7 @@ mod tests {
         ] {
             assert!(table.contains(expected), "{expected:?} is not in\n{table}");
         }
-        assert_eq!(table.lines().count(), 19, "{table}");
+        assert_eq!(table.lines().count(), 21, "{table}");
         let json = serde_json::to_value(&report).unwrap();
         assert_eq!(json["batches"]["answer"]["p99_ms"], 20.25);
     }

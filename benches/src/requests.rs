@@ -26,7 +26,12 @@ pub enum Requests {
     Triggers(Arc<AtomicU64>, Arc<AtomicI64>),
     /// A read of the profile of each visitor in turn.
     Reads(Arc<Vec<[u8; 36]>>, Arc<AtomicU64>),
+    /// The gate asked about so many visitors at once, each in turn.
+    Allowed(Arc<Vec<[u8; 36]>>, Arc<AtomicU64>, usize),
 }
+
+/// What the gate is asked, of the definitions of `workspace.yaml`.
+const ASKED: [(&str, &str); 3] = [("destination", "mail_tool"), ("purpose", "personalisation"), ("channel", "onsite")];
 
 /// A request that was written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,6 +51,13 @@ impl Requests {
     /// Reads of these visitors.
     pub fn reads(visitors: Vec<[u8; 36]>) -> Requests {
         Requests::Reads(Arc::new(visitors), Arc::default())
+    }
+
+    /// Questions about these visitors: one by one, or `at_once` in a batch.
+    pub fn allowed(mut visitors: Vec<[u8; 36]>, at_once: usize) -> Requests {
+        // Of a shorter id the kept bytes go on behind its end; as a profile nobody has it, in a body it would be no JSON.
+        visitors.retain(|visitor| visitor.iter().all(|byte| byte.is_ascii_hexdigit() || *byte == b'-'));
+        Requests::Allowed(Arc::new(visitors), Arc::default(), at_once)
     }
 
     /// Writes the next request into the buffer.
@@ -68,6 +80,24 @@ impl Requests {
                 let visitor = visitors[(sequence as usize * 7_919) % visitors.len()];
                 let path = format!("/v1/profiles/anonymous_id:{}", String::from_utf8_lossy(&visitor));
                 *request = wire::get(&path, Some(ADMIN_TOKEN));
+                Ok(Written { events: 0, sequence })
+            }
+            Requests::Allowed(visitors, next, at_once) => {
+                let sequence = next.fetch_add(1, Ordering::Relaxed);
+                let name = |nth: usize| {
+                    let visitor = visitors[(sequence as usize * *at_once + nth) * 7_919 % visitors.len()];
+                    format!("anonymous_id:{}", String::from_utf8_lossy(&visitor))
+                };
+                if *at_once == 1 {
+                    let asked = ASKED.map(|(field, value)| format!("{field}={value}")).join("&");
+                    *request = wire::get(&format!("/v1/allowed?{asked}&id={}", name(0)), Some(ADMIN_TOKEN));
+                } else {
+                    let asked = ASKED.map(|(field, value)| format!("\"{field}\":\"{value}\"")).join(",");
+                    let ids: Vec<String> = (0..*at_once).map(|nth| format!("\"{}\"", name(nth))).collect();
+                    let body = format!("{{{asked},\"ids\":[{}]}}", ids.join(","));
+                    request.clear();
+                    wire::post_as_into(request, "/v1/allowed", &format!("Bearer {ADMIN_TOKEN}"), &[body.as_bytes()]);
+                }
                 Ok(Written { events: 0, sequence })
             }
         }
@@ -105,6 +135,27 @@ mod tests {
             let text = String::from_utf8_lossy(&request);
             let expected = format!("GET /v1/profiles/anonymous_id:6f1c2a9e-58d3-4b7a-9c41-7d20e800000{end} HTTP/1.1\r\n");
             assert!(text.starts_with(&expected) && text.contains("authorization: Bearer "), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_gate_is_asked_about_visitors_in_turn_one_or_many() {
+        let visitors = vec![
+            *b"6f1c2a9e-58d3-4b7a-9c41-7d20e8000001",
+            *b"6f1c2a9e-58d3-4b7a-9c41-7d20\",\"at\":1",
+            *b"6f1c2a9e-58d3-4b7a-9c41-7d20e8000002",
+        ];
+        let mut request = Vec::new();
+        Requests::allowed(visitors.clone(), 1).next(&mut request).unwrap();
+        let text = String::from_utf8_lossy(&request).into_owned();
+        let expected = "GET /v1/allowed?destination=mail_tool&purpose=personalisation&channel=onsite&id=anonymous_id:6f1c2a9e-58d3-4b7a-9c41-7d20e8000001 ";
+        assert!(text.starts_with(expected), "{text}");
+        Requests::allowed(visitors, 2).next(&mut request).unwrap();
+        let text = String::from_utf8_lossy(&request).into_owned();
+        assert!(text.starts_with("POST /v1/allowed ") && text.contains("authorization: Bearer "), "{text}");
+        assert!(text.contains(r#""ids":["anonymous_id:6f1c2a9e-58d3-4b7a-9c41-7d20e8000001","anonymous_id:6f1c2a9e-58d3-4b7a-9c41-7d20e8000002"]"#), "{text}");
+        for (_, key) in ASKED {
+            assert!(include_str!("../workspace.yaml").contains(&format!("  {key}:")) || key == "onsite");
         }
     }
 

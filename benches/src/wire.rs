@@ -122,12 +122,17 @@ pub fn get(path: &str, token: Option<&str>) -> Vec<u8> {
 /// Writes a `POST` of JSON, whose body comes in parts, to the end of `request`; `basic` is the credentials of Basic
 /// authentication, encoded.
 pub fn post_into(request: &mut Vec<u8>, path: &str, basic: &str, body: &[&[u8]]) {
+    post_as_into(request, path, &format!("Basic {basic}"), body);
+}
+
+/// As [`post_into`], with a whole `Authorization`.
+pub fn post_as_into(request: &mut Vec<u8>, path: &str, authorization: &str, body: &[&[u8]]) {
     use std::io::Write as _;
     let length: usize = body.iter().map(|part| part.len()).sum();
     // Writing to a Vec cannot fail.
     let _ = write!(
         request,
-        "POST {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Basic {basic}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+        "POST {path} HTTP/1.1\r\nhost: bench\r\nauthorization: {authorization}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
     );
     for part in body {
         request.extend_from_slice(part);

@@ -1,5 +1,8 @@
 // Consent platforms as they are found on a page. Each says which of its categories the visitor allowed; what a category means is the
 // workspace's to say (`consent.strings.categories`). Nothing is read before the visitor has chosen: a default is no choice.
+//
+// The shapes are those of the vendors' own pages, read in November 2026; what was read of each, and what could not be, is a table of
+// docs/guide/tag.md.
 
 type Told = (platform: string, allowed: (category: string) => boolean | undefined) => void;
 type Any = any;
@@ -28,14 +31,20 @@ export function hear(told: Told): void {
   };
   const cookiebot = () => {
     const { consent, hasResponse } = page.Cookiebot ?? {};
-    if (hasResponse && consent) told("cookiebot", (category) => consent[category]);
+    // "implied": given by the platform itself, where its owner has set it so.
+    if (hasResponse && consent?.method !== "implied") told("cookiebot", (category) => consent[category]);
   };
-  const commandersAct = guard(({ consent }) => {
-    if (consent.status !== "unset") told("commanders_act", (category) => status(consent.categories?.[category]?.status));
+  const commandersAct = guard(({ consent, updateEvent }) => {
+    // What is revoked is unset again: that is a refusal.
+    const unset = updateEvent === "revoked" ? false : undefined;
+    if (consent.status !== "unset" || unset === false) {
+      told("commanders_act", (category) => ({ on: true, off: false, unset })[consent.categories?.[category]?.status as "on"]);
+    }
   });
   const didomi = () => {
     const { Didomi } = page;
-    if (!Didomi?.shouldConsentBeCollected || Didomi.shouldConsentBeCollected()) return;
+    // The second name is the first one's former name.
+    if ((Didomi?.shouldUserStatusBeCollected ?? Didomi?.shouldConsentBeCollected)?.call(Didomi) !== false) return;
     const { purposes } = Didomi.getCurrentUserStatus();
     told("didomi", (category) => purposes[category]?.enabled);
   };
@@ -45,7 +54,9 @@ export function hear(told: Told): void {
   (page.didomiOnReady ??= []).push(guard(didomi));
   (page.didomiEventListeners ??= []).push({ event: "consent.changed", listener: guard(didomi) });
   (page._axcb ??= []).push(
-    guard((axeptio) => axeptio.on("cookies:complete", guard((choices) => told("axeptio", (category) => choices[category])))),
+    guard((axeptio) =>
+      axeptio.on("cookies:complete", guard((choices) => choices.$$completed !== false && told("axeptio", (category) => choices[category]))),
+    ),
   );
   let asked = false;
   const cact = () => {
@@ -57,5 +68,3 @@ export function hear(told: Told): void {
   for (const look of [oneTrust, cookiebot, cact]) guard(look)(0);
   on("load", cact);
 }
-
-const status = (word: unknown): boolean | undefined => (word === "on" ? true : word === "off" ? false : undefined);

@@ -4,7 +4,7 @@ import { type Page } from "@playwright/test";
 import { DESK, expect, expectAccessible, expectFits, LOOKS, PHONE, type Look } from "./console.ts";
 import { REFUSED, test as maisonTest } from "./maison.ts";
 
-const PARTS = ["/privacy", "/privacy/tools", "/privacy/requests", "/privacy/proof?identifier=email%3Aana%40example.org", "/privacy/policies"];
+const PARTS = ["/privacy?aged=weak&of=marketing&on=email", "/privacy/tools", "/privacy/requests", "/privacy/proof?identifier=email%3Aana%40example.org", "/privacy/policies"];
 
 /** Pages as the data protection officer sees them. */
 const test = maisonTest.extend<{ officer: (path: string, look?: Partial<Look> & { size?: typeof DESK }) => Promise<Page> }, { token: string }>({
@@ -58,7 +58,7 @@ test("the counts are those of the shop's people", async ({ officer, maison }) =>
   // Ana granted e-mail, Bruno refused it; the Chloés granted analytics as a whole.
   await expect(row("marketing", "e-mail").locator("td.num")).toHaveText(numbers(1, 1, 1));
   await expect(row("analytics", "display").locator("td.num")).toHaveText(numbers(REFUSED, 0, REFUSED));
-  await page.getByRole("combobox", { name: "Purpose" }).selectOption("marketing");
+  await page.getByRole("combobox", { name: "Purpose", exact: true }).selectOption("marketing");
   await expect(page).toHaveURL(/purpose=marketing/);
   await expect(page.getByText("1 granted, 2 refused, 0 withdrawn.").last()).toBeVisible();
 });
@@ -125,6 +125,30 @@ test("each version of the policy says who brought it and what it changed", async
   const newest = page.getByRole("listitem").filter({ hasText: "in force" });
   await expect(newest).toContainText("expires_after none → 400d");
   await expect(page.getByRole("listitem").filter({ hasText: "The first version" })).toContainText("by workspace.yaml");
+});
+
+test("how consent stood is drawn, and a number of weak grants leads to the people behind it", async ({ officer, maison }) => {
+  const json = { method: "POST", headers: { "content-type": "application/json" } };
+  for (let n = 0; n < 51; n++) {
+    const identifiers = { email: `import-${n}@example.org` };
+    await maison.api("/v1/consents", { ...json, body: JSON.stringify({ identifiers, consents: [{ purpose: "marketing", channel: "email", state: "granted", undated: true }] }) });
+  }
+  const weak = async () => (await maison.api("/v1/privacy/consents?fresh=true")).census.reach.find((row: any) => row.purpose === "marketing" && row.channel === "email").weak;
+  await expect.poll(weak, { timeout: 30_000, intervals: [1_000] }).toBe(51);
+  const page = await officer("/privacy?stock=marketing%2Femail");
+  const stock = page.getByRole("region", { name: "Consent over time" }).first();
+  await expect(stock.getByText(/At the last count: 52 granted, 1 refused/).last()).toBeVisible();
+  await stock.getByRole("button", { name: "Show as a table" }).click();
+  await expect(stock.getByRole("row").last().locator("td.num").first()).toHaveText("52");
+  const ageing = page.getByRole("region", { name: "Weak and ageing consents" }).first();
+  await ageing.getByRole("row").filter({ hasText: "e-mail" }).getByRole("link", { name: "51", exact: true }).click();
+  await expect(page).toHaveURL(/aged=weak&of=marketing&on=email/);
+  const people = page.getByRole("region", { name: /^Undated import · marketing/ }).first();
+  await expect(people.getByRole("row")).toHaveCount(51);
+  await people.getByRole("button", { name: "Next" }).click();
+  await expect(people.getByRole("row")).toHaveCount(2);
+  await people.getByRole("link", { name: /^import-\d+@example.org$/ }).click();
+  await expect(page).toHaveURL(/\/people\//);
 });
 
 for (const look of LOOKS)

@@ -292,6 +292,20 @@ class Signals(unittest.TestCase):
         self.sends("t-gpp-tcf", consent={"gpp": inside, "tcf": tc_string([1, 2, 3, 8])})
         self.assertEqual("denied", self.said("t-gpp-tcf")["analytics/*"], "where two strings differ, the refusal counts")
 
+    def test_where_both_strings_differ_the_stricter_counts_and_the_conflict_is_shown(self):
+        yes, no = [1, 2, 3, 8], [2, 3]
+        for name, alone, inside in (("alone", tc_string(no, YESTERDAY), tc_string(yes)), ("inside", tc_string(yes), tc_string(no, YESTERDAY))):
+            with self.subTest(denied_by=name):
+                # A grant of before, younger than the string that refuses.
+                self.sends(f"t-both-{name}", consent={"tcf": tc_string(yes)})
+                self.assertEqual("granted", self.said(f"t-both-{name}")["analytics/*"])
+                self.sends(f"t-both-{name}", consent={"tcf": alone, "gpp": f"DBABMA~{inside}"})
+                self.assertEqual("denied", self.said(f"t-both-{name}")["analytics/*"])
+                self.assertEqual("granted", self.said(f"t-both-{name}")["advertising/display"], "what both grant")
+                proof = self.shop.get(f"/v1/privacy/proof?identifier=anonymous_id:t-both-{name}")
+                other = "gpp" if name == "alone" else "tcf"
+                self.assertIn(f"purposeConsents without 1, 8; {other} says granted, the refusal counts", json.dumps(proof))
+
     def test_without_a_device_only_a_refusal_counts(self):
         def of(user, string):
             body = {"type": "track", "event": "Bought", "userId": user, "context": {"consent": {"tcf": string}}}

@@ -6,6 +6,7 @@
 
 mod backoff;
 mod batch;
+mod bell;
 mod breaker;
 mod dispatch;
 mod egress;
@@ -20,6 +21,7 @@ mod transport;
 mod webhook;
 
 pub use backoff::{GIVE_UP_AFTER, REFUSED_ATTEMPTS_MAX, RETRY_DELAY_MAX};
+pub use bell::{Bell, Notice};
 pub use dispatch::{AttemptInfo, DestinationStatus, Dispatcher};
 pub use egress::{install_crypto, is_private};
 pub use files::FileStatus;

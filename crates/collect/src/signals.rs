@@ -177,11 +177,14 @@ pub(crate) fn entries(event: &Event<'_>, workspace: &Workspace, judged: &mut Jud
             }));
         }
     };
+    let tcf = signals.tcf.as_ref().map(|string| judged.of_tcf(workspace, string, event.received));
+    let gpp = signals.gpp.as_ref().map(|string| of_gpp(workspace, string, event.received));
+    let (by_tcf, by_gpp) = (tcf.as_deref().unwrap_or_default(), gpp.as_deref().unwrap_or_default());
     if let Some(string) = &signals.tcf {
-        add(&judged.of_tcf(workspace, string, event.received), Method::Tcf(string.clone()));
+        add(&stricter(by_tcf, by_gpp, "gpp"), Method::Tcf(string.clone()));
     }
-    if let Some(string) = &signals.gpp {
-        add(&of_gpp(workspace, string, event.received), Method::Named("gpp"));
+    if signals.gpp.is_some() {
+        add(&stricter(by_gpp, by_tcf, "tcf"), Method::Named("gpp"));
     }
     if !signals.gcm.is_empty() {
         add(&of_gcm(workspace, &signals.gcm), Method::Named("gcm"));
@@ -193,6 +196,28 @@ pub(crate) fn entries(event: &Event<'_>, workspace: &Workspace, judged: &mut Jud
         add(&of_gpc(workspace), Method::Named("gpc"));
     }
     entries
+}
+
+/// Verdicts of one of an event's two strings, given those of the other: where they differ the refusal counts, whichever string is
+/// younger, and says that there was another word. It is as young as the event: no day is known of what both say.
+fn stricter<'v>(verdicts: &'v [Verdict], others: &[Verdict], other: &str) -> Cow<'v, [Verdict]> {
+    let differs = |verdict: &Verdict| {
+        others
+            .iter()
+            .any(|known| (&known.purpose, known.channel) == (&verdict.purpose, verdict.channel) && known.state != verdict.state)
+    };
+    if !verdicts.iter().any(differs) {
+        return Cow::Borrowed(verdicts);
+    }
+    let settle = |verdict: &Verdict| match (differs(verdict), verdict.state) {
+        (false, _) => Some(verdict.clone()),
+        (true, ConsentState::Granted) => None,
+        (true, ConsentState::Denied) => {
+            let because = format!("{}; {other} says granted, the refusal counts", verdict.because).into();
+            Some(Verdict { because, day: None, ..verdict.clone() })
+        }
+    };
+    Cow::Owned(verdicts.iter().filter_map(settle).collect())
 }
 
 /// What a choice was read from.

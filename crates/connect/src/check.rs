@@ -392,14 +392,21 @@ impl Check {
     fn template(&mut self, path: &str, written: &Value, manifest: &Manifest) -> Option<Template> {
         let template = self.take(path, Template::parse(written))?;
         let mut paths = Vec::new();
-        let mut literal = Vec::new();
+        let (mut literal, mut foreign) = (Vec::new(), Vec::new());
         let mut open = Vec::new();
         template.visit(&mut |seen| match seen {
             Seen::Path(found) => paths.push(found.clone()),
             Seen::Member(name, value) => {
-                let is_consent = CONSENT_NAMES.contains(&name) || manifest.consent.names.iter().any(|other| other == name);
-                if is_consent && value.has_literal() {
-                    literal.push(name.to_owned());
+                let is_known = CONSENT_NAMES.contains(&name);
+                // A name that a manifest alone calls a consent may be another thing elsewhere in it (a tag's status).
+                let is_the_gates = |path: &Path| path.root() == "consent" || path.root() == "op" && !is_known;
+                if is_known || manifest.consent.names.iter().any(|other| other == name) {
+                    if value.has_value(&|path| path.is_none()) {
+                        literal.push(name.to_owned());
+                    }
+                    if value.has_value(&|path| path.is_some_and(|path| !is_the_gates(path))) {
+                        foreign.push(name.to_owned());
+                    }
                 }
             }
             Seen::Named(prefix) => {
@@ -420,6 +427,12 @@ impl Check {
             self.at(
                 &format!("{path}.{name}"),
                 "a consent field is never a literal: map it from the gate in consent.fields, and write {$: consent.NAME}",
+            );
+        }
+        for name in foreign {
+            self.at(
+                &format!("{path}.{name}"),
+                "a consent field is never a setting or what a person or message says: only the gate knows, {$: consent.NAME}",
             );
         }
         Some(template)

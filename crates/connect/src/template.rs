@@ -474,17 +474,21 @@ impl Template {
         }
     }
 
-    /// Whether it, or anything in it, is a value written down and not one that is looked up.
-    pub fn has_literal(&self) -> bool {
+    /// Whether any value in it is such: `None` one that is written down and not looked up, else where it is looked up. What only
+    /// decides (`$if`) is no value.
+    pub fn has_value(&self, is: &dyn Fn(Option<&Path>) -> bool) -> bool {
         match self {
-            Template::Literal(_) => true,
-            Template::Text(line) => line.paths().next().is_none(),
-            Template::Value(_, or) => or.is_some(),
-            Template::List(items) | Template::Merge(items) => items.iter().any(Template::has_literal),
-            Template::Map(fields) => fields.iter().any(|(_, field)| field.has_literal()),
-            Template::Each { each, .. } => each.has_literal(),
-            Template::If { then, other, .. } => then.has_literal() || other.as_ref().is_some_and(|other| other.has_literal()),
-            Template::Json(inner) | Template::Entry(_, inner) => inner.has_literal(),
+            Template::Literal(_) => is(None),
+            Template::Text(line) => match line.paths().next() {
+                None => is(None),
+                Some(_) => line.paths().any(|path| is(Some(path))),
+            },
+            Template::Value(holes, or) => or.is_some() && is(None) || holes.iter().any(|hole| is(Some(&hole.path))),
+            Template::List(items) | Template::Merge(items) => items.iter().any(|item| item.has_value(is)),
+            Template::Map(fields) => fields.iter().any(|(_, field)| field.has_value(is)),
+            Template::Each { each, .. } => each.has_value(is),
+            Template::If { then, other, .. } => then.has_value(is) || other.as_ref().is_some_and(|other| other.has_value(is)),
+            Template::Json(inner) | Template::Entry(_, inner) => inner.has_value(is),
         }
     }
 }

@@ -7,15 +7,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jumelle_consent::{Asked, OkOrSoon, Party, Standing, decide};
-use jumelle_model::Workspace;
+use jumelle_consent::{Asked, Circumstances, OkOrSoon, Party, Standing, decide};
 use jumelle_model::consent::{Channel, ConsentState};
+use jumelle_model::ids::ProfileId;
 use jumelle_model::time::{Span, Timestamp};
 use jumelle_model::workspace::policy::Case;
+use jumelle_model::workspace::{Purpose, Workspace};
 use jumelle_profile::Person;
 use jumelle_segment::{Facts, Plan};
 use jumelle_store::Result;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::shared::Shared;
 use crate::tools::there;
@@ -25,6 +26,8 @@ pub const EXPIRING_SOON: Span = Span(30 * DAY);
 /// Grants that are older than this are told apart, whether they end or not.
 pub const OLD_AFTER: Span = Span(365 * DAY);
 const DAY: i64 = 24 * 60 * 60 * 1_000_000;
+/// People looked at for one page of those whose grant has an age.
+const AGED_LOOKED_AT_MAX: usize = 20_000;
 /// Different purpose × channel × source, at most; more go into none.
 const STATES_MAX: usize = 10_000;
 
@@ -87,7 +90,47 @@ pub struct CensusReach {
     pub old: u64,
 }
 
+/// How a grant grows old, or is weak from the start. One grant may be several of these.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Age {
+    /// Granted by an undated import.
+    Weak,
+    /// Granted for a text that has been replaced.
+    OldText,
+    /// Too old to count.
+    Expired,
+    /// Ends within [`EXPIRING_SOON`].
+    Expiring,
+    /// Granted longer ago than [`OLD_AFTER`].
+    Old,
+}
+
+/// Somebody whose grant is weak or grows old.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Aged {
+    /// Who.
+    pub profile: ProfileId,
+    /// A name that she goes by, `email:ana@example.org`.
+    pub identifier: Option<String>,
+    /// When she granted.
+    pub since: Timestamp,
+    /// Who reported it.
+    pub source: String,
+    /// When it ends, or ended.
+    pub expires_at: Option<Timestamp>,
+}
+
 type Pair = (String, Option<Channel>);
+
+/// How one person stands with one purpose × channel.
+struct Stand {
+    /// The choice that counts; `None`: no choice.
+    standing: Option<Standing>,
+    is_open: bool,
+    ends: Option<Timestamp>,
+    ages: Vec<Age>,
+}
 
 struct Count<'a> {
     workspace: &'a Workspace,
@@ -111,6 +154,39 @@ impl Shared {
             count.person(person);
         })?;
         Ok(count.finish(people))
+    }
+}
+
+impl Shared {
+    /// People whose grant for a purpose × channel has an age, by profile id, and where the next page begins. A page looks at
+    /// [`AGED_LOOKED_AT_MAX`] people at most, so it may hold fewer than asked, or nobody, and there is a next one all the same.
+    pub fn aged(
+        &self,
+        purpose: &Purpose,
+        channel: Option<Channel>,
+        age: Age,
+        after: Option<ProfileId>,
+        limit: usize,
+    ) -> Result<(Vec<Aged>, Option<ProfileId>)> {
+        let definitions = self.definitions();
+        let (mut found, mut last) = (Vec::new(), None);
+        let whole = self.people_after(after, AGED_LOOKED_AT_MAX, |person| {
+            let stand = Her::of(person, &definitions.workspace, &definitions.plan, self.now()).stand(purpose, channel);
+            if let Some(standing) = stand.standing.filter(|_| stand.ages.contains(&age)) {
+                let named = |namespace: &&str| person.known.identifiers.keys().find(|known| known.namespace == **namespace);
+                let name = ["email", "phone", "user_id"].iter().find_map(named).or(person.known.identifiers.keys().next());
+                found.push(Aged {
+                    profile: person.id,
+                    identifier: name.map(|name| format!("{}:{}", name.namespace, name.value)),
+                    since: standing.since,
+                    source: standing.source.to_string(),
+                    expires_at: stand.ends,
+                });
+            }
+            last = Some(person.id);
+            found.len() < limit
+        })?;
+        Ok((found, last.filter(|_| !whole)))
     }
 }
 
@@ -138,15 +214,6 @@ impl<'a> Count<'a> {
     }
 
     fn person(&mut self, person: &Person) {
-        let choices = &person.known.choices;
-        let (circumstances, _) = person.circumstances(self.workspace, self.plan, self.at);
-        let party = Party { choices, circumstances: &circumstances, contacts: &[] };
-        let country = circumstances.country.as_deref().unwrap_or(&self.workspace.settings.country);
-        let mut addresses: BTreeMap<&str, Vec<(String, String)>> = BTreeMap::new();
-        for identifier in person.known.identifiers.keys() {
-            let named = (identifier.namespace.clone(), identifier.value.clone());
-            addresses.entry(identifier.namespace.as_str()).or_default().push(named);
-        }
         let activations = self.workspace.activations.iter();
         let tools: BTreeSet<&str> = activations
             .filter(|activation| person.activations.get(&activation.key).and_then(there).is_some())
@@ -155,37 +222,12 @@ impl<'a> Count<'a> {
         for tool in tools {
             *self.inside.entry(tool.to_owned()).or_default() += 1;
         }
+        let her = Her::of(person, self.workspace, self.plan, self.at);
         for ((key, channel), reach) in &mut self.reach {
             let Some(purpose) = self.workspace.purpose(key) else { continue };
-            let of_channel = channel.and_then(Channel::address_namespace);
-            let hers = of_channel.and_then(|namespace| addresses.get(namespace)).map(Vec::as_slice).unwrap_or_default();
-            // Without an address of the channel her own choice is what there is; it reaches her only where none is needed.
-            let asked: Vec<Option<&(String, String)>> =
-                if hers.is_empty() { vec![None] } else { hers.iter().map(Some).collect() };
-            let mut counts: Option<Standing> = None;
-            let mut is_open = false;
-            for address in asked {
-                let standing = match channel {
-                    Some(channel) if purpose.is_marketing() => choices.standing_for_marketing(key, *channel, address, self.at),
-                    channel => choices.standing(key, *channel, address, self.at),
-                };
-                if let Some(standing) = standing
-                    && counts.as_ref().is_none_or(|best| rank(best) < rank(&standing))
-                {
-                    counts = Some(standing);
-                }
-                if let Some(channel) = channel
-                    && (of_channel.is_none() || address.is_some())
-                {
-                    let asked = Asked { purpose: key, channel: *channel, address, destination: None };
-                    is_open |= decide(self.workspace, asked, party, self.at).outcome.is_ok_or_soon();
-                }
-            }
-            if channel.is_none() {
-                is_open = person.facts(self.workspace, self.plan).consent_open(key, None, self.at);
-            }
+            let Stand { standing, is_open, ages, .. } = her.stand(purpose, *channel);
             reach.reachable += u64::from(is_open);
-            let Some(standing) = counts else {
+            let Some(standing) = standing else {
                 reach.unknown += 1;
                 continue;
             };
@@ -193,26 +235,18 @@ impl<'a> Count<'a> {
                 self.used.insert((key.clone(), *channel));
             }
             let is_granted = standing.state == ConsentState::Granted;
-            if is_granted {
-                reach.granted += 1;
-                let case =
-                    channel.map(|channel| Case { purpose, channel, country, business: circumstances.business, at: self.at });
-                let expires_after = match case {
-                    Some(case) => self.workspace.policy.expires_after(case),
-                    None => purpose.terms.expires_after,
-                };
-                let ends = expires_after.map(|span| standing.since.0.saturating_add(span.0));
-                if !purpose.takes_version(standing.text_version().as_deref()) {
-                    reach.old_text += 1;
-                } else if ends.is_some_and(|ends| ends <= self.at.0) {
-                    reach.expired += 1;
-                } else if ends.is_some_and(|ends| ends <= self.at.0.saturating_add(EXPIRING_SOON.0)) {
-                    reach.expiring += 1;
-                }
-                reach.old += u64::from(self.at.0.saturating_sub(standing.since.0) > OLD_AFTER.0);
-                reach.weak += u64::from(standing.weak);
-            } else {
-                reach.denied += 1;
+            match is_granted {
+                true => reach.granted += 1,
+                false => reach.denied += 1,
+            }
+            for age in ages {
+                *match age {
+                    Age::Weak => &mut reach.weak,
+                    Age::OldText => &mut reach.old_text,
+                    Age::Expired => &mut reach.expired,
+                    Age::Expiring => &mut reach.expiring,
+                    Age::Old => &mut reach.old,
+                } += 1;
             }
             let of_source = ((key.clone(), *channel), standing.source.to_string());
             if self.states.len() >= STATES_MAX && !self.states.contains_key(&of_source) {
@@ -245,6 +279,89 @@ impl<'a> Count<'a> {
             ..state.clone()
         });
         Census { at: self.at, people, states: states.collect(), reach, inside: self.inside }
+    }
+}
+
+/// One person as a census looks at her.
+struct Her<'a> {
+    person: &'a Person,
+    workspace: &'a Workspace,
+    plan: &'a Plan,
+    at: Timestamp,
+    circumstances: Circumstances,
+    addresses: BTreeMap<&'a str, Vec<(String, String)>>,
+}
+
+impl<'a> Her<'a> {
+    fn of(person: &'a Person, workspace: &'a Workspace, plan: &'a Plan, at: Timestamp) -> Her<'a> {
+        let (circumstances, _) = person.circumstances(workspace, plan, at);
+        let mut addresses: BTreeMap<&str, Vec<(String, String)>> = BTreeMap::new();
+        for identifier in person.known.identifiers.keys() {
+            let named = (identifier.namespace.clone(), identifier.value.clone());
+            addresses.entry(identifier.namespace.as_str()).or_default().push(named);
+        }
+        Her { person, workspace, plan, at, circumstances, addresses }
+    }
+
+    fn stand(&self, purpose: &Purpose, channel: Option<Channel>) -> Stand {
+        let (key, choices) = (purpose.key.as_str(), &self.person.known.choices);
+        let party = Party { choices, circumstances: &self.circumstances, contacts: &[] };
+        let of_channel = channel.and_then(Channel::address_namespace);
+        let hers = of_channel.and_then(|namespace| self.addresses.get(namespace)).map(Vec::as_slice).unwrap_or_default();
+        // Without an address of the channel her own choice is what there is; it reaches her only where none is needed.
+        let asked: Vec<Option<&(String, String)>> = if hers.is_empty() { vec![None] } else { hers.iter().map(Some).collect() };
+        let mut counts: Option<Standing> = None;
+        let mut is_open = false;
+        for address in asked {
+            let standing = match channel {
+                Some(channel) if purpose.is_marketing() => choices.standing_for_marketing(key, channel, address, self.at),
+                channel => choices.standing(key, channel, address, self.at),
+            };
+            if let Some(standing) = standing
+                && counts.as_ref().is_none_or(|best| rank(best) < rank(&standing))
+            {
+                counts = Some(standing);
+            }
+            if let Some(channel) = channel
+                && (of_channel.is_none() || address.is_some())
+            {
+                let asked = Asked { purpose: key, channel, address, destination: None };
+                is_open |= decide(self.workspace, asked, party, self.at).outcome.is_ok_or_soon();
+            }
+        }
+        if channel.is_none() {
+            is_open = self.person.facts(self.workspace, self.plan).consent_open(key, None, self.at);
+        }
+        let granted = counts.as_ref().filter(|standing| standing.state == ConsentState::Granted);
+        let ends = granted.and_then(|standing| self.ends(purpose, channel, standing));
+        let ages = granted.map_or_else(Vec::new, |standing| self.ages(purpose, standing, ends));
+        Stand { standing: counts, is_open, ends, ages }
+    }
+
+    fn ends(&self, purpose: &Purpose, channel: Option<Channel>, standing: &Standing) -> Option<Timestamp> {
+        let country = self.circumstances.country.as_deref().unwrap_or(&self.workspace.settings.country);
+        let business = self.circumstances.business;
+        let case = channel.map(|channel| Case { purpose, channel, country, business, at: self.at });
+        let expires_after = match case {
+            Some(case) => self.workspace.policy.expires_after(case),
+            None => purpose.terms.expires_after,
+        };
+        expires_after.map(|span| Timestamp(standing.since.0.saturating_add(span.0)))
+    }
+
+    fn ages(&self, purpose: &Purpose, standing: &Standing, ends: Option<Timestamp>) -> Vec<Age> {
+        let ending = if !purpose.takes_version(standing.text_version().as_deref()) {
+            Some(Age::OldText)
+        } else if ends.is_some_and(|ends| ends <= self.at) {
+            Some(Age::Expired)
+        } else if ends.is_some_and(|ends| ends.0 <= self.at.0.saturating_add(EXPIRING_SOON.0)) {
+            Some(Age::Expiring)
+        } else {
+            None
+        };
+        let old = (self.at.0.saturating_sub(standing.since.0) > OLD_AFTER.0).then_some(Age::Old);
+        let weak = standing.weak.then_some(Age::Weak);
+        ending.into_iter().chain(old).chain(weak).collect()
     }
 }
 

@@ -181,6 +181,14 @@ fn day_of(clock: Timestamp, zone: &TimeZone) -> (i32, Timestamp) {
 }
 
 impl Shared {
+    /// The day of an instant, in the workspace's zone.
+    pub fn day_of(&self, at: Timestamp) -> Date {
+        let zone = TimeZone::get(&self.definitions().workspace.settings.timezone).unwrap_or(TimeZone::UTC);
+        let (number, _) = day_of(at, &zone);
+        let epoch = Date::constant(1970, 1, 1);
+        epoch.checked_add(jiff::Span::new().days(number)).unwrap_or(epoch)
+    }
+
     /// The last days with a row, oldest first, as dates.
     pub fn days(&self, limit: usize) -> Result<Vec<(Date, Day)>> {
         let epoch = Date::constant(1970, 1, 1);

@@ -64,7 +64,7 @@ use parking_lot::{Mutex, RwLock};
 
 pub use allowed::{Answer, Question};
 pub use applied::{APPLIED_MAX, Applied};
-pub use census::{Census, CensusReach, CensusState, EXPIRING_SOON, OLD_AFTER};
+pub use census::{Age, Aged, Census, CensusReach, CensusState, EXPIRING_SOON, OLD_AFTER};
 pub use chosen::{ChosenDay, Turns};
 pub use committer::{Draft, Intake, Receipt, SubmitError};
 pub use days::{Day, SegmentDay, told};

@@ -222,17 +222,55 @@ impl Shared {
         Ok((count, named))
     }
 
+    /// Destinations that `after` no longer has, with the number of people who are in them or whose removal they have not confirmed.
+    /// Looks at everyone, as [`Shared::people_in`] does.
+    pub fn left_behind(&self, after: &Workspace) -> Result<Vec<(String, u64)>> {
+        let mut left = Vec::new();
+        for destination in &self.definitions().workspace.destinations {
+            if after.destination(&destination.key).is_some() {
+                continue;
+            }
+            let people = self.people_in(&destination.key)?.0.max(self.removals(&destination.key, self.now())?.waiting);
+            if people > 0 {
+                left.push((destination.key.clone(), people));
+            }
+        }
+        Ok(left)
+    }
+
     /// Calls for each person in the tables, as she is now. Who first came within the last second may be missing.
     pub fn each_person(&self, mut each: impl FnMut(&Person)) -> Result<()> {
-        let mut after: Option<Vec<u8>> = None;
+        let whole = |person: &Person| {
+            each(person);
+            true
+        };
+        self.people_after(None, usize::MAX, whole).map(|_| ())
+    }
+
+    /// As [`Shared::each_person`], from behind a person on, until `more` says no or `looked_at_max` were looked at. Whether that
+    /// was everybody.
+    pub(crate) fn people_after(
+        &self,
+        after: Option<ProfileId>,
+        looked_at_max: usize,
+        mut more: impl FnMut(&Person) -> bool,
+    ) -> Result<bool> {
+        let mut after = after.map(|id| id.0.to_be_bytes().to_vec());
+        let mut looked_at = 0;
         loop {
             let page = self.behind.scan(Table::People, &[], after.as_deref(), PAGE)?;
-            let Some((last, _)) = page.last() else { return Ok(()) };
+            let Some((last, _)) = page.last() else { return Ok(true) };
             after = Some(last.clone());
             for (key, _) in page {
+                if looked_at >= looked_at_max {
+                    return Ok(false);
+                }
+                looked_at += 1;
                 let id = ProfileId(u128::from_be_bytes(key.try_into().unwrap_or_default()));
-                if let Some(person) = self.people.get(id)? {
-                    each(&person);
+                if let Some(person) = self.people.get(id)?
+                    && !more(&person)
+                {
+                    return Ok(false);
                 }
             }
         }

@@ -147,6 +147,9 @@ pub struct Serve {
     /// A workspace file to apply at the start.
     #[arg(long, env = "JUMELLE_WORKSPACE")]
     pub workspace: Option<PathBuf>,
+    /// Let the workspace file remove destinations also where people are still in them.
+    #[arg(long, env = "JUMELLE_LEAVE_BEHIND")]
+    pub leave_behind: bool,
     /// The administrator's token; without it an empty directory gets one, printed once.
     #[arg(long, env = "JUMELLE_ADMIN_TOKEN", hide_env_values = true)]
     pub admin_token: Option<String>,
@@ -187,6 +190,15 @@ pub struct Serve {
     /// The folder below which destinations put files on this machine (to: "folder:NAME"); by default `files` in the data directory.
     #[arg(long, env = "JUMELLE_FILES")]
     pub files: Option<PathBuf>,
+    /// Tell this web address when a tool does not confirm removals in the time it has.
+    #[arg(long, env = "JUMELLE_ALARM_URL")]
+    pub alarm_url: Option<String>,
+    /// The secret that signs what is told there (Standard Webhooks).
+    #[arg(long, env = "JUMELLE_ALARM_SECRET", hide_env_values = true)]
+    pub alarm_secret: Option<String>,
+    /// How often it is told again until it is mended.
+    #[arg(long, env = "JUMELLE_ALARM_EVERY", default_value = "24h")]
+    pub alarm_every: String,
     /// Logs as JSON lines.
     #[arg(long, env = "JUMELLE_LOG_JSON")]
     pub log_json: bool,

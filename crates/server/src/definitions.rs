@@ -88,7 +88,7 @@ async fn take(app: &App, identity: &Identity, mut workspace: Workspace, query: &
     let reach = tokio::task::spawn_blocking(move || jumelle_engine::reach(&shared, &after)).await.map_err(|error| {
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "who can be reached was not found out", error.to_string())
     })??;
-    let left_behind = left_behind(app, &before.workspace, &workspace).await?;
+    let left_behind = left_behind(app, &workspace).await?;
     if !dry_run
         && !query.leave_behind
         && let Some((key, people)) = left_behind.first()
@@ -137,30 +137,11 @@ async fn take(app: &App, identity: &Identity, mut workspace: Workspace, query: &
     })))
 }
 
-/// Destinations that would go, with the number of people who are in them or whose removal they have not confirmed.
-async fn left_behind(app: &App, before: &Workspace, after: &Workspace) -> Result<Vec<(String, u64)>, Problem> {
-    let going: Vec<String> = before
-        .destinations
-        .iter()
-        .filter(|destination| after.destination(&destination.key).is_none())
-        .map(|destination| destination.key.clone())
-        .collect();
-    if going.is_empty() {
-        return Ok(Vec::new());
-    }
-    let shared = app.engine.shared().clone();
-    let counted = tokio::task::spawn_blocking(move || {
-        let mut found = Vec::new();
-        for key in going {
-            let people = shared.people_in(&key)?.0.max(shared.removals(&key, shared.now())?.waiting);
-            if people > 0 {
-                found.push((key, people));
-            }
-        }
-        jumelle_store::Result::Ok(found)
-    });
-    let counted = counted.await.map_err(|_| Problem::bad_request("the people could not be read"))?;
-    Ok(counted?)
+/// Destinations that would go while people are in them.
+async fn left_behind(app: &App, after: &Workspace) -> Result<Vec<(String, u64)>, Problem> {
+    let (shared, after) = (app.engine.shared().clone(), after.clone());
+    let counted = tokio::task::spawn_blocking(move || shared.left_behind(&after)).await;
+    Ok(counted.map_err(|_| Problem::bad_request("the people could not be read"))??)
 }
 
 /// `GET /v1/{collection}`

@@ -3,6 +3,7 @@
 //! Architecture invariant: no rule, no fold, no gate here; handlers translate between HTTP and the engine.
 
 mod access;
+mod alarms;
 mod allowed;
 mod assets;
 mod auth;
@@ -44,6 +45,7 @@ mod secrets;
 mod segments;
 mod session;
 mod set_aside;
+mod stocks;
 mod tag;
 mod tls;
 mod tokens;
@@ -65,6 +67,7 @@ use tower_http::compression::CompressionLayer;
 use tower_http::cors::{AllowHeaders, CorsLayer};
 use tower_http::decompression::RequestDecompressionLayer;
 
+pub use alarms::Alarms;
 pub use auth::{AdminToken, token_hash};
 pub use openapi::openapi;
 pub use operations::{METRICS, install_metrics};
@@ -153,6 +156,7 @@ pub struct App {
     bodies: Bodies,
     setting_aside: Arc<SettingAside>,
     tls: Option<Tls>,
+    alarms: Option<Arc<Alarms>>,
     trace_parent: Option<TraceParent>,
     censuses: oversight::Censuses,
     started: Instant,
@@ -173,6 +177,7 @@ impl App {
             bodies: Bodies::new(limits.batch_bytes),
             setting_aside: Arc::new(SettingAside::new()),
             tls: None,
+            alarms: None,
             trace_parent: None,
             censuses: oversight::Censuses::default(),
             started: Instant::now(),
@@ -190,6 +195,11 @@ impl App {
     /// Speaks TLS.
     pub fn with_tls(self, tls: Tls) -> App {
         App { tls: Some(tls), ..self }
+    }
+
+    /// Rings where the operator wants to hear of removals that no tool confirms.
+    pub fn with_alarms(self, alarms: Alarms) -> App {
+        App { alarms: Some(alarms.into()), ..self }
     }
 
     /// Has each request's span find its caller's.
@@ -258,6 +268,7 @@ impl App {
             .route("/v1/links", post(links::mint))
             .route("/v1/links/keys", post(links::rotate))
             .route("/v1/privacy/consents", get(oversight::consents))
+            .route("/v1/privacy/consents/people", get(oversight::people))
             .route("/v1/privacy/tools", get(oversight::tools))
             .route("/v1/privacy/policies", get(oversight::policies))
             .route("/v1/privacy/proof", get(ledger::proof))
@@ -322,8 +333,14 @@ impl App {
     ) -> std::io::Result<()> {
         let (limits, tls) = (self.limits.clone(), self.tls.clone());
         let scheduled = tokio::spawn(tools::schedule(self.clone()));
+        let counted = tokio::spawn(oversight::count_daily(self.clone()));
+        let watched = self.alarms.clone().map(|alarms| tokio::spawn(alarms::watch(self.clone(), alarms)));
         listen::serve(listener, self.router(), limits, tls, stop).await;
         scheduled.abort();
+        counted.abort();
+        if let Some(watched) = watched {
+            watched.abort();
+        }
         Ok(())
     }
 }

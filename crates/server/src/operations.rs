@@ -17,7 +17,7 @@ use crate::health::{self, Signs};
 use crate::{App, Problem};
 
 /// Names of the metrics and what they say.
-pub const METRICS: [(&str, &str); 62] = [
+pub const METRICS: [(&str, &str); 63] = [
     ("jumelle_stored_events_total", "Events durably in the history"),
     ("jumelle_processed_events_total", "Events identified, folded, evaluated and gated"),
     ("jumelle_duplicate_events_total", "Events whose message id was known"),
@@ -58,6 +58,7 @@ pub const METRICS: [(&str, &str); 62] = [
     ("jumelle_removals_overdue", "Of these, beyond the time that the destination has for it"),
     ("jumelle_inbound_total", "Bounces, complaints, unsubscribes and STOPs reported, by destination"),
     ("jumelle_reconciliation_drift", "People too many and too few at the last comparison, by destination and kind"),
+    ("jumelle_alarms_total", "Alarms about removals that no tool confirms, by outcome"),
     ("jumelle_reconciliations_failed_total", "Scheduled comparisons that could not be made, by destination"),
     ("jumelle_census_seconds", "How long the last count of consents took"),
     ("jumelle_circuit_open", "1: the destination is left alone for a while"),

@@ -5,14 +5,16 @@ use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::{Query, State};
-use jumelle_engine::{APPLIED_MAX, Census};
+use jumelle_engine::{APPLIED_MAX, Age, Census};
 use jumelle_model::Workspace;
-use jumelle_model::ids::Position;
+use jumelle_model::consent::Channel;
+use jumelle_model::ids::{Position, ProfileId};
 use jumelle_model::workspace::Difference;
 use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use crate::stocks::Stocks;
 use crate::{App, Problem, tools};
 
 /// How long a census is shown before a look at it begins another. One look may cost as much as reading everybody; all looks of
@@ -25,6 +27,9 @@ const WAIT_MAX: Duration = Duration::from_secs(3);
 /// Days of the trend and of what was held back, at most.
 const DAYS_MAX: usize = 366;
 const DAYS: usize = 30;
+/// People of one page.
+const PEOPLE: usize = 50;
+const PEOPLE_MAX: usize = 500;
 /// Comparisons of one tool that are shown.
 const DRIFT_MAX: usize = 60;
 /// Values shown of one change of the policy.
@@ -67,11 +72,17 @@ impl Censuses {
         }
         kept.is_counting = true;
         let (shared, mine) = (app.engine.shared().clone(), self.clone());
+        let stocks = Stocks::of(app);
         tokio::task::spawn_blocking(move || {
             let started = Instant::now();
             let outcome = shared.census();
             let took = started.elapsed();
             metrics::gauge!("jumelle_census_seconds").set(took.as_secs_f64());
+            if let Ok(census) = &outcome
+                && let Err(error) = stocks.keep(&shared, census)
+            {
+                tracing::warn!(%error, "a count was not kept for the trend");
+            }
             let mut kept = mine.0.lock();
             kept.is_counting = false;
             match outcome {
@@ -79,6 +90,16 @@ impl Censuses {
                 Err(error) => kept.failed = Some(error.to_string()),
             }
         });
+    }
+}
+
+/// Counts everybody once a day, whoever looks, so that the trend of stocks has no gaps while the server runs.
+pub(crate) async fn count_daily(app: App) {
+    loop {
+        if !Stocks::of(&app).has_today(app.engine.shared()) {
+            app.censuses.begin(&app, COUNTED_FOR);
+        }
+        tokio::time::sleep(COUNTED_FOR).await;
     }
 }
 
@@ -114,8 +135,43 @@ pub async fn consents(State(app): State<App>, Query(query): Query<ConsentsQuery>
     let counting = app.censuses.0.lock().is_counting;
     Ok(Json(json!({
         "census": counted.as_ref().map(|(_, census)| json!(**census)), "took_s": counted.map(|(took, _)| took.as_secs_f64()),
-        "counting": counting, "days": trend,
+        "counting": counting, "days": trend, "stocks": Stocks::of(&app).newest(days),
     })))
+}
+
+/// `?purpose=&channel=&age=&limit=&cursor=`
+#[derive(Deserialize)]
+pub struct AgedQuery {
+    purpose: String,
+    channel: Option<String>,
+    age: String,
+    limit: Option<usize>,
+    cursor: Option<String>,
+}
+
+/// `GET /v1/privacy/consents/people`: who is behind a number of weak or ageing grants.
+pub async fn people(State(app): State<App>, Query(query): Query<AgedQuery>) -> Result<Json<Value>, Problem> {
+    let shared = app.engine.shared().clone();
+    let definitions = shared.definitions();
+    let Some(purpose) = definitions.workspace.purpose(&query.purpose).cloned() else {
+        return Err(Problem::bad_request(format!("there is no purpose {:?}", query.purpose)).with("field", "purpose"));
+    };
+    let wrong = |field: &'static str, what: String| Problem::bad_request(what).with("field", field);
+    let age: Age = serde_json::from_value(json!(query.age))
+        .map_err(|_| wrong("age", format!("{:?} is none of weak, old_text, expired, expiring, old", query.age)))?;
+    let channel: Option<Channel> = match &query.channel {
+        None => None,
+        Some(name) => {
+            serde_json::from_value(json!(name)).map_err(|_| wrong("channel", format!("there is no channel {name:?}")))?
+        }
+    };
+    let after = query.cursor.as_ref().map(|cursor| cursor.parse::<ProfileId>()).transpose();
+    let after = after.map_err(|_| wrong("cursor", "no page begins there".into()))?;
+    let limit = query.limit.unwrap_or(PEOPLE).clamp(1, PEOPLE_MAX);
+    let read = move || shared.aged(&purpose, channel, age, after, limit);
+    let (items, next) =
+        tokio::task::spawn_blocking(read).await.map_err(|_| Problem::bad_request("the people could not be read"))??;
+    Ok(Json(json!({"items": items, "next": next})))
 }
 
 fn days(asked: Option<usize>) -> Result<usize, Problem> {

@@ -1,14 +1,17 @@
 //! Consent receipts (after ISO/IEC TS 27560, in the words of the W3C Data Privacy Vocabulary) and the record of processing
 //! activities (GDPR, article 30), both made from what the workspace says.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use jumelle_consent::Standing;
 use jumelle_model::Workspace;
 use jumelle_model::consent::{Basis, ConsentState, Scope};
+use jumelle_model::time::Timestamp;
 use jumelle_model::workspace::{Label, Purpose};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -37,87 +40,135 @@ pub struct ReceiptQuery {
     identifier: String,
 }
 
-/// `GET /v1/privacy/receipts`: one record per choice that stands.
+/// The profiles of DPV for records and receipts as of ISO/IEC TS 27560:2023 (<https://w3id.org/dpv/guides/consent-27560>).
+const PROFILE: &str = "https://w3id.org/dpv/schema/dpv-27560";
+
+/// `GET /v1/privacy/receipts`: a receipt with one record per choice that stands.
+///
+/// The fields are those of the guide's table "ISO 27560:2023, EU GDPR, and DPV". One that it calls mandatory and that nobody has said
+/// (where data is stored, the controller's address, a purpose's retention) is not made up: `jumelle:missing` names it.
 pub async fn receipts(State(app): State<App>, Query(query): Query<ReceiptQuery>) -> Result<Response, Problem> {
     let person = find(&app, &query.identifier)?;
     let shared = app.engine.shared();
     let definitions = shared.definitions();
     let workspace = &definitions.workspace;
     let preferences = &workspace.preferences;
-    let lang = workspace.settings.locale.as_str();
+    let now = shared.now();
+    let controller_id = format!("urn:jumelle:controller:{}", workspace.settings.key);
+    let subject = format!("urn:jumelle:profile:{}", person.id);
+    let standing = person.known.choices.list().into_iter().filter(|standing| standing.signal().is_none());
+    let records: Vec<Value> = standing.map(|standing| receipt(workspace, &standing, &controller_id, &subject, now)).collect();
     let controller = json!({
-        "@id": format!("urn:jumelle:controller:{}", workspace.settings.key), "@type": "dpv:DataController",
+        "@id": controller_id, "@type": "dpv:DataController", "dct:identifier": workspace.settings.key,
         "dpv:hasName": preferences.name.as_deref().unwrap_or(&workspace.settings.key), "dpv:hasContact": preferences.contact,
     });
-    let records: Vec<Value> = person
-        .known
-        .choices
-        .list()
+    let receipt = json!({
+        "@id": format!("urn:jumelle:receipt:{}:{}", person.id, now.0), "@type": "dpv:ConsentReceipt",
+        "dct:identifier": format!("{}:{}", person.id, now.0), "dct:conformsTo": format!("{PROFILE}#receipt"),
+        "dct:created": now, "dct:publisher": {"@id": controller_id}, "dct:audience": {"@id": subject},
+        "dpv:hasRecordOfActivity": records,
+    });
+    let document = json!({
+        "@context": {
+            "dpv": "https://w3id.org/dpv#", "eu-gdpr": "https://w3id.org/dpv/legal/eu/gdpr#", "loc": "https://w3id.org/dpv/loc#",
+            "dct": "http://purl.org/dc/terms/", "jumelle": "urn:jumelle:vocabulary:",
+        },
+        "@graph": [controller, receipt],
+    });
+    Ok(([(header::CONTENT_TYPE, "application/ld+json")], Json(document)).into_response())
+}
+
+/// The record of one choice.
+fn receipt(workspace: &Workspace, standing: &Standing, controller: &str, subject: &str, now: Timestamp) -> Value {
+    let preferences = &workspace.preferences;
+    let lang = workspace.settings.locale.as_str();
+    let purpose = workspace.purpose(&standing.purpose);
+    let version = standing.text_version();
+    let shown = purpose.and_then(|purpose| {
+        let version = version.as_deref()?;
+        purpose.terms.texts.iter().find(|text| text.version == version)
+    });
+    let granted = standing.state == ConsentState::Granted;
+    let expires = purpose
+        .and_then(|purpose| purpose.terms.expires_after)
+        .filter(|_| granted)
+        .map(|span| Timestamp(standing.since.0.saturating_add(span.0)));
+    let proof = standing.proof_json().unwrap_or_default();
+    let activations = || {
+        let of_purpose = workspace.activations.iter().filter(|activation| activation.purpose == standing.purpose);
+        of_purpose.filter(|activation| standing.channel.is_none_or(|channel| channel == activation.channel))
+    };
+    let recipients: BTreeSet<&str> = activations().map(|activation| activation.destination.as_str()).collect();
+    let recipients: Vec<Value> = recipients
         .into_iter()
-        .filter(|standing| standing.signal().is_none())
-        .map(|standing| {
-            let purpose = workspace.purpose(&standing.purpose);
-            let version = standing.text_version();
-            let shown = purpose.and_then(|purpose| {
-                let version = version.as_deref()?;
-                purpose.terms.texts.iter().find(|text| text.version == version)
-            });
-            let granted = standing.state == ConsentState::Granted;
-            let expires = purpose
-                .and_then(|purpose| purpose.terms.expires_after)
-                .filter(|_| granted)
-                .map(|span| jumelle_model::Timestamp(standing.since.0.saturating_add(span.0)));
-            let proof = standing.proof_json().unwrap_or_default();
-            let recipients: Vec<&str> = workspace
-                .activations
-                .iter()
-                .filter(|activation| activation.purpose == standing.purpose)
-                .filter(|activation| standing.channel.is_none_or(|channel| channel == activation.channel))
-                .map(|activation| activation.destination.as_str())
-                .collect();
+        .map(|key| {
+            let country = workspace.destination(key).and_then(|destination| destination.country.as_deref());
             json!({
-                "@id": format!("urn:jumelle:receipt:{}", standing.receipt()), "@type": "dpv:ConsentRecord",
-                "dct:identifier": standing.receipt(), "dct:conformsTo": "ISO/IEC TS 27560:2023",
-                "dpv:hasDataSubject": {"@id": format!("urn:jumelle:profile:{}", person.id), "@type": "dpv:DataSubject"},
-                "dpv:hasDataController": controller["@id"],
-                "dpv:hasProcess": {
-                    "@type": "dpv:Process",
-                    "dpv:hasPurpose": {
-                        "@id": format!("urn:jumelle:purpose:{}", standing.purpose), "@type": "dpv:Purpose",
-                        "dct:title": purpose.map_or(standing.purpose.as_str(), |purpose| text(&purpose.terms.label, lang, &purpose.key)),
-                    },
-                    "dpv:hasLegalBasis": {"@id": purpose.map_or("eu-gdpr:A6-1-a", |purpose| basis(purpose.basis))},
-                    "dpv:hasRecipient": recipients,
-                    "dpv:hasJurisdiction": workspace.settings.country,
-                    "dpv:hasStorageCondition": purpose.and_then(|purpose| purpose.terms.retention).map(|span| span.to_string()),
-                },
-                "dpv:hasNotice": {
-                    "@type": "dpv:ConsentNotice", "dct:identifier": version, "dct:language": proof["lang"],
-                    "dct:description": shown.map(|shown| text(&shown.words, lang, "")), "dct:source": preferences.notice,
-                },
-                "dpv:hasConsentStatus": {"@id": if granted { "dpv:ConsentGiven" } else { "dpv:ConsentRefused" }},
-                "dpv:isIndicatedAtTime": standing.since,
-                "dpv:isIndicatedBy": {"@id": format!("urn:jumelle:profile:{}", person.id)},
-                "dpv:hasIndicationMethod": proof["method"],
-                "dpv:hasDuration": expires,
-                "jumelle:channel": standing.channel, "jumelle:source": standing.source, "jumelle:undated": standing.weak,
-                "jumelle:for": match &standing.scope {
-                    Scope::Person => json!("person"),
-                    Scope::Address(namespace, value) => json!({namespace.as_str(): value}),
-                },
-                "jumelle:proof": proof,
+                "@id": format!("urn:jumelle:destination:{key}"), "@type": "dpv:Recipient", "dct:identifier": key, "dpv:hasName": key,
+                "dpv:hasLocation": country.map(|country| format!("loc:{country}")),
             })
         })
         .collect();
-    let graph: Vec<Value> = std::iter::once(controller).chain(records).collect();
-    let document = json!({
-        "@context": {
-            "dpv": "https://w3id.org/dpv#", "eu-gdpr": "https://w3id.org/dpv/legal/eu/gdpr#", "dct": "http://purl.org/dc/terms/",
-            "jumelle": "urn:jumelle:vocabulary:",
+    let mut data: BTreeSet<String> =
+        activations().flat_map(|activation| activation.map.iter().map(|(_, path)| path.to_string())).collect();
+    if let Scope::Address(namespace, _) = &standing.scope {
+        data.insert(format!("identifiers.{namespace}"));
+    }
+    let data: Vec<Value> = data.into_iter().map(|field| json!({"@type": "dpv:PersonalData", "dct:identifier": field})).collect();
+    let retention = purpose.and_then(|purpose| purpose.terms.retention).map(|span| span.to_string());
+    let withdrawal = preferences.url.as_deref().or(preferences.contact.as_deref());
+    let status = match (granted, expires.is_some_and(|expires| expires <= now)) {
+        (true, false) => "dpv:ConsentGiven",
+        (true, true) => "dpv:ConsentExpired",
+        (false, _) => "dpv:ConsentRefused",
+    };
+    let mut missing = vec!["storage locations", "party address"];
+    let mut needs = |field: &'static str, is_there: bool| {
+        if !is_there {
+            missing.push(field);
+        }
+    };
+    needs("party contact", preferences.contact.is_some());
+    needs("privacy notice", version.is_some() || preferences.notice.is_some());
+    needs("language", !proof["lang"].is_null());
+    needs("pii information", !data.is_empty());
+    needs("retention period", retention.is_some());
+    needs("withdrawal method", withdrawal.is_some());
+    needs("validity duration", !granted || expires.is_some());
+    json!({
+        "@id": format!("urn:jumelle:receipt:{}", standing.receipt()), "@type": "dpv:ConsentRecord",
+        "dct:identifier": standing.receipt(), "dct:conformsTo": format!("{PROFILE}#record"),
+        "dpv:hasDataSubject": {"@id": subject, "@type": "dpv:DataSubject"},
+        "dpv:hasDataController": {"@id": controller},
+        "dpv:hasJurisdiction": format!("loc:{}", workspace.settings.country),
+        "dpv:hasProcess": {
+            "@type": "dpv:Process",
+            "dpv:hasPurpose": {
+                "@id": format!("urn:jumelle:purpose:{}", standing.purpose), "@type": "dpv:Purpose",
+                "dct:title": purpose.map_or(standing.purpose.as_str(), |purpose| text(&purpose.terms.label, lang, &purpose.key)),
+            },
+            "dpv:hasLegalBasis": {"@id": purpose.map_or("eu-gdpr:A6-1-a", |purpose| basis(purpose.basis))},
+            "dpv:hasPersonalData": data,
+            "dpv:hasRecipient": recipients,
+            "dpv:hasStorageCondition": retention.map(|span| json!([{"@type": "dpv:StorageDuration", "dpv:hasDuration": span}])),
         },
-        "@graph": graph,
-    });
-    Ok(([(header::CONTENT_TYPE, "application/ld+json")], Json(document)).into_response())
+        "dpv:hasConsentControl": withdrawal.map(|at| json!({"@type": "dpv:WithdrawConsent", "dpv:isExercisedAt": at})),
+        "dpv:hasNotice": {
+            "@type": "dpv:ConsentNotice", "dct:identifier": version, "dct:language": proof["lang"],
+            "dct:description": shown.map(|shown| text(&shown.words, lang, "")), "dct:source": preferences.notice,
+        },
+        "dpv:hasConsentStatus": {
+            "@type": status, "dpv:isIndicatedBy": {"@id": subject}, "dpv:hasIndicationMethod": proof["method"],
+            "dpv:isIndicatedAtTime": standing.since, "dct:date": standing.since, "dct:valid": expires,
+        },
+        "jumelle:missing": missing,
+        "jumelle:channel": standing.channel, "jumelle:source": standing.source, "jumelle:undated": standing.weak,
+        "jumelle:for": match &standing.scope {
+            Scope::Person => json!("person"),
+            Scope::Address(namespace, value) => json!({namespace.as_str(): value}),
+        },
+        "jumelle:proof": proof,
+    })
 }
 
 /// `?format=&lang=`
@@ -145,7 +196,7 @@ pub async fn record(State(app): State<App>, Query(query): Query<RecordQuery>) ->
     }
 }
 
-fn of_workspace(workspace: &Workspace, lang: &str, now: jumelle_model::Timestamp) -> Value {
+fn of_workspace(workspace: &Workspace, lang: &str, now: Timestamp) -> Value {
     let preferences = &workspace.preferences;
     let of_purpose = |purpose: &Purpose| {
         let activations: Vec<_> = workspace.activations.iter().filter(|activation| activation.purpose == purpose.key).collect();

@@ -1,6 +1,7 @@
 import { Button, NativeSelect } from "@mantine/core";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useMemo } from "react";
+import { Link } from "wouter";
 import { useParameter } from "../../api/paging";
 import { Chart, type Series } from "../../charts/Chart";
 import { ConsentState, useChannelName } from "../../components/ConsentState";
@@ -9,12 +10,13 @@ import { Panel } from "../../components/PageTitle";
 import { Empty, Failure, Loaded } from "../../components/states";
 import { useFormat } from "../../format";
 import { useI18n, type TextKey } from "../../i18n";
+import { AgedPeople, AGES, useAged } from "./AgedPeople";
 import css from "./Privacy.module.css";
+import { Stocks } from "./Stocks";
 import { askConsents, CONSENTS_KEY, useConsents, type Census, type Oversight } from "./queries";
 import { everyDay } from "./trend";
 
 const CHART_PX = 170;
-const AGES = ["weak", "old_text", "expired", "expiring", "old"] as const;
 const SIGNALS = ["bounce", "complaint", "opposition", "objection", "restriction"] as const;
 
 /** A purpose by its key; a signal (`!objection`) in words. */
@@ -35,6 +37,7 @@ export function Consents() {
       {(data) => (
         <>
           {data.census ? <Counted census={data.census} counting={data.counting} /> : <Empty title={t("privacy.counting")} hint={t("privacy.counting_hint")} />}
+          <Stocks stocks={data.stocks} />
           <Trend days={data.days} />
           {data.census && <Sources states={data.census.states} />}
         </>
@@ -49,7 +52,8 @@ function Counted({ census, counting }: { census: Census; counting: boolean }) {
   const channelName = useChannelName();
   const queries = useQueryClient();
   const again = useMutation({ mutationFn: () => askConsents(true), onSuccess: (data) => queries.setQueryData(CONSENTS_KEY, data) });
-  const aged = census.reach.filter((row) => AGES.some((age) => row[age] > 0));
+  const aged = useAged();
+  const ageing = census.reach.filter((row) => AGES.some((age) => row[age] > 0));
   return (
     <>
       <div className={css.figures}>
@@ -111,7 +115,7 @@ function Counted({ census, counting }: { census: Census; counting: boolean }) {
         <p className="body small muted">{t("privacy.state_hint")}</p>
       </Panel>
       <Panel title={t("privacy.ageing")}>
-        {aged.length === 0 ? (
+        {ageing.length === 0 ? (
           <p className="body muted">{t("privacy.no_ageing")}</p>
         ) : (
           <div className="scroll-x" tabIndex={0} role="group" aria-label={t("privacy.ageing")}>
@@ -128,13 +132,13 @@ function Counted({ census, counting }: { census: Census; counting: boolean }) {
                 </tr>
               </thead>
               <tbody>
-                {aged.map((row) => (
+                {ageing.map((row) => (
                   <tr key={`${row.purpose} ${row.channel}`}>
                     <th scope="row">{row.purpose}</th>
                     <td>{channelName(row.channel)}</td>
                     {AGES.map((age) => (
                       <td key={age} className="num">
-                        {format.number(row[age])}
+                        {row[age] > 0 ? <Link href={aged.link(row, age)}>{format.number(row[age])}</Link> : format.number(0)}
                       </td>
                     ))}
                   </tr>
@@ -144,6 +148,7 @@ function Counted({ census, counting }: { census: Census; counting: boolean }) {
           </div>
         )}
       </Panel>
+      {aged.asked && <AgedPeople asked={aged.asked} />}
     </>
   );
 }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context as _;
+use jumelle_activate::Bell;
 use jumelle_activate::secrets::{held, seal_all};
 use jumelle_connect::check_workspace;
 use jumelle_engine::{Engine, Options, WindowLimits};
 use jumelle_model::Workspace;
 use jumelle_model::time::Span;
 use jumelle_model::workspace::{Difference, Problems};
-use jumelle_server::{AdminToken, App, HttpLimits, Tls, token_hash};
+use jumelle_server::{AdminToken, Alarms, App, HttpLimits, Tls, token_hash};
 
 use crate::arguments::{Clock, Given, Serve};
 use crate::client::block_on;
@@ -32,7 +33,7 @@ pub fn run(serve: &Serve, given: &Given) -> anyhow::Result<()> {
         secrets_key::take(serve.secrets_key_file.as_deref(), serve.secrets_key_command.as_deref())?;
         let engine = open(&serve)?;
         if let Some(file) = &serve.workspace {
-            apply_file(&engine, file).await?;
+            apply_file(&engine, file, serve.leave_behind).await?;
         }
         let (admin, made) = admin_token(&engine, serve.admin_token.as_deref())?;
         let metrics = jumelle_server::install_metrics().map_err(anyhow::Error::msg)?;
@@ -43,6 +44,9 @@ pub fn run(serve: &Serve, given: &Given) -> anyhow::Result<()> {
         let mut app = App::new(engine.clone(), admin, limits, metrics).keep_tokens(&serve.data)?;
         if let Some(tls) = tls {
             app = app.with_tls(tls);
+        }
+        if let Some(alarms) = alarms(&serve)? {
+            app = app.with_alarms(alarms);
         }
         if traces.is_some() {
             app = app.with_trace_parent(telemetry::parent());
@@ -98,6 +102,18 @@ fn tls(serve: &Serve) -> anyhow::Result<Option<Tls>> {
     Ok(Some(tls))
 }
 
+/// Where to ring, if it is said.
+fn alarms(serve: &Serve) -> anyhow::Result<Option<Alarms>> {
+    let Some(url) = &serve.alarm_url else { return Ok(None) };
+    let Some(secret) = &serve.alarm_secret else {
+        return Err(Failure::refused("alarm_url needs an alarm_secret: whoever is told must be able to check that it is us"));
+    };
+    let every = Span::parse(&serve.alarm_every).filter(|every| every.0 > 0);
+    let every =
+        every.ok_or_else(|| Failure::refused(format!("alarm_every: {:?} is not a duration; write 24h", serve.alarm_every)))?;
+    Ok(Some(Alarms { bell: Bell::new(url, secret).map_err(Failure::refused)?, every }))
+}
+
 /// Opens the engine as the arguments say.
 pub fn open(serve: &Serve) -> anyhow::Result<Arc<Engine>> {
     let options = Options {
@@ -112,8 +128,9 @@ pub fn open(serve: &Serve) -> anyhow::Result<Arc<Engine>> {
     Engine::open(&options).with_context(|| format!("opening {}", serve.data.display()))
 }
 
-/// Applies a workspace file if it differs from what is in force.
-pub async fn apply_file(engine: &Arc<Engine>, file: &Path) -> anyhow::Result<()> {
+/// Applies a workspace file if it differs from what is in force. As with `jumelle apply`, no tool goes while people are in it:
+/// nobody could take them out of it any more.
+pub async fn apply_file(engine: &Arc<Engine>, file: &Path, leave_behind: bool) -> anyhow::Result<()> {
     let text = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
     let mut workspace = parse_file(file, &text)?;
     check_workspace(engine.dispatcher().catalogue(), &workspace, &text).map_err(|problems| listed(file, &problems))?;
@@ -123,6 +140,16 @@ pub async fn apply_file(engine: &Arc<Engine>, file: &Path) -> anyhow::Result<()>
     }
     let difference = Difference::between(&before.workspace, &workspace);
     if !difference.changes.is_empty() {
+        let left = if leave_behind { Vec::new() } else { engine.shared().left_behind(&workspace)? };
+        if let Some((key, people)) = left.first() {
+            let details = serde_json::json!({"destination": key, "people": people});
+            let message = format!(
+                "{}: destinations.{key} is gone and {people} people are still in it; keep it with `retire: true`, which takes \
+                 them out, until GET /v1/destinations/{key}/people counts none; or start with --leave-behind",
+                file.display()
+            );
+            return Err(Failure { code: 3, message, details }.into());
+        }
         let by = file.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         engine.apply(&workspace, &by).await?;
         tracing::info!(changes = difference.changes.len(), "workspace applied");
@@ -203,6 +230,8 @@ fn with_config(serve: &Serve, given: &Given) -> anyhow::Result<Serve> {
         secrets_key_command: Option<String>,
         connectors: Option<std::path::PathBuf>,
         files: Option<std::path::PathBuf>,
+        alarm_url: Option<String>,
+        alarm_every: Option<String>,
         http: crate::arguments::HttpFile,
     }
     let mut serve = serve.clone();
@@ -214,7 +243,8 @@ fn with_config(serve: &Serve, given: &Given) -> anyhow::Result<Serve> {
             if let Some(value) = file.$field && !given.has(stringify!($field)) { serve.$field = value; }
         )*};
     }
-    take!(data, listen, cached_people, event_bytes, batch_bytes, dedup_hours, dedup_ids, log_json, trace_ratio);
+    take!(data, listen, cached_people, event_bytes, batch_bytes, dedup_hours, dedup_ids, log_json, trace_ratio, alarm_every);
+    serve.alarm_url = serve.alarm_url.or(file.alarm_url);
     serve.otlp_endpoint = serve.otlp_endpoint.or(file.otlp_endpoint);
     serve.http.fill(file.http, given);
     serve.workspace = serve.workspace.or(file.workspace);

@@ -498,6 +498,22 @@ const PATHS: &[Path] = &[
     ),
     path(
         "get",
+        "/v1/privacy/consents/people",
+        "Privacy",
+        "Who is behind a number of weak or ageing grants. A page looks at 20,000 people at most, so it may be short before the last",
+        &[
+            ("purpose", "Key of the purpose"),
+            ("channel", "Left out: the purpose as a whole"),
+            ("age", "weak, old_text, expired, expiring or old"),
+            ("limit", "People of a page, 1 to 500; 50 if left out"),
+            ("cursor", "Where the last page ended"),
+        ],
+        None,
+        "[]AgedConsent",
+        Access::Admin,
+    ),
+    path(
+        "get",
         "/v1/privacy/tools",
         "Privacy",
         "Removals per tool, tools that cannot be told, drift, and what the gate held back",
