@@ -4,7 +4,7 @@ import { type Page } from "@playwright/test";
 import { DESK, expect, expectAccessible, expectFits, LOOKS, PHONE, type Look } from "./console.ts";
 import { REFUSED, test as maisonTest } from "./maison.ts";
 
-const PARTS = ["/privacy", "/privacy/tools", "/privacy/requests", "/privacy/proof?identifier=email%3Aana%40example.org", "/privacy/policies"];
+const PARTS = ["/privacy", "/privacy/tools", "/privacy/retention", "/privacy/requests", "/privacy/proof?identifier=email%3Aana%40example.org", "/privacy/policies"];
 
 /** Pages as the data protection officer sees them. */
 const test = maisonTest.extend<{ officer: (path: string, look?: Partial<Look> & { size?: typeof DESK }) => Promise<Page> }, { token: string }>({
@@ -116,6 +116,30 @@ test("a proof is found, downloaded and verified", async ({ officer }) => {
   expect(start.subarray(0, 5).toString()).toBe("%PDF-");
   await page.getByRole("button", { name: "Verify everything" }).click();
   await expect(page.getByText("Nothing was changed, removed or inserted.")).toBeVisible();
+});
+
+test("people who do nothing are counted, listed, and said to be erased or not", async ({ officer, maison }) => {
+  const put = (workspace: object) => maison.api("/v1/workspace", { method: "PUT", headers: { "content-type": "application/json" }, body: JSON.stringify(workspace) });
+  const before = await maison.api("/v1/workspace");
+  const { key, locale, timezone, currency } = before.workspace;
+  const whole = { ...before, workspace: { key, locale, timezone, currency } };
+  await expect((await officer("/privacy/retention")).getByText("No clock for people who do nothing")).toBeVisible();
+  await put({ ...whole, policy: { ...whole.policy, prospects: { after: "2d", then: "report", warn_before: "1d" } } });
+  try {
+    const page = await officer("/privacy/retention");
+    await expect(page.getByText("After 2d without an act of the person, she is reported here.")).toBeVisible();
+    await maison.api("/v1/privacy/retention?fresh=true");
+    await page.getByRole("button", { name: "Count again" }).click();
+    const { clocks } = await maison.api("/v1/privacy/retention");
+    expect(clocks.running).toBeGreaterThan(0);
+    await expect(page.getByRole("row", { name: /^People with a clock/ }).locator("td")).toHaveText(new Intl.NumberFormat("en-GB").format(clocks.running));
+    await expect(page.getByRole("row", { name: /^Time is over/ }).locator("td")).toHaveText(new Intl.NumberFormat("en-GB").format(clocks.lapsed));
+    await expectFits(page);
+    await expectAccessible(page);
+    await page.screenshot({ path: test.info().outputPath("retention.png"), fullPage: true });
+  } finally {
+    await put(whole);
+  }
 });
 
 test("each version of the policy says who brought it and what it changed", async ({ officer, maison }) => {

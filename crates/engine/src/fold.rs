@@ -245,6 +245,7 @@ impl Fold {
             }
             Entry::Request { id, profile, step } => self.request(record.received, id, profile, step),
             Entry::Erased { profile, keys, notices } => self.erased(profile, &keys, notices),
+            Entry::Lapsed { profile, keys, notices } => self.lapsed(profile, &keys, notices),
         }
     }
 

@@ -553,6 +553,12 @@ pub enum Privacy {
     },
     /// What people asked, the nearest deadline first.
     Requests,
+    /// People who do nothing: whose time is over or ends soon, and how many were erased for it.
+    Retention {
+        /// Days of the list of the erased.
+        #[arg(long, default_value_t = 30)]
+        days: u16,
+    },
     /// Say how it is known that it is she: account, callback, in_person, document or staff.
     Identify {
         /// Of a request.

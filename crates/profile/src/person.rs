@@ -286,6 +286,11 @@ impl Known {
         }
     }
 
+    /// When she was first collected: her earliest event, or the earliest that named one of her identifiers.
+    pub fn collected(&self) -> Option<Timestamp> {
+        self.identifiers.values().map(|seen| seen.first.0.time).chain(self.first_seen).min()
+    }
+
     /// Her identifiers of a namespace, the latest seen first.
     pub fn identifiers_of<'a>(&'a self, namespace: &str) -> Vec<&'a Identifier> {
         let mut found: Vec<(&Identifier, &Seen)> =
@@ -361,6 +366,10 @@ impl Facts for PersonFacts<'_> {
             return open(None);
         }
         addresses.iter().any(|address| open(Some(&(address.namespace.clone(), address.value.clone()))))
+    }
+
+    fn collected(&self) -> Option<Timestamp> {
+        self.person.known.collected()
     }
 
     fn states(&self) -> &States {

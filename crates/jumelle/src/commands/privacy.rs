@@ -45,6 +45,20 @@ pub fn run(global: &Global, privacy: &Privacy) -> anyhow::Result<()> {
                 }
                 return Ok(());
             }
+            Privacy::Retention { days } => {
+                let path = format!("/v1/privacy/retention?fresh=true&days={days}");
+                let mut answer = client.get(&path).await?;
+                while answer["at"].is_null() {
+                    tokio::time::sleep(COUNTING).await;
+                    answer = client.get(&path).await?;
+                }
+                if global.json {
+                    println!("{answer:#}");
+                } else {
+                    retention(&answer);
+                }
+                return Ok(());
+            }
             Privacy::Restrict { identifier } => right("/v1/privacy/restrict", json!({"identifier": identifier})).await?,
             Privacy::Lift { identifier } => {
                 right("/v1/privacy/restrict", json!({"identifier": identifier, "lift": true})).await?
@@ -85,6 +99,40 @@ pub fn record(global: &Global, record: &RecordOfProcessing) -> anyhow::Result<()
         let answer = client.send(Method::GET, &path, None).await?;
         write(&answer.text().await?, record.to.as_deref())
     })
+}
+
+/// How often a count that is under way is asked for.
+const COUNTING: std::time::Duration = std::time::Duration::from_millis(500);
+
+fn retention(answer: &Value) {
+    let prospects = &answer["prospects"];
+    if prospects.is_null() {
+        println!(
+            "The policy has no clock of prospects: nobody is found, nobody is erased. policy.prospects: {{after: 1095d, then: report}}"
+        );
+    } else {
+        let (clocks, text) = (&answer["clocks"], |name: &str| prospects[name].as_str().unwrap_or("–").to_owned());
+        println!("after {} without an act of the person: {}", text("after"), text("then"));
+        let rows = [
+            ("time is over", &clocks["lapsed"]),
+            ("of these, restricted and kept", &clocks["restricted"]),
+            ("ends within 30 days", &clocks["due_30d"]),
+            ("ends within 90 days", &clocks["due_90d"]),
+            ("people with a clock", &clocks["running"]),
+        ];
+        println!("{}", table(&["clock", "people"], &rows.map(|(name, count)| vec![name.to_owned(), count.to_string()])));
+    }
+    let list = |name: &str| answer[name].as_array().cloned().unwrap_or_default();
+    let purposes = list("purposes").into_iter().map(|row| {
+        let text = |name: &str| row[name].as_str().unwrap_or("–").to_owned();
+        vec![text("purpose"), text("retention"), row["past"].as_u64().map_or("–".into(), |past| past.to_string())]
+    });
+    println!("{}", table(&["purpose", "retention", "people beyond it"], &purposes.collect::<Vec<_>>()));
+    let erased = list("erased");
+    if !erased.is_empty() {
+        let rows = erased.iter().map(|row| vec![row["day"].as_str().unwrap_or("–").to_owned(), row["people"].to_string()]);
+        println!("{}", table(&["day", "people erased"], &rows.collect::<Vec<_>>()));
+    }
 }
 
 /// `shoe_size=42`: JSON if it is, else a text.

@@ -488,6 +488,33 @@ const PATHS: &[Path] = &[
     ),
     path(
         "get",
+        "/v1/privacy/retention",
+        "Privacy",
+        "People who do nothing: whose time is over, ends within 30 or 90 days, and how many were erased for it each day",
+        &[
+            ("days", "Days of the list of the erased, 1 to 366; 30 if left out"),
+            ("fresh", "true: count anew if the last count is older than 5 s"),
+        ],
+        None,
+        "Retention",
+        Access::Admin,
+    ),
+    path(
+        "get",
+        "/v1/privacy/retention/people",
+        "Privacy",
+        "Whose time as a prospect is over, or ends soon",
+        &[
+            ("state", "lapsed (default) or lapsing"),
+            ("limit", "Items of a page, 1 to 1,000; 100 if left out"),
+            ("cursor", "Where the last page ended"),
+        ],
+        None,
+        "[]Lapsed",
+        Access::Admin,
+    ),
+    path(
+        "get",
         "/v1/privacy/tools",
         "Privacy",
         "Removals per tool, tools that cannot be told, drift, and what the gate held back",

@@ -69,6 +69,13 @@ impl<'a> Erasing<'a> {
                     }
                     _ => Entry::Erased { profile, keys, notices },
                 },
+                Entry::Lapsed { profile, keys, notices } => match self.notices.get(&position.0) {
+                    Some(now) if *now != notices => {
+                        changed = true;
+                        Entry::Lapsed { profile, keys, notices: now.to_vec() }
+                    }
+                    _ => Entry::Lapsed { profile, keys, notices },
+                },
                 entry => entry,
             };
             builder.push(&Record { received, entry });
