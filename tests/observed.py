@@ -156,7 +156,7 @@ class Observed(unittest.TestCase):
         described = set(re.findall(r'\("(jumelle_[a-z0-9_]+)", "', source))
         rare = {
             "jumelle_census_seconds", "jumelle_connections_refused_total", "jumelle_delivery_failures_total", "jumelle_files_total",
-            "jumelle_lapsed_people_total", "jumelle_limited_total", "jumelle_reconciliation_drift",
+            "jumelle_corrected_identifiers_total", "jumelle_lapsed_people_total", "jumelle_limited_total", "jumelle_reconciliation_drift",
         }  # fmt: skip
         found = list(expressions())
         self.assertGreater(len(found), 20)

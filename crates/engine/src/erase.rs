@@ -90,6 +90,7 @@ impl Fold {
             }
             self.shared.behind.remove(Table::Aliases, prefix);
             self.erase_deliveries(id)?;
+            self.move_corrections(id, None)?;
             self.cause.forget(id);
         }
         // After her deliveries are gone: nothing about her can be let out, and so noted, any more.

@@ -12,6 +12,7 @@ mod chosen;
 mod committer;
 mod consents;
 mod contacts;
+mod corrections;
 mod days;
 mod definitions;
 mod delivery;

@@ -538,13 +538,16 @@ pub enum Privacy {
         #[arg(long)]
         purpose: Option<String>,
     },
-    /// Put a trait right: NAME=VALUE, the value as JSON or as text.
+    /// Put traits right (NAME=VALUE, the value as JSON or as text), or wrong identifiers.
     Rectify {
         /// NAMESPACE:VALUE
         identifier: String,
         /// NAME=VALUE
-        #[arg(required = true)]
+        #[arg(required_unless_present = "replace")]
         traits: Vec<String>,
+        /// A wrong identifier and the right one: email:ana@exmaple.org=email:ana@example.org
+        #[arg(long, value_name = "WRONG=RIGHT")]
+        replace: Vec<String>,
     },
     /// A person's choices as consent records (ISO/IEC TS 27560, JSON-LD).
     Receipts {

@@ -233,6 +233,16 @@ impl Known {
         }
     }
 
+    /// Puts an identifier in the place of a wrong one; `repeated`: also in the trait of that name.
+    pub fn correct(&mut self, wrong: &Identifier, right: &Identifier, stamp: Stamp, source: &str, repeated: bool) {
+        self.identifiers.remove(wrong);
+        self.see(right, stamp, source);
+        if repeated {
+            let json = Scalar::Text(right.value.clone()).to_json().to_string();
+            merge_trait(&mut self.traits, &right.namespace, TraitValue { stamp, source: source.to_owned(), json });
+        }
+    }
+
     /// Keeps a refused join.
     pub fn refuse(&mut self, refusal: Refusal) {
         self.refusals.insert(refusal);

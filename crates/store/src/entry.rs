@@ -110,6 +110,17 @@ pub enum Entry<'a> {
         /// Destinations that must be told, with what each had received; emptied once told.
         notices: Vec<Notice>,
     },
+    /// An identifier of a person was wrong.
+    Corrected {
+        /// Her id at that time.
+        profile: ProfileId,
+        /// Its namespace.
+        namespace: &'a str,
+        /// What was wrong, normalised.
+        wrong: &'a str,
+        /// What is right, normalised.
+        right: &'a str,
+    },
 }
 
 impl<'a> Entry<'a> {

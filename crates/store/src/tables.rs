@@ -56,11 +56,13 @@ pub enum Table {
     Chosen,
     /// Days since 1970-01-01 in the workspace's time zone (4 BE) → how many people were erased because their time was over (8 BE).
     Lapsed,
+    /// Profile id, identifier key (16 BE) → nothing: what was found to be wrong of her.
+    Corrected,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Table; 20] = [
+    pub const ALL: [Table; 21] = [
         Table::People,
         Table::Identifiers,
         Table::Aliases,
@@ -81,6 +83,7 @@ impl Table {
         Table::Applied,
         Table::Chosen,
         Table::Lapsed,
+        Table::Corrected,
     ];
 
     /// Bytes gathered in memory before they become a file. A new visitor's identifiers are looked for and not found: in memory
@@ -116,6 +119,7 @@ impl Table {
             Table::Applied => "applied",
             Table::Chosen => "chosen",
             Table::Lapsed => "lapsed",
+            Table::Corrected => "corrected",
         }
     }
 }

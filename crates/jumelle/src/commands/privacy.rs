@@ -70,9 +70,10 @@ pub fn run(global: &Global, privacy: &Privacy) -> anyhow::Result<()> {
                 }
                 right("/v1/privacy/object", body).await?
             }
-            Privacy::Rectify { identifier, traits } => {
+            Privacy::Rectify { identifier, traits, replace } => {
                 let traits = traits.iter().map(|text| named(text)).collect::<anyhow::Result<Map<String, Value>>>()?;
-                right("/v1/privacy/rectify", json!({"identifier": identifier, "traits": traits})).await?
+                let replaced = replace.iter().map(|text| replacement(text)).collect::<anyhow::Result<Vec<Value>>>()?;
+                right("/v1/privacy/rectify", json!({"identifier": identifier, "traits": traits, "identifiers": replaced})).await?
             }
             Privacy::Identify { id, how } => step(id, json!({"do": "identify", "identity": how})).await?,
             Privacy::Extend { id, months, reason } => {
@@ -139,6 +140,12 @@ fn retention(answer: &Value) {
 fn named(text: &str) -> anyhow::Result<(String, Value)> {
     let (name, value) = text.split_once('=').ok_or_else(|| Failure::refused(format!("{text:?} is not NAME=VALUE")))?;
     Ok((name.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| value.into())))
+}
+
+/// `email:ana@exmaple.org=email:ana@example.org`
+fn replacement(text: &str) -> anyhow::Result<Value> {
+    let (from, to) = text.split_once('=').ok_or_else(|| Failure::refused(format!("{text:?} is not WRONG=RIGHT")))?;
+    Ok(json!({"from": from, "to": to}))
 }
 
 fn write(text: &str, to: Option<&Path>) -> anyhow::Result<()> {

@@ -386,7 +386,7 @@ const PATHS: &[Path] = &[
         "post",
         "/v1/privacy/rectify",
         "Privacy",
-        "Put traits right, and tell the tools that have them",
+        "Put traits and identifiers right, and tell the tools that have them",
         &[],
         Some("RectifyRequest"),
         "RightAnswer",
