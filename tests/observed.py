@@ -155,8 +155,9 @@ class Observed(unittest.TestCase):
         source = (ROOT / "crates" / "server" / "src" / "operations.rs").read_text()
         described = set(re.findall(r'\("(jumelle_[a-z0-9_]+)", "', source))
         rare = {
-            "jumelle_alarms_total", "jumelle_census_seconds", "jumelle_connections_refused_total", "jumelle_delivery_failures_total", "jumelle_files_total",
-            "jumelle_limited_total", "jumelle_reconciliation_drift",
+            "jumelle_alarms_total", "jumelle_census_seconds", "jumelle_connections_refused_total", "jumelle_corrected_identifiers_total",
+            "jumelle_delivery_failures_total", "jumelle_files_total", "jumelle_lapsed_people_total", "jumelle_limited_total",
+            "jumelle_reconciliation_drift",
         }  # fmt: skip
         found = list(expressions())
         self.assertGreater(len(found), 20)

@@ -166,5 +166,133 @@ class Policy(unittest.TestCase):
         self.assertIn("does not use the channel email; it declares sms", answer.body.decode())
 
 
+FRANCE = """\
+policy: {extends: [france@2026-08], person: {business: traits.professional, timezone: traits.timezone}}
+destinations:
+  caller: {connector: webhook, url: "http://127.0.0.1:9/x", allow_private: true, country: FR}
+"""
+FRENCH_PURPOSES = """\
+offers: {basis: soft_opt_in, customer: {has: computed.orders, informed: traits.told_of_offers}}
+  prospection: {basis: legitimate_interest}
+  brand_a: {basis: consent}
+  brand_b: {basis: consent}
+"""
+
+
+class France(unittest.TestCase):
+    """Statements 7 and 17 to 20 of ours on French law, asked of the gate from outside; the clock is that of the events."""
+
+    def setUp(self):
+        text = workspace(FRANCE).replace("marketing: {basis: consent}", FRENCH_PURPOSES.rstrip())
+        self.shop = self.enterContext(Shop(text, "--clock", "events"))
+        self.number = 0
+
+    def at(self, when, who="nobody", **event):
+        """Something happens at an instant, and with it the clock goes there."""
+        self.number += 1
+        event = event or {"type": "track", "event": "Clock Moved"}
+        self.shop.send({**event, "userId": who, "timestamp": when, "messageId": f"m{self.number}"})
+        wait_until(self.shop.folded, "folded")
+
+    def known(self, who, when, **traits):
+        self.at(when, who, type="identify", traits={"email": f"{who}@example.org", "phone": self.phone(who), **traits})
+
+    def phone(self, who):
+        return {"customer": "+33612345601", "told": "+33612345602", "prospect": "+33612345603", "pro": "+33612345604"}[who]
+
+    def ordered(self, who, when):
+        self.at(when, who, type="track", event="Order Completed", properties={"order_id": f"o-{who}", "total": 10, "currency": "EUR"})
+
+    def chose(self, who, when, **entry):
+        self.at(when, who, type="track", event="Consent Recorded", context={"consents": [{"at": when, **entry}]})
+
+    def gate(self, who, purpose, channel):
+        value = f"phone:{self.phone(who)}" if channel in ("phone", "sms") else f"email:{who}@example.org"
+        answer = self.shop.call("POST", "/v1/allowed", {"destination": "caller", "purpose": purpose, "channel": channel, "ids": [value]})
+        self.assertEqual(200, answer.status, answer)
+        (item,) = answer.json()["items"]
+        return "open" if item["allowed"] else item["gate"]["code"]
+
+    def test_18_soft_opt_in_and_17_an_objection_beats_it_and_interest_and_leaves_service(self):
+        for who, traits in [("customer", {"told_of_offers": True}), ("told", {"told_of_offers": True}), ("prospect", {})]:
+            self.known(who, "2026-11-02T10:00:00Z", **traits)
+        self.ordered("customer", "2026-11-03T10:00:00Z")
+        self.ordered("prospect", "2026-11-03T11:00:00Z")
+        self.at("2026-11-04T10:30:00Z")
+        self.assertEqual("open", self.gate("customer", "offers", "email"))
+        self.assertEqual("not_a_customer", self.gate("told", "offers", "email"), "told, and bought nothing")
+        self.assertEqual("not_a_customer", self.gate("prospect", "offers", "email"), "bought, and was not told")
+        self.assertEqual("unknown", self.gate("customer", "offers", "phone"), "the telephone asks for her consent")
+        self.assertEqual("open", self.gate("customer", "service", "email"))
+        self.chose("customer", "2026-11-05T10:00:00Z", signal="objection")
+        self.assertEqual(["objected"] * 3, [self.gate("customer", *asked) for asked in (("offers", "email"), ("prospection", "email"), ("prospection", "phone"))])
+        self.assertEqual(["open"] * 2, [self.gate("customer", "service", channel) for channel in ("email", "phone")])
+
+    def test_19_calls(self):
+        self.known("prospect", "2026-08-07T08:00:00Z")
+        self.at("2026-08-10T09:00:00Z")
+        self.assertEqual("open", self.gate("prospect", "prospection", "phone"), "Monday 10 August: the old law")
+        self.at("2026-08-11T09:00:00Z")
+        self.assertEqual("unknown", self.gate("prospect", "prospection", "phone"), "Tuesday 11 August: consent")
+        self.assertEqual("open", self.gate("prospect", "service", "phone"), "a running contract")
+        self.chose("prospect", "2026-11-06T09:00:00Z", purpose="prospection", channel="phone", state="granted")
+        for when, expected, why in [
+            ("2026-11-09T08:59:00Z", "hours", "before ten in Paris"),
+            ("2026-11-09T09:00:00Z", "open", "Monday at ten"),
+            ("2026-11-09T12:30:00Z", "hours", "at noon"),
+            ("2026-11-09T19:00:00Z", "hours", "at eight in the evening"),
+            ("2026-11-11T10:00:00Z", "hours", "the eleventh of November is a holiday"),
+            ("2026-11-14T10:00:00Z", "hours", "a Saturday"),
+        ]:
+            self.at(when)
+            self.assertEqual(expected, self.gate("prospect", "prospection", "phone"), why)
+        self.at("2026-11-16T09:30:00Z", "prospect", type="identify", traits={"timezone": "Indian/Reunion"})
+        self.assertEqual("hours", self.gate("prospect", "prospection", "phone"), "half past one in her time zone")
+        self.at("2026-11-16T10:30:00Z")
+        self.assertEqual("open", self.gate("prospect", "prospection", "phone"), "half past two in her time zone")
+        refused = "2026-11-17T10:00:00Z"
+        self.chose("prospect", refused, purpose="prospection", channel="phone", state="denied")
+        self.assertEqual("denied", self.gate("prospect", "prospection", "phone"))
+        (denial,) = [c for c in self.shop.profile("user_id:prospect")["consents"] if c["state"] == "denied"]
+        self.assertEqual(timedelta(days=60), datetime.fromisoformat(denial["ask_again_at"]) - datetime.fromisoformat(denial["since"]), "60 days of peace")
+
+    def test_19_four_calls_in_thirty_days(self):
+        text = workspace(FRANCE.replace("http://127.0.0.1:9/x", self.enterContext(Inbox(lambda message: 204)).url) + "".join(
+            f"  call_{n}: {{segment: seen_{n}, destination: caller, purpose: prospection, channel: phone, initial: send, map: {{phone: identifiers.phone}}}}\n" for n in range(4)
+        ).join(["activations:\n", ""]))
+        segments = "".join(f"  seen_{n}: {{rule: {{did: Seen {n}}}}}\n" for n in range(4))
+        text = text.replace("marketing: {basis: consent}", FRENCH_PURPOSES.rstrip()).replace("  lookers:\n", segments + "  lookers:\n")
+        self.assertEqual(200, self.shop.apply(text).status)
+        self.known("prospect", "2026-11-02T10:00:00Z")
+        self.chose("prospect", "2026-11-02T10:01:00Z", purpose="prospection", channel="phone", state="granted")
+        for n in range(4):
+            self.assertEqual("open", self.gate("prospect", "prospection", "phone"), n)
+            self.at(f"2026-11-0{n + 3}T10:00:00Z", "prospect", type="track", event=f"Seen {n}")
+        self.assertEqual("frequency", self.gate("prospect", "prospection", "phone"), "a fifth")
+
+    def test_20_a_professional_is_told_apart_by_e_mail_only(self):
+        self.known("prospect", "2026-11-02T10:00:00Z")
+        self.known("pro", "2026-11-02T10:00:00Z", professional=True)
+        self.at("2026-11-03T10:00:00Z")
+        self.assertEqual(("not_a_customer", "open"), tuple(self.gate(who, "prospection", "email") for who in ("prospect", "pro")))
+        for channel in ("push", "display", "onsite"):
+            self.assertEqual({"unknown"}, {self.gate(who, "prospection", channel) for who in ("prospect", "pro")}, channel)
+        self.assertEqual("unknown", self.gate("pro", "brand_a", "email"), "what rests on consent still does")
+
+    def test_7_a_consent_for_one_brand_opens_no_other(self):
+        self.known("prospect", "2026-11-02T10:00:00Z")
+        self.chose("prospect", "2026-11-03T10:00:00Z", purpose="brand_a", channel="email", state="granted")
+        self.assertEqual(("open", "unknown"), tuple(self.gate("prospect", brand, "email") for brand in ("brand_a", "brand_b")))
+        self.chose("prospect", "2026-11-04T10:00:00Z", purpose="brand_b", channel="email", state="granted")
+        self.chose("prospect", "2026-11-05T10:00:00Z", purpose="brand_a", channel="email", state="denied")
+        self.assertEqual(("denied", "open"), tuple(self.gate("prospect", brand, "email") for brand in ("brand_a", "brand_b")))
+        # A browser of site B has not chosen by what was chosen in a browser of site A.
+        self.at("2026-11-06T10:00:00Z", "prospect", type="track", event="Consent Recorded", anonymousId="browser-a",
+            context={"consents": [{"purpose": "brand_b", "channel": "onsite", "state": "granted", "for": {"anonymous_id": "browser-a"}}]})  # fmt: skip
+        self.at("2026-11-06T10:01:00Z", "prospect", type="track", event="Product Viewed", anonymousId="browser-b")
+        asked = {"destination": "caller", "purpose": "brand_b", "channel": "onsite", "ids": ["anonymous_id:browser-a", "anonymous_id:browser-b"]}
+        self.assertEqual([True, False], [item["allowed"] for item in self.shop.call("POST", "/v1/allowed", asked).json()["items"]])
+
+
 if __name__ == "__main__":
     unittest.main()

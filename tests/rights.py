@@ -350,8 +350,97 @@ class Rights(Case):
         wait_until(lambda: self.inbox.taken()[-1]["data"].get("size") == "42", "told")
         self.assertEqual("profile.updated", self.inbox.types()[-1])
         wait_until(lambda: [t["type"] for t in self.shop.get(f"/v1/privacy/requests/{request['id']}")["fan_out"]] == ["profile.updated"], "fan-out")
-        self.right("rectify", 400, traits={"email": "other@example.org"})
+        self.assertIn("identifiers", self.right("rectify", 400, traits={"email": "other@example.org"}).body.decode())
         self.right("rectify", 400)
+
+    def test_a_wrong_address_leaves_first_and_its_choices_stay_with_it(self):
+        service = "  order: {segment: lookers, destination: mailer, purpose: service, channel: email, initial: send, map: {email: identifiers.email}}\n"
+        self.start(service, wait=False)
+        self.shop.send(identified("ana", user_id="u1", email="ana@example.org", phone="+33612345678"))
+        self.shop.consent(ANA, "granted", channel="email")
+        wait_until(lambda: {m["activation"] for m in self.inbox.taken()} == {"mail", "order"}, "the mailer has her for both")
+        self.shop.consent({"phone": "+33612345678"}, "denied", channel="sms")
+        right = "ana.right@example.org"
+        before = len(self.inbox.taken())
+        answer = self.right("rectify", identifiers=[{"from": WHO, "to": f"email:{right}"}])
+        self.assertEqual(("rectify", "done"), tuple(answer.json()["request"][key] for key in ("kind", "state")))
+        wait_until(lambda: len(self.inbox.taken()) == before + 3, "both out, one in")
+        told = [(m["activation"], m["type"], m["data"]["email"]) for m in self.inbox.taken()[before:]]
+        self.assertEqual([("order", "segment.exited", "ana@example.org"), ("order", "segment.entered", right)], [t for t in told if t[0] == "order"])
+        # Nobody agreed to marketing at the right address.
+        self.assertEqual([("mail", "ana@example.org")], [(t[0], t[2]) for t in told if t[0] == "mail"])
+        self.assertIn(told[[t[0] for t in told].index("mail")][1], ("segment.exited", "consent.withdrawn"))
+        profile = self.shop.profile(f"email:{right}")
+        self.assertEqual({right, "u1", "ana", "+33612345678"}, {known["value"] for known in profile["identifiers"]})
+        self.assertEqual(right, profile["traits"]["email"])
+        self.assertEqual([("sms", "denied")], [(c["channel"], c["state"]) for c in profile["consents"]])
+        self.assertIsNone(self.shop.profile(WHO), "the wrong address is nobody's")
+        gates = {gate["activation"]: gate["open"] for gate in self.shop.get(f"/v1/profiles/email:{right}/explain")["gate"]}
+        self.assertEqual({"mail": False, "order": True}, gates)
+        request = self.shop.get(f"/v1/privacy/requests/{answer.json()['request']['id']}")
+        wait_until(lambda: {t["state"] for t in self.shop.get(f"/v1/privacy/requests/{request['id']}")["fan_out"]} <= {"sent", "blocked"}, "fan-out")
+        with self.subTest("a system that still has it does not bring it back"):
+            self.shop.send(identified("ana", user_id="u1", email="ana@example.org"), write_key="wk_till")
+            wait_until(self.shop.folded, "folded")
+            self.assertNotIn("ana@example.org", {known["value"] for known in self.shop.profile("user_id:u1")["identifiers"]})
+        with self.subTest("whose it really is is somebody else"):
+            self.shop.send(identified("stranger", email="ana@example.org"))
+            wait_until(lambda: self.shop.profile(WHO), "a stranger")
+            self.assertNotEqual(self.shop.profile("user_id:u1")["id"], self.shop.profile(WHO)["id"])
+        self.shop.stop()
+        self.assertTrue(self.shop.offline("rebuild")["identical"])
+        with self.subTest("an erasure takes the correction too"):
+            self.shop.start()
+            self.assertEqual(200, self.shop.call("POST", "/v1/privacy/erase", {"identifier": "user_id:u1"}).status)
+            wait_until(lambda: self.inbox.types()[-1] == "profile.erased", "the mailer is told")
+            self.shop.stop()
+            self.assertTrue(self.shop.offline("rebuild")["identical"])
+            left = [path.name for path in self.shop.data.rglob("*") if path.is_file() and path.suffix != ".jnl" and right.encode() in path.read_bytes()]
+            self.assertEqual([], left)
+
+    def test_a_refusal_stays_with_the_address_that_it_was_given_for(self):
+        self.start(purposes="marketing: {basis: legitimate_interest}")
+        self.shop.send(identified("ana", user_id="u1"))
+        self.shop.consent(ANA, "denied", channel="email")
+        wait_until(lambda: self.inbox.types()[-1] == "consent.withdrawn", "refused")
+        self.shop.command("privacy", "rectify", "user_id:u1", "--replace", "email:ana@example.org=email:right@example.org")
+        wait_until(lambda: self.inbox.taken()[-1]["data"]["email"] == "right@example.org", "the right one refused nothing")
+        # Who reads the wrong one has said no, and whoever has it now is not written to.
+        self.shop.send(viewed("stranger"), viewed("stranger"), identified("stranger", email="ana@example.org"))
+        wait_until(lambda: self.shop.segments(WHO) == ["lookers"], "a stranger")
+        self.assertEqual([("denied", "api")], self.marketing())
+
+    def test_what_cannot_be_corrected_says_why(self):
+        self.start(wait=False)
+        self.shop.send(identified("bob", email="bob@example.org"))
+        wait_until(lambda: self.shop.profile("email:bob@example.org"), "bob")
+        for wrong, status, field in [
+            ({"from": "email:bob@example.org", "to": "email:x@example.org"}, 400, "identifiers[0].from"),
+            ({"from": WHO, "to": "email:nothing"}, 400, "identifiers[0].to"),
+            ({"from": WHO, "to": "phone:+33612345678"}, 400, "identifiers[0].to"),
+            ({"from": WHO, "to": WHO}, 400, "identifiers[0].to"),
+            ({"from": WHO, "to": "email:bob@example.org"}, 409, "identifiers[0].to"),
+        ]:
+            with self.subTest(wrong):
+                self.assertEqual(field, self.right("rectify", status, identifiers=[wrong]).json()["field"])
+        self.assertEqual([], self.shop.get("/v1/privacy/requests")["items"])
+
+    def test_she_corrects_her_address_by_a_link_and_learns_of_nobody_else(self):
+        self.start()
+        self.shop.send(identified("bob", email="bob@example.org"))
+        wait_until(lambda: self.shop.profile("email:bob@example.org"), "bob")
+        path = self.link("rights")
+        self.assertIn('name="value"', self.person("GET", path).body.decode())
+        self.assertNotIn('name="value"', self.person("GET", self.link("preferences")).body.decode())
+        self.assertEqual(400, self.form(self.link("preferences"), do="correct", value="x@example.org").status)
+        self.assertEqual(400, self.form(path, do="correct", value="nothing").status)
+        taken = self.form(path, do="correct", value="bob@example.org").body.decode()
+        self.assertNotIn("bob", taken)
+        self.assertEqual([("rectify", "received", "link")], [(r["kind"], r["state"], r["identity"]) for r in self.shop.get("/v1/privacy/requests")["items"]])
+        self.assertEqual(200, self.form(path, do="correct", value="Right@Example.org").status)
+        self.assertIsNotNone(self.shop.profile("email:right@example.org"))
+        self.assertIsNone(self.shop.profile(WHO))
+        wait_until(lambda: self.inbox.types()[-1] in ("segment.exited", "consent.withdrawn"), "the mailer lets the wrong one go")
 
     def test_erased_without_a_trace_and_out_of_marketing_when_a_file_brings_her_back(self):
         self.start(purposes="marketing: {basis: legitimate_interest}")

@@ -4,7 +4,7 @@ import { type Page } from "@playwright/test";
 import { DESK, expect, expectAccessible, expectFits, LOOKS, PHONE, type Look } from "./console.ts";
 import { REFUSED, test as maisonTest } from "./maison.ts";
 
-const PARTS = ["/privacy?aged=weak&of=marketing&on=email", "/privacy/tools", "/privacy/requests", "/privacy/proof?identifier=email%3Aana%40example.org", "/privacy/policies"];
+const PARTS = ["/privacy?aged=weak&of=marketing&on=email", "/privacy/tools", "/privacy/retention", "/privacy/requests", "/privacy/proof?identifier=email%3Aana%40example.org", "/privacy/policies"];
 
 /** Pages as the data protection officer sees them. */
 const test = maisonTest.extend<{ officer: (path: string, look?: Partial<Look> & { size?: typeof DESK }) => Promise<Page> }, { token: string }>({
@@ -116,6 +116,11 @@ test("a proof is found, downloaded and verified", async ({ officer }) => {
   expect(start.subarray(0, 5).toString()).toBe("%PDF-");
   await page.getByRole("button", { name: "Verify everything" }).click();
   await expect(page.getByText("Nothing was changed, removed or inserted.")).toBeVisible();
+});
+
+test("without a clock for people who do nothing, the page says how to have one", async ({ officer }) => {
+  const page = await officer("/privacy/retention");
+  await expect(page.getByText("No clock for people who do nothing")).toBeVisible();
 });
 
 test("each version of the policy says who brought it and what it changed", async ({ officer, maison }) => {

@@ -103,6 +103,20 @@ impl Choices {
         }
     }
 
+    /// Takes out all that was chosen for an address. What comes out are its refusals, which stay with the address, whoever has it.
+    pub fn let_go(&mut self, namespace: &str, value: &str) -> Choices {
+        let mut refusals = Choices::default();
+        let is_of_it = |key: &Key| key.address() == Some((namespace, value));
+        for (key, newest) in self.0.iter().filter(|(key, _)| is_of_it(key)) {
+            if newest.denial > newest.grant {
+                let denial = Newest { grant: None, denial: newest.denial.clone() };
+                refusals.0.insert(key.clone(), denial);
+            }
+        }
+        self.0.retain(|key, _| !is_of_it(key));
+        refusals
+    }
+
     /// Her data is kept and not used (GDPR, article 18).
     pub fn is_restricted(&self) -> bool {
         let found = self.best(Signal::Restriction.purpose(), None, None, Timestamp::MAX);

@@ -18,6 +18,7 @@ use jumelle_segment::{Facts, Plan};
 use jumelle_store::Result;
 use serde::{Deserialize, Serialize};
 
+use crate::retention::Clocks;
 use crate::shared::Shared;
 use crate::tools::there;
 
@@ -44,6 +45,8 @@ pub struct Census {
     pub reach: Vec<CensusReach>,
     /// People whom a tool has, or will have when what waits arrives, by destination.
     pub inside: BTreeMap<String, u64>,
+    /// Clocks of prospects; `None`: the policy has none.
+    pub clocks: Option<Clocks>,
 }
 
 /// People whose choice a source reported.
@@ -141,6 +144,7 @@ struct Count<'a> {
     /// Where an activation sends, a purpose declares, or somebody chose: other pairs are not shown.
     used: BTreeSet<Pair>,
     inside: BTreeMap<String, u64>,
+    clocks: Option<Clocks>,
 }
 
 impl Shared {
@@ -151,6 +155,9 @@ impl Shared {
         let mut people = 0;
         self.each_person(|person| {
             people += 1;
+            if let Some(clocks) = &mut count.clocks {
+                clocks.count(count.workspace, count.plan, person, count.at);
+            }
             count.person(person);
         })?;
         Ok(count.finish(people))
@@ -199,6 +206,7 @@ impl<'a> Count<'a> {
             .flat_map(|purpose| purpose.terms.channels.iter().map(|channel| (purpose.key.clone(), Some(*channel))));
         let used = activated.chain(declared).collect();
         let inside = workspace.destinations.iter().map(|destination| (destination.key.clone(), 0)).collect();
+        let clocks = workspace.policy.prospects.is_some().then(Clocks::default);
         let pairs = workspace.purposes.iter().flat_map(|purpose| {
             let channels = match purpose.terms.channels.is_empty() {
                 true => Channel::ALL.to_vec(),
@@ -210,7 +218,7 @@ impl<'a> Count<'a> {
                 ((purpose.key.clone(), channel), reach)
             })
         });
-        Count { workspace, plan, at, reach: pairs.collect(), states: BTreeMap::new(), used, inside }
+        Count { workspace, plan, at, reach: pairs.collect(), states: BTreeMap::new(), used, inside, clocks }
     }
 
     fn person(&mut self, person: &Person) {
@@ -278,7 +286,7 @@ impl<'a> Count<'a> {
             source: source.clone(),
             ..state.clone()
         });
-        Census { at: self.at, people, states: states.collect(), reach, inside: self.inside }
+        Census { at: self.at, people, states: states.collect(), reach, inside: self.inside, clocks: self.clocks }
     }
 }
 

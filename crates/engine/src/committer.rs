@@ -79,6 +79,24 @@ pub enum Draft {
         /// JSON.
         step: String,
     },
+    /// An identifier of a person was wrong.
+    Corrected {
+        /// Her id.
+        profile: jumelle_model::ProfileId,
+        /// What was wrong.
+        wrong: jumelle_model::Identifier,
+        /// What is right, of the same namespace.
+        right: String,
+    },
+    /// Erasure of a person whose time as a prospect is over.
+    Lapsed {
+        /// Her id.
+        profile: jumelle_model::ProfileId,
+        /// Her identifiers' keys.
+        keys: Vec<u128>,
+        /// Who must be told.
+        notices: Vec<Notice>,
+    },
     /// Erasure of a person.
     Erased {
         /// Her id.
@@ -439,6 +457,12 @@ fn record(draft: &Draft, received: Timestamp) -> Record<'_> {
         Draft::Settled(id, end) => Entry::QuarantineSettled { id: *id, end: *end },
         Draft::Import { id, events, done } => Entry::Import(ImportProgress { id, events: *events, done: *done }),
         Draft::Request { id, profile, step } => crate::requests::entry(*id, *profile, step),
+        Draft::Corrected { profile, wrong, right } => {
+            Entry::Corrected { profile: *profile, namespace: &wrong.namespace, wrong: &wrong.value, right }
+        }
+        Draft::Lapsed { profile, keys, notices } => {
+            Entry::Lapsed { profile: *profile, keys: keys.clone(), notices: notices.clone() }
+        }
         Draft::Erased { profile, keys, notices } => {
             Entry::Erased { profile: *profile, keys: keys.clone(), notices: notices.clone() }
         }

@@ -141,6 +141,12 @@ impl Today {
         Ok(())
     }
 
+    /// The number of the day that `clock` is in.
+    pub(crate) fn number(&mut self, shared: &Shared, clock: Timestamp) -> Result<i32> {
+        self.at(shared, clock)?;
+        Ok(self.day)
+    }
+
     /// What was chosen on the day of the last [`Today::at`].
     pub(crate) fn chosen(&mut self) -> &mut ChosenDay {
         self.chosen_changed = true;

@@ -14,7 +14,7 @@ impl Fold {
             Entry::Event(_) => "event",
             Entry::Quarantined { .. } => "quarantined",
             Entry::Result { .. } => "result",
-            Entry::Erased { .. } => "erased",
+            Entry::Erased { .. } | Entry::Lapsed { .. } => "erased",
             Entry::Apply { .. } | Entry::AppliedBy { .. } => "apply",
             _ => return None,
         };

@@ -6,12 +6,18 @@ use jumelle_model::message::{Message, MessageType};
 use jumelle_model::time::Timestamp;
 use jumelle_store::{Block, BlockBuilder, Entry, Notice, Record, Result, Table};
 
-use crate::committer::Draft;
 use crate::fold::Fold;
 use crate::shared::{Shared, member_key};
 
-/// What an erasure of this person will do, as an entry of the history. `None`: there is no such person.
-pub(crate) fn plan(shared: &Shared, id: ProfileId) -> Result<Option<Draft>> {
+/// What an erasure leaves of a person: her id, her identifiers' keys, and whom to tell.
+pub(crate) struct Leaving {
+    pub(crate) profile: ProfileId,
+    pub(crate) keys: Vec<u128>,
+    pub(crate) notices: Vec<Notice>,
+}
+
+/// What an erasure of this person will do. `None`: there is no such person.
+pub(crate) fn plan(shared: &Shared, id: ProfileId) -> Result<Option<Leaving>> {
     let Some(person) = shared.people.get(id)? else { return Ok(None) };
     let definitions = shared.definitions();
     let keys = person.known.identifiers.keys().map(jumelle_model::Identifier::key).collect();
@@ -32,7 +38,7 @@ pub(crate) fn plan(shared: &Shared, id: ProfileId) -> Result<Option<Draft>> {
             })
         })
         .collect();
-    Ok(Some(Draft::Erased { profile: id, keys, notices }))
+    Ok(Some(Leaving { profile: id, keys, notices }))
 }
 
 /// Row of `Meta` that is there once somebody was erased: from then on the days know of events that the history does not.
@@ -84,6 +90,7 @@ impl Fold {
             }
             self.shared.behind.remove(Table::Aliases, prefix);
             self.erase_deliveries(id)?;
+            self.move_corrections(id, None)?;
             self.cause.forget(id);
         }
         // After her deliveries are gone: nothing about her can be let out, and so noted, any more.
@@ -147,6 +154,13 @@ impl Fold {
                             notice.data.clear();
                         }
                         Entry::Erased { profile, keys, notices }
+                    }
+                    Entry::Lapsed { profile, keys, mut notices } => {
+                        for notice in notices.iter_mut().filter(|notice| notice.activation == told.activation) {
+                            notice.address = None;
+                            notice.data.clear();
+                        }
+                        Entry::Lapsed { profile, keys, notices }
                     }
                     other => other,
                 })?;

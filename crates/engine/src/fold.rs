@@ -42,6 +42,8 @@ pub struct Fold {
     pub(crate) signals: Signals,
     /// Position of the entry being folded.
     pub(crate) folding: Option<u64>,
+    /// Something was found to be wrong of somebody: events are looked at for it.
+    pub(crate) has_corrections: bool,
     pub(crate) flusher: Option<Flusher>,
     pub(crate) today: Today,
     pub(crate) recorder: Recorder,
@@ -113,6 +115,7 @@ impl Fold {
         let clock = Timestamp(shared.clock.load(Ordering::Acquire));
         Ok(Fold {
             timers: Timers::load(&shared.behind)?,
+            has_corrections: !shared.behind.scan(Table::Corrected, &[], None, 1)?.is_empty(),
             shared,
             definitions,
             clock,
@@ -245,6 +248,10 @@ impl Fold {
             }
             Entry::Request { id, profile, step } => self.request(record.received, id, profile, step),
             Entry::Erased { profile, keys, notices } => self.erased(profile, &keys, notices),
+            Entry::Corrected { profile, namespace, wrong, right } => {
+                self.corrected(profile, &Identifier::new(namespace, wrong), &Identifier::new(namespace, right))
+            }
+            Entry::Lapsed { profile, keys, notices } => self.lapsed(profile, &keys, notices),
         }
     }
 
@@ -283,7 +290,8 @@ impl Fold {
             self.shared.flow.heard(entry.source, received);
         }
         let Some(event) = read_entry(&definitions.workspace, entry, received) else { return Ok(()) };
-        let evidence = evidence(&definitions.workspace, &event);
+        let mut evidence = evidence(&definitions.workspace, &event);
+        self.leave_out_corrected(&mut evidence)?;
         for ignored in &evidence.ignored {
             metrics::counter!("jumelle_ignored_identifiers_total", "namespace" => ignored.namespace.clone()).increment(1);
         }
@@ -394,6 +402,7 @@ impl Fold {
             person.absorb((*other).clone());
             (before, person.memberships.clone())
         })?;
+        self.move_corrections(absorbed, Some(survivor))?;
         self.shared.people.alias(absorbed, survivor);
         for identifier in other.known.identifiers.keys() {
             self.shared.people.assign(identifier, survivor);

@@ -12,6 +12,7 @@ mod chosen;
 mod committer;
 mod consents;
 mod contacts;
+mod corrections;
 mod days;
 mod definitions;
 mod delivery;
@@ -38,6 +39,7 @@ mod reach;
 mod rebuild;
 mod reconcile;
 mod requests;
+mod retention;
 mod shared;
 #[cfg(test)]
 mod simulation;
@@ -78,12 +80,13 @@ pub use live::{Effect, Heard, Live};
 pub use oppositions::{Opposed, Oppositions};
 pub use preview::{Preview, preview};
 pub use query::{COUNTED_MAX, DeliveriesAsked, EventRow, PAGE_MAX, Page};
-pub use reach::{REACH_PEOPLE_MAX, Reach, ReachChange, reach};
+pub use reach::{LapseChange, REACH_PEOPLE_MAX, Reach, ReachChange, reach};
 pub use rebuild::{Loss, RebuildReport, RestoreError, rebuild, restore, table_digest};
 pub use reconcile::{Comparison, Drift, MENDED_MAX};
 pub use requests::{
     ExtensionReason, IdentityCheck, Recipient, RefusalReason, RequestKind, RequestState, RequestStep, RightsRequest, step_draft,
 };
+pub use retention::{Clocks, DUE_WITHIN, LapsedDay};
 pub use shared::{Shared, Totals};
 pub use tools::{LeftBehind, Removals, ToolStanding, ToolState};
 pub use wall::Wall;
@@ -173,6 +176,7 @@ pub struct Engine {
     dispatcher: Dispatcher,
     threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
     sweeper: tokio::task::JoinHandle<()>,
+    retention: tokio::task::JoinHandle<()>,
     directory: PathBuf,
 }
 
@@ -219,7 +223,8 @@ impl Engine {
         })?);
         let directory = options.directory.clone();
         let sweeper = sweep::start(shared.clone());
-        Ok(Arc::new(Engine { shared, intake, dispatcher, threads: Mutex::new(threads), sweeper, directory }))
+        let retention = retention::start(shared.clone(), intake.clone());
+        Ok(Arc::new(Engine { shared, intake, dispatcher, threads: Mutex::new(threads), sweeper, retention, directory }))
     }
 
     /// What reads go through.
@@ -268,7 +273,8 @@ impl Engine {
         before: Vec<Draft>,
         after: Vec<Draft>,
     ) -> Result<Option<Receipt>, EraseError> {
-        let Some(draft) = erase::plan(&self.shared, id)? else { return Ok(None) };
+        let Some(erase::Leaving { profile, keys, notices }) = erase::plan(&self.shared, id)? else { return Ok(None) };
+        let draft = Draft::Erased { profile, keys, notices };
         let drafts = before.into_iter().chain([draft]).chain(after).collect();
         let receipt = self.intake.submit(drafts, true).await?;
         let history = self.shared.history.clone();
@@ -283,6 +289,7 @@ impl Engine {
     /// Finishes what is in flight, writes the tables, and stops.
     pub async fn stop(&self) {
         self.sweeper.abort();
+        self.retention.abort();
         self.dispatcher.stop().await;
         self.intake.stop().await;
         let threads: Vec<_> = self.threads.lock().drain(..).collect();

@@ -60,6 +60,10 @@ impl Facts for AsOf<'_> {
         self.person.is_some_and(|person| person.facts(self.workspace, self.plan).consent_open(purpose, channel, at))
     }
 
+    fn collected(&self) -> Option<Timestamp> {
+        self.person.and_then(|person| person.known.collected())
+    }
+
     fn states(&self) -> &States {
         &self.states
     }

@@ -4,11 +4,13 @@ use jumelle_model::Workspace;
 use jumelle_model::consent::Channel;
 use jumelle_model::ids::ProfileId;
 use jumelle_model::time::Timestamp;
+use jumelle_model::workspace::policy::{Acts, Prospects, Then};
 use jumelle_profile::Person;
 use jumelle_segment::{Facts, Plan};
 use jumelle_store::{Result, Table};
 use serde::Serialize;
 
+use crate::retention::clock;
 use crate::shared::Shared;
 
 /// People looked at, at most. Ids are spread like hashes, so the first ones are a fair sample; above it the answer says so.
@@ -25,6 +27,22 @@ pub struct Reach {
     pub looked_at: u64,
     /// There are more people than that.
     pub sampled: bool,
+    /// What the clock of prospects would change; `None`: it does not change.
+    pub lapse: Option<LapseChange>,
+}
+
+/// People whose time as a prospect is over, before and after. Where the clock is new, or other events are acts, what people did is
+/// read from the history only when the definitions are applied: until then there is a least and a most.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct LapseChange {
+    /// What would happen to them.
+    pub then: Option<Then>,
+    /// Under the definitions in force.
+    pub before: u64,
+    /// Under the new ones, at least.
+    pub after_min: u64,
+    /// And at most.
+    pub after_max: u64,
 }
 
 /// One purpose × channel.
@@ -40,22 +58,33 @@ pub struct ReachChange {
     pub unreachable: u64,
 }
 
-/// `marketing/email: 3 people become reachable, 12 unreachable`, a line each.
+/// `marketing/email: 3 people become reachable, 12 unreachable`, a line each; before them the clock of prospects.
 impl std::fmt::Display for Reach {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (n, change) in self.changes.iter().enumerate() {
-            if n > 0 {
-                writeln!(f)?;
-            }
-            let of = if self.sampled { format!(" (of the first {} looked at)", self.looked_at) } else { String::new() };
+        let of = if self.sampled { format!(" (of the first {} looked at)", self.looked_at) } else { String::new() };
+        let of_changes = self.changes.iter().map(|change| {
             let (purpose, channel) = (&change.purpose, change.channel.as_str());
-            write!(
-                f,
-                "  {purpose}/{channel}: {} people become reachable, {} unreachable{of}",
-                change.reachable, change.unreachable
-            )?;
-        }
-        Ok(())
+            format!("  {purpose}/{channel}: {} people become reachable, {} unreachable{of}", change.reachable, change.unreachable)
+        });
+        let lines: Vec<String> = self.lapse.iter().map(|lapse| format!("  {lapse}{of}")).chain(of_changes).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+/// `prospects: the time of 3 people is over (now 0): they will be erased`
+impl std::fmt::Display for LapseChange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let people = match self.after_min == self.after_max {
+            true => self.after_min.to_string(),
+            false => format!("{} to {}", self.after_min, self.after_max),
+        };
+        let what = match self.then {
+            None => return write!(f, "prospects: no clock any more; it had ended for {} people", self.before),
+            Some(Then::Report) => "they are reported",
+            Some(Then::Ask) => "they are to be asked",
+            Some(Then::Erase) => "they will be erased",
+        };
+        write!(f, "prospects: the time of {people} people is over (now {}): {what}", self.before)
     }
 }
 
@@ -66,10 +95,13 @@ pub fn reach(shared: &Shared, after: &Workspace) -> Result<Reach> {
     let before = shared.definitions();
     let pairs = pairs(&before.workspace, after);
     let mut reach = Reach::default();
-    if pairs.is_empty() {
+    let mut lapse = (before.workspace.policy.prospects != after.policy.prospects)
+        .then(|| LapseChange { then: after.policy.prospects.as_ref().map(|prospects| prospects.then), ..LapseChange::default() });
+    if pairs.is_empty() && lapse.is_none() {
         return Ok(reach);
     }
     let (plan, at) = (Plan::compile(after), shared.now());
+    let acts_are_known = plan.clock_ids().iter().all(|id| before.plan.query_ids().contains(id));
     let mut counts = vec![(0u64, 0u64); pairs.len()];
     let mut last: Option<Vec<u8>> = None;
     loop {
@@ -84,6 +116,18 @@ pub fn reach(shared: &Shared, after: &Workspace) -> Result<Reach> {
             let id = ProfileId(u128::from_be_bytes(key.as_slice().try_into().unwrap_or_default()));
             let Some(person) = shared.people.get(id)? else { continue };
             reach.looked_at += 1;
+            if let Some(lapse) = &mut lapse {
+                let has_ended = |clock: Option<(&Prospects, Acts)>| {
+                    let ends_at = clock.and_then(|(prospects, acts)| prospects.ends_at(&acts));
+                    u64::from(ends_at.is_some_and(|ends_at| ends_at <= at))
+                };
+                let now = clock(after, &plan, &person);
+                // Her newest event of any kind may have been an act.
+                let last = |acts: Acts| if acts_are_known { acts } else { Acts { last: person.known.last_seen, ..acts } };
+                lapse.before += has_ended(clock(&before.workspace, &before.plan, &person));
+                lapse.after_min += has_ended(now.map(|(prospects, acts)| (prospects, last(acts))));
+                lapse.after_max += has_ended(now);
+            }
             for ((purpose, channel), count) in pairs.iter().zip(&mut counts) {
                 let was = is_reachable(&person, &before.workspace, &before.plan, purpose, *channel, at);
                 let is = is_reachable(&person, after, &plan, purpose, *channel, at);
@@ -95,6 +139,7 @@ pub fn reach(shared: &Shared, after: &Workspace) -> Result<Reach> {
             break;
         }
     }
+    reach.lapse = lapse;
     reach.changes = pairs
         .into_iter()
         .zip(counts)

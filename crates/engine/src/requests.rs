@@ -315,7 +315,8 @@ impl Shared {
             let kinds = match request.kind {
                 RequestKind::Erase => message.kind == MessageType::Erased,
                 RequestKind::Restrict | RequestKind::Object => message.kind.takes_back(),
-                RequestKind::Rectify => message.kind == MessageType::Updated,
+                // A tool that knew her by a wrong identifier is told that she goes, and under the right one that she comes.
+                RequestKind::Rectify => true,
                 RequestKind::Lift => message.kind == MessageType::Entered,
                 RequestKind::Access | RequestKind::Portability => false,
             };

@@ -574,13 +574,16 @@ pub enum Privacy {
         #[arg(long)]
         purpose: Option<String>,
     },
-    /// Put a trait right: NAME=VALUE, the value as JSON or as text.
+    /// Put traits right (NAME=VALUE, the value as JSON or as text), or wrong identifiers.
     Rectify {
         /// NAMESPACE:VALUE
         identifier: String,
         /// NAME=VALUE
-        #[arg(required = true)]
+        #[arg(required_unless_present = "replace")]
         traits: Vec<String>,
+        /// A wrong identifier and the right one: email:ana@exmaple.org=email:ana@example.org
+        #[arg(long, value_name = "WRONG=RIGHT")]
+        replace: Vec<String>,
     },
     /// A person's choices as consent records (ISO/IEC TS 27560, JSON-LD).
     Receipts {
@@ -589,6 +592,12 @@ pub enum Privacy {
     },
     /// What people asked, the nearest deadline first.
     Requests,
+    /// People who do nothing: whose time is over or ends soon, and how many were erased for it.
+    Retention {
+        /// Days of the list of the erased.
+        #[arg(long, default_value_t = 30)]
+        days: u16,
+    },
     /// Say how it is known that it is she: account, callback, in_person, document or staff.
     Identify {
         /// Of a request.

@@ -37,6 +37,8 @@ pub enum Rule {
         /// What it must satisfy.
         test: Test,
     },
+    /// Where her clock as a prospect stands (`policy.prospects`).
+    Prospect(ProspectState),
     /// The gate's answer for a purpose and a channel is "open".
     Consent {
         /// Purpose key.
@@ -44,6 +46,22 @@ pub enum Rule {
         /// `None`: granted for all channels of the purpose.
         channel: Option<Channel>,
     },
+}
+
+/// Where the clock of somebody who does nothing stands.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProspectState {
+    /// It ends soon: within `warn_before` of the policy.
+    Lapsing,
+    /// It has ended.
+    Lapsed,
+}
+
+impl ProspectState {
+    /// As they are written.
+    pub const WORDS: [(&'static str, ProspectState); 2] =
+        [("lapsing", ProspectState::Lapsing), ("lapsed", ProspectState::Lapsed)];
 }
 
 /// `{did: EVENT, where: …, <aggregate>: …, within|since|until: …}`: an aggregate over matching events, compared.

@@ -233,6 +233,16 @@ impl Known {
         }
     }
 
+    /// Puts an identifier in the place of a wrong one; `repeated`: also in the trait of that name.
+    pub fn correct(&mut self, wrong: &Identifier, right: &Identifier, stamp: Stamp, source: &str, repeated: bool) {
+        self.identifiers.remove(wrong);
+        self.see(right, stamp, source);
+        if repeated {
+            let json = Scalar::Text(right.value.clone()).to_json().to_string();
+            merge_trait(&mut self.traits, &right.namespace, TraitValue { stamp, source: source.to_owned(), json });
+        }
+    }
+
     /// Keeps a refused join.
     pub fn refuse(&mut self, refusal: Refusal) {
         self.refusals.insert(refusal);
@@ -284,6 +294,11 @@ impl Known {
             Some(rest) => jumelle_model::event::lookup(&value, rest).is_some(),
             None => !value.is_null(),
         }
+    }
+
+    /// When she was first collected: her earliest event, or the earliest that named one of her identifiers.
+    pub fn collected(&self) -> Option<Timestamp> {
+        self.identifiers.values().map(|seen| seen.first.0.time).chain(self.first_seen).min()
     }
 
     /// Her identifiers of a namespace, the latest seen first.
@@ -361,6 +376,10 @@ impl Facts for PersonFacts<'_> {
             return open(None);
         }
         addresses.iter().any(|address| open(Some(&(address.namespace.clone(), address.value.clone()))))
+    }
+
+    fn collected(&self) -> Option<Timestamp> {
+        self.person.known.collected()
     }
 
     fn states(&self) -> &States {

@@ -3,7 +3,7 @@
 use jumelle_model::Workspace;
 use jumelle_model::event::Scalar;
 use jumelle_model::number::{Currency, DECIMAL_ONE, Decimal};
-use jumelle_model::rule::{Aggregate, Comparison, EventQuery, Filter, Rule, Test};
+use jumelle_model::rule::{Aggregate, Comparison, EventQuery, Filter, ProspectState, Rule, Test};
 use jumelle_model::time::{Span, Timestamp};
 use serde::Serialize;
 
@@ -85,6 +85,10 @@ pub fn explain(rule: &Rule, workspace: &Workspace, language: Language) -> String
             let unit = computed.and_then(|computed| unit(&computed.query, workspace));
             format!("{} {}", label.unwrap_or(key), test_sentence(test, unit, language))
         }
+        Rule::Prospect(ProspectState::Lapsing) => language
+            .pick("sans acte de sa part, sa durée de conservation s’achève bientôt", "she does nothing and her time ends soon"),
+        Rule::Prospect(ProspectState::Lapsed) => language
+            .pick("sans acte de sa part, sa durée de conservation est écoulée", "she has done nothing and her time is over"),
         Rule::Consent { purpose, channel } => match (language, channel) {
             (Language::Fr, None) => format!("consentement pour {purpose} sur tous les canaux"),
             (Language::En, None) => format!("consent for {purpose} on all channels"),

@@ -3,6 +3,7 @@
 //! Architecture invariant: knows no storage, reads no clock. The two evaluators are held equal by `tests/differential.rs`, the
 //! merge laws of the states by `tests/merge.rs`, the meaning of each operator by the table in `tests/operators.rs`.
 
+mod clock;
 mod comparison;
 mod explain;
 mod observe;
@@ -32,6 +33,10 @@ pub trait Facts {
     }
     /// Whether the gate is open for a purpose and channel at an instant.
     fn consent_open(&self, purpose: &str, channel: Option<Channel>, at: Timestamp) -> bool;
+    /// When she was first collected.
+    fn collected(&self) -> Option<Timestamp> {
+        None
+    }
     /// What the conditions have kept of her events.
     fn states(&self) -> &States;
 }

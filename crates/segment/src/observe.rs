@@ -30,6 +30,9 @@ impl Found {
 impl Plan {
     /// Takes in one event. Any order of events gives the same states.
     pub fn observe(&self, states: &mut States, event: &Event<'_>) {
+        if let Some(clock) = &self.clock {
+            clock.observe(states, event, None);
+        }
         for &index in self.queries_of(event.name.as_ref()) {
             self.observe_query(states, event, &self.queries[index]);
         }
@@ -37,6 +40,9 @@ impl Plan {
 
     /// As [`Plan::observe`], for some queries only: a backfill.
     pub fn observe_only(&self, states: &mut States, event: &Event<'_>, only: &[QueryId]) {
+        if let Some(clock) = &self.clock {
+            clock.observe(states, event, Some(only));
+        }
         for &index in self.queries_of(event.name.as_ref()) {
             if only.contains(&self.queries[index].id) {
                 self.observe_query(states, event, &self.queries[index]);

@@ -9,10 +9,11 @@ use jumelle_model::Workspace;
 use jumelle_model::consent::Channel;
 use jumelle_model::event::Scalar;
 use jumelle_model::number::DECIMAL_ONE;
-use jumelle_model::rule::{Aggregate, Comparison, EventQuery, ORDER_COMPLETED, Rule, Test};
+use jumelle_model::rule::{Aggregate, Comparison, EventQuery, ORDER_COMPLETED, ProspectState, Rule, Test};
 use jumelle_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::clock::Clock;
 use crate::comparison::{Patterns, Value, holds};
 use crate::observe::other_events;
 use crate::property::{Exchange, is_money};
@@ -32,6 +33,7 @@ pub struct Plan {
     computed: BTreeMap<String, usize>,
     pub(crate) patterns: Patterns,
     pub(crate) exchange: Exchange,
+    pub(crate) clock: Option<Clock>,
 }
 
 pub(crate) struct Query {
@@ -47,6 +49,7 @@ pub(crate) enum Node {
     Not(Box<Node>),
     Query { query: usize, test: Test },
     Trait { path: String, test: Test },
+    Prospect(ProspectState),
     Consent { purpose: String, channel: Option<Channel> },
 }
 
@@ -96,6 +99,7 @@ impl Plan {
             computed: BTreeMap::new(),
             patterns: Patterns::default(),
             exchange: Exchange::of(&workspace.settings),
+            clock: Clock::of(workspace),
         };
         for computed in &workspace.traits {
             plan.patterns.add_query(&computed.query);
@@ -126,6 +130,7 @@ impl Plan {
                 Some(&query) => Node::Query { query, test: test.clone() },
                 None => Node::Any(Vec::new()),
             },
+            Rule::Prospect(state) => Node::Prospect(*state),
             Rule::Consent { purpose, channel } => Node::Consent { purpose: purpose.clone(), channel: *channel },
         }
     }
@@ -136,6 +141,7 @@ impl Plan {
             Node::Not(node) => self.depend(node, on),
             Node::Query { query, .. } => on.queries.push(self.queries[*query].id),
             Node::Trait { .. } => on.traits = true,
+            Node::Prospect(_) => on.queries.extend(self.clock.iter().flat_map(Clock::ids)),
             Node::Consent { .. } => on.consent = true,
         }
     }
@@ -168,7 +174,7 @@ impl Plan {
 
     /// The queries' ids: what there are states of.
     pub fn query_ids(&self) -> Vec<QueryId> {
-        self.queries.iter().map(|query| query.id).collect()
+        self.queries.iter().map(|query| query.id).chain(self.clock.iter().flat_map(Clock::ids)).collect()
     }
 
     /// What segment number `segment` depends on.
@@ -178,11 +184,11 @@ impl Plan {
 
     /// Whether an event of this name changes any state at all.
     pub fn is_touched_by(&self, event: &str) -> bool {
-        self.by_event.contains_key(event)
+        self.clock.is_some() || self.by_event.contains_key(event)
     }
 
     pub(crate) fn knows(&self, id: QueryId) -> bool {
-        self.queries.iter().any(|query| query.id == id)
+        self.queries.iter().any(|query| query.id == id) || self.clock.iter().flat_map(Clock::ids).any(|known| known == id)
     }
 
     /// Whether a person is in segment number `segment` at an instant.
@@ -214,6 +220,12 @@ impl Plan {
                     found => Value::of(found.as_ref()),
                 };
                 holds(test, value, &self.patterns)
+            }
+            Node::Prospect(state) => {
+                let Some(clock) = &self.clock else { return false };
+                let (found, changes) = clock.prospects.state(&clock.acts(facts.collected(), facts.states()), at);
+                *next = (*next).min(changes);
+                found == Some(*state)
             }
             Node::Consent { purpose, channel } => facts.consent_open(purpose, *channel, at),
         }

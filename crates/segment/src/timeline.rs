@@ -11,6 +11,7 @@ use jumelle_model::ids::Stamp;
 use jumelle_model::number::{DECIMAL_ONE, Decimal};
 use jumelle_model::rule::{Aggregate, EventQuery, ORDER_CANCELLED, ORDER_COMPLETED, ORDER_REFUNDED, Rule};
 use jumelle_model::time::Timestamp;
+use jumelle_model::workspace::policy::Acts;
 
 use crate::Facts;
 use crate::comparison::{Patterns, Value, holds};
@@ -70,6 +71,20 @@ impl Timeline<'_, '_> {
             Rule::Computed { key, test } => {
                 let computed = self.question.workspace.computed(key);
                 computed.is_some_and(|computed| self.compare(&computed.query, test))
+            }
+            Rule::Prospect(state) => {
+                let workspace = self.question.workspace;
+                let Some(prospects) = &workspace.policy.prospects else { return false };
+                let newest = |counts: &dyn Fn(&Event<'_>) -> bool| {
+                    self.events.iter().filter(|event| event.time <= self.at && counts(event)).map(|event| event.time).max()
+                };
+                let kind = |event: &Event<'_>| workspace.source(event.source).map(|source| source.kind);
+                let acts = Acts {
+                    collected: self.facts.collected(),
+                    last: newest(&|event| prospects.is_act(kind(event), event)),
+                    ordered: newest(&|event| event.name == ORDER_COMPLETED),
+                };
+                prospects.state(&acts, self.at).0 == Some(*state)
             }
             Rule::Consent { purpose, channel } => self.facts.consent_open(purpose, *channel, self.at),
         }

@@ -40,6 +40,7 @@ mod proof_pdf;
 mod quarantine;
 mod rate;
 mod records;
+mod retention;
 mod roles;
 mod secrets;
 mod segments;
@@ -269,6 +270,8 @@ impl App {
             .route("/v1/links/keys", post(links::rotate))
             .route("/v1/privacy/consents", get(oversight::consents))
             .route("/v1/privacy/consents/people", get(oversight::people))
+            .route("/v1/privacy/retention", get(retention::retention))
+            .route("/v1/privacy/retention/people", get(retention::people))
             .route("/v1/privacy/tools", get(oversight::tools))
             .route("/v1/privacy/policies", get(oversight::policies))
             .route("/v1/privacy/proof", get(ledger::proof))

@@ -21,6 +21,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::collect::make_message_id;
 use crate::preference_page::{self, Said};
+use crate::privacy::NotCorrected;
 use crate::tokens::Identity;
 use crate::{App, Problem, access, preference_form, privacy};
 
@@ -290,6 +291,26 @@ impl Visit {
                     privacy::note_done(app, &person, RequestKind::Object, IdentityCheck::Link, SOURCE).await?;
                 }
                 Said::Objected
+            }
+            "correct" if self.link.scope == LinkScope::Rights => {
+                let Some(person) = self.person.clone() else {
+                    return Ok(self.page(app, StatusCode::OK, Some(Said::NothingKnown)));
+                };
+                let right = fields.iter().find(|(key, _)| key == "value").map_or("", |(_, value)| value.trim());
+                match privacy::correction(app, &person, &identifier(&self.link), right) {
+                    Ok(draft) => {
+                        privacy::correct(app, &person, vec![draft], IdentityCheck::Link, SOURCE).await?;
+                        Said::Corrected
+                    }
+                    // That somebody has this address is nobody else's to know: staff looks at it.
+                    Err(NotCorrected::Taken) => {
+                        privacy::ask(app, &person, RequestKind::Rectify, IdentityCheck::Link, SOURCE).await?;
+                        Said::Asked
+                    }
+                    Err(NotCorrected::Unusable(..)) => {
+                        return Ok(self.page(app, StatusCode::BAD_REQUEST, Some(Said::NotUnderstood("value".into()))));
+                    }
+                }
             }
             "access" | "portability" | "erase" => {
                 let kind = match action.as_str() {

@@ -17,7 +17,7 @@ use crate::health::{self, Signs};
 use crate::{App, Problem};
 
 /// Names of the metrics and what they say.
-pub const METRICS: [(&str, &str); 63] = [
+pub const METRICS: [(&str, &str); 65] = [
     ("jumelle_stored_events_total", "Events durably in the history"),
     ("jumelle_processed_events_total", "Events identified, folded, evaluated and gated"),
     ("jumelle_duplicate_events_total", "Events whose message id was known"),
@@ -41,6 +41,8 @@ pub const METRICS: [(&str, &str); 63] = [
     ("jumelle_deliveries_total", "Deliveries, by destination and state"),
     ("jumelle_files_total", "Files put, by destination"),
     ("jumelle_erasures_total", "People erased"),
+    ("jumelle_lapsed_people_total", "People erased because their time as a prospect was over"),
+    ("jumelle_corrected_identifiers_total", "Wrong identifiers put right"),
     ("jumelle_rights_requests_total", "What people asked about their rights, by kind"),
     ("jumelle_links_total", "Signed links: unsubscribed, expired, invalid"),
     ("jumelle_history_bytes_total", "Bytes appended to the history"),

@@ -65,6 +65,12 @@ impl Censuses {
         }
     }
 
+    /// The last one, or one that is a moment old at most; and whether another is under way.
+    pub(crate) async fn of(&self, app: &App, fresh: bool) -> Result<(Option<Arc<Census>>, bool), Problem> {
+        let counted = self.get(app, if fresh { FRESH_FOR } else { COUNTED_FOR }).await?;
+        Ok((counted.map(|(_, census)| census), self.0.lock().is_counting))
+    }
+
     fn begin(&self, app: &App, max_age: Duration) {
         let mut kept = self.0.lock();
         if kept.is_counting || kept.last.as_ref().is_some_and(|(at, ..)| at.elapsed() < max_age) {
@@ -106,9 +112,9 @@ pub(crate) async fn count_daily(app: App) {
 /// `?days=30&fresh=true`
 #[derive(Deserialize)]
 pub struct ConsentsQuery {
-    days: Option<usize>,
+    pub(crate) days: Option<usize>,
     #[serde(default)]
-    fresh: bool,
+    pub(crate) fresh: bool,
 }
 
 /// `GET /v1/privacy/consents`: who granted and refused, who can be reached, and what was chosen each day.
@@ -174,7 +180,7 @@ pub async fn people(State(app): State<App>, Query(query): Query<AgedQuery>) -> R
     Ok(Json(json!({"items": items, "next": next})))
 }
 
-fn days(asked: Option<usize>) -> Result<usize, Problem> {
+pub(crate) fn days(asked: Option<usize>) -> Result<usize, Problem> {
     let days = asked.unwrap_or(DAYS);
     if (1..=DAYS_MAX).contains(&days) {
         return Ok(days);

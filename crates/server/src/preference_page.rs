@@ -25,6 +25,7 @@ pub(crate) enum Said {
     Objected,
     Asked,
     Erased,
+    Corrected,
     NotConfirmed,
     NothingKnown,
     NotUnderstood(String),
@@ -147,6 +148,7 @@ pub(crate) fn centre(definitions: &Definitions, visit: &Visit, status: StatusCod
             Said::Objected => ("status", words.objected.to_owned()),
             Said::Asked => ("status", words.asked.to_owned()),
             Said::Erased => ("status", words.erased.to_owned()),
+            Said::Corrected => ("status", words.corrected.to_owned()),
             Said::NotConfirmed => ("alert", words.not_confirmed.to_owned()),
             Said::NothingKnown => ("status", words.nothing_known.to_owned()),
             Said::NotUnderstood(field) => ("alert", format!("{} {}", words.not_understood, escape(&field))),
@@ -305,6 +307,19 @@ fn rights(main: &mut String, workspace: &Workspace, visit: &Visit, words: &Words
         action("access"),
         words.access
     );
+    if is_direct && matches!(visit.link.who.0.as_str(), "email" | "phone") {
+        let (label, kind) = match visit.link.who.0.as_str() {
+            "email" => (words.right_email, "email"),
+            _ => (words.right_phone, "tel"),
+        };
+        let _ = write!(
+            main,
+            "<form method=\"post\">{}<p>{}</p><div class=\"actions\"><label for=\"right\">{label}</label> <input id=\"right\" name=\"value\" type=\"{kind}\" required autocomplete=\"{kind}\"> <button class=\"plain\">{}</button></div></form>",
+            action("correct"),
+            words.correct_text,
+            words.correct
+        );
+    }
     let _ = write!(
         main,
         "<form method=\"post\">{}<p><label><input type=\"checkbox\" name=\"sure\" value=\"1\">{}</label></p><div class=\"actions\"><button class=\"grave\">{}</button></div></form>",

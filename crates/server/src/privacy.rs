@@ -9,6 +9,7 @@ use axum::{Extension, Json};
 use jumelle_engine::{
     Draft, ExtensionReason, IdentityCheck, RefusalReason, RequestKind, RequestState, RequestStep, RightsRequest, step_draft,
 };
+use jumelle_model::Identifier;
 use jumelle_model::workspace::preferences::{FREQUENCY_TRAIT, PAUSE_TRAIT};
 use jumelle_profile::Person;
 use serde::Deserialize;
@@ -43,6 +44,17 @@ pub struct RightRequest {
     /// For rectification: traits with their right values.
     #[serde(default)]
     traits: Map<String, Value>,
+    /// For rectification: wrong identifiers with the right ones.
+    #[serde(default)]
+    identifiers: Vec<Correction>,
+}
+
+/// `{"from": "email:ana@exmaple.org", "to": "email:ana@example.org"}`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Correction {
+    from: String,
+    to: String,
 }
 
 fn by_staff() -> IdentityCheck {
@@ -216,7 +228,49 @@ pub async fn object(
     Ok(Json(choose(&app, &request, RequestKind::Object, &caller, vec![choice], Map::new()).await?))
 }
 
-/// `POST /v1/privacy/rectify`: traits get their right values, and the tools that have them are told.
+/// Why an identifier is not put right.
+pub(crate) enum NotCorrected {
+    /// It names nobody, or is not hers.
+    Unusable(&'static str, String),
+    /// The right one is somebody else's.
+    Taken,
+}
+
+/// An identifier of hers put right, as an entry of the history.
+pub(crate) fn correction(app: &App, person: &Person, wrong: &Identifier, right: &str) -> Result<Draft, NotCorrected> {
+    let shared = app.engine.shared();
+    let right = jumelle_identify::identifier_of(&shared.definitions().workspace, &wrong.namespace, right)
+        .map_err(|error| NotCorrected::Unusable("to", error))?;
+    if !person.known.identifiers.contains_key(wrong) {
+        return Err(NotCorrected::Unusable("from", format!("this {} is not one of this person", wrong.namespace)));
+    }
+    if right == *wrong {
+        return Err(NotCorrected::Unusable("to", "this is the same".into()));
+    }
+    let other = shared.find(&right.namespace, &right.value).ok().and_then(Result::ok).flatten();
+    if other.is_some_and(|other| other.id != person.id) {
+        return Err(NotCorrected::Taken);
+    }
+    Ok(Draft::Corrected { profile: person.id, wrong: wrong.clone(), right: right.value })
+}
+
+/// A request to put identifiers right, done at once: its steps before and after are in the same durable step.
+pub(crate) async fn correct(
+    app: &App,
+    person: &Person,
+    corrections: Vec<Draft>,
+    identity: IdentityCheck,
+    by: &str,
+) -> Result<u64, Problem> {
+    let id = new_id();
+    let first = step_draft(id, person.id, &asked(app, person, RequestKind::Rectify, identity, by)?);
+    let done = step_draft(id, person.id, &RequestStep::Done { by: by.to_owned() });
+    app.engine.intake().submit(std::iter::once(first).chain(corrections).chain([done]).collect(), true).await?;
+    count(RequestKind::Rectify);
+    Ok(id)
+}
+
+/// `POST /v1/privacy/rectify`: traits get their right values, wrong identifiers are replaced, and the tools that have them are told.
 pub async fn rectify(
     State(app): State<App>,
     Extension(caller): Extension<Identity>,
@@ -224,16 +278,65 @@ pub async fn rectify(
 ) -> Result<Json<Value>, Problem> {
     let request = read(&body)?;
     checked(&request)?;
-    if request.traits.is_empty() {
-        return Err(Problem::bad_request("name the traits and their right values").with("field", "traits"));
+    if request.traits.is_empty() && request.identifiers.is_empty() {
+        return Err(Problem::bad_request("name the traits and their right values, or the wrong and right identifiers")
+            .with("field", "traits"));
     }
     // These name a person: another value of them would join or split people.
     if let Some(key) = request.traits.keys().find(|key| ["email", "phone", PAUSE_TRAIT, FREQUENCY_TRAIT].contains(&key.as_str()))
     {
-        return Err(Problem::bad_request(format!("{key} is not corrected here")).with("field", format!("traits.{key}")));
+        return Err(Problem::bad_request(format!(
+            "{key} names a person: correct it by identifiers: [{{\"from\": …, \"to\": …}}]"
+        ))
+        .with("field", format!("traits.{key}")));
+    }
+    let mut corrected = None;
+    if !request.identifiers.is_empty() {
+        let person = find(&app, &request.identifier)?;
+        let drafts = corrections(&app, &person, &request.identifiers)?;
+        corrected = Some(correct(&app, &person, drafts, request.identity, &caller.name).await?);
     }
     let traits = request.traits.clone();
+    if let Some(id) = corrected.filter(|_| traits.is_empty()) {
+        return Ok(Json(json!({"request": shown(&app, id)?})));
+    }
     Ok(Json(choose(&app, &request, RequestKind::Rectify, &caller, Vec::new(), traits).await?))
+}
+
+fn corrections(app: &App, person: &Person, wanted: &[Correction]) -> Result<Vec<Draft>, Problem> {
+    let definitions = app.engine.shared().definitions();
+    let read = |text: &str, field: String| {
+        let (namespace, value) = text
+            .split_once(':')
+            .ok_or_else(|| Problem::bad_request("an identifier is NAMESPACE:VALUE").with("field", field.clone()))?;
+        jumelle_identify::identifier_of(&definitions.workspace, namespace, value)
+            .map_err(|error| Problem::bad_request(error).with("field", field))
+    };
+    let mut drafts = Vec::new();
+    for (n, Correction { from, to }) in wanted.iter().enumerate() {
+        let field = |name: &str| format!("identifiers[{n}].{name}");
+        let (wrong, right) = (read(from, field("from"))?, read(to, field("to"))?);
+        if wrong.namespace != right.namespace {
+            let detail = format!("a {} is put right by a {0}, not by a {}", wrong.namespace, right.namespace);
+            return Err(Problem::bad_request(detail).with("field", field("to")));
+        }
+        drafts.push(correction(app, person, &wrong, &right.value).map_err(|error| {
+            match error {
+                NotCorrected::Unusable(name, detail) => Problem::bad_request(detail).with("field", field(name)),
+                NotCorrected::Taken => Problem::new(
+                    StatusCode::CONFLICT,
+                    "it is somebody else's",
+                    format!(
+                        "this {} belongs to another profile: is that her too, an event that names both joins them",
+                        right.namespace
+                    ),
+                )
+                .with("field", field("to"))
+                .with("rule", "identifier_taken"),
+            }
+        })?);
+    }
+    Ok(drafts)
 }
 
 async fn choose(

@@ -122,6 +122,8 @@ pub(crate) const GRANTS: &[Grant] = &[
     // Counts of consents, tools, and who changed the policy; nobody is named.
     grant("get", "/v1/privacy/consents", PRIVACY),
     grant("get", "/v1/privacy/consents/people", PRIVACY),
+    grant("get", "/v1/privacy/retention", PRIVACY),
+    grant("get", "/v1/privacy/retention/people", PRIVACY),
     grant("get", "/v1/privacy/tools", PRIVACY),
     grant("get", "/v1/privacy/policies", PRIVACY),
     // A link is as good as the person's own hand; the key of all of them is the administrator's.

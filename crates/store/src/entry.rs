@@ -101,6 +101,26 @@ pub enum Entry<'a> {
         /// Name of the token, or of the file at the server's start.
         by: &'a str,
     },
+    /// A person whose clock as a prospect had ended was erased, as in `Erased`; nothing if she had acted before it came to that.
+    Lapsed {
+        /// Her id at that time.
+        profile: ProfileId,
+        /// The identifiers' keys (128-bit hashes) that were hers.
+        keys: Vec<u128>,
+        /// Destinations that must be told, with what each had received; emptied once told.
+        notices: Vec<Notice>,
+    },
+    /// An identifier of a person was wrong.
+    Corrected {
+        /// Her id at that time.
+        profile: ProfileId,
+        /// Its namespace.
+        namespace: &'a str,
+        /// What was wrong, normalised.
+        wrong: &'a str,
+        /// What is right, normalised.
+        right: &'a str,
+    },
 }
 
 impl<'a> Entry<'a> {

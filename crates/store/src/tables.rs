@@ -54,11 +54,15 @@ pub enum Table {
     Applied,
     /// Days since 1970-01-01 in the workspace's time zone (4 BE) → what was chosen and which removals were confirmed that day.
     Chosen,
+    /// Days since 1970-01-01 in the workspace's time zone (4 BE) → how many people were erased because their time was over (8 BE).
+    Lapsed,
+    /// Profile id, identifier key (16 BE) → nothing: what was found to be wrong of her.
+    Corrected,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Table; 19] = [
+    pub const ALL: [Table; 21] = [
         Table::People,
         Table::Identifiers,
         Table::Aliases,
@@ -78,6 +82,8 @@ impl Table {
         Table::Suppressed,
         Table::Applied,
         Table::Chosen,
+        Table::Lapsed,
+        Table::Corrected,
     ];
 
     /// Bytes gathered in memory before they become a file. A new visitor's identifiers are looked for and not found: in memory
@@ -112,6 +118,8 @@ impl Table {
             Table::Suppressed => "suppressed",
             Table::Applied => "applied",
             Table::Chosen => "chosen",
+            Table::Lapsed => "lapsed",
+            Table::Corrected => "corrected",
         }
     }
 }

@@ -6,11 +6,13 @@ import { Policies } from "./Policies";
 import css from "./Privacy.module.css";
 import { Proof } from "./Proof";
 import { Requests } from "./Requests";
+import { Retention } from "./Retention";
 import { Tools } from "./Tools";
 
 const PARTS: { path: string; label: TextKey; page: () => React.ReactNode }[] = [
   { path: "/privacy", label: "privacy.consents", page: Consents },
   { path: "/privacy/tools", label: "privacy.tools", page: Tools },
+  { path: "/privacy/retention", label: "privacy.retention", page: Retention },
   { path: "/privacy/requests", label: "privacy.requests", page: Requests },
   { path: "/privacy/proof", label: "privacy.proof", page: Proof },
   { path: "/privacy/policies", label: "privacy.policies", page: Policies },

@@ -22,6 +22,20 @@ export const useConsents = () =>
     refetchInterval: ({ state }) => (state.data?.counting ? COUNTING_MS : EVERY_MS),
   });
 
+export const RETENTION_KEY = ["privacy", "retention"];
+
+/** Clocks of people who do nothing; `fresh` counts anew. */
+export const askRetention = (fresh: boolean, signal?: AbortSignal) =>
+  unwrap(api.GET("/v1/privacy/retention", { params: { query: fresh ? { fresh: "true" } : {} }, ...(signal ? { signal } : {}) }));
+
+/** As {@link askRetention}, kept fresh while somebody looks. */
+export const useRetention = () =>
+  useQuery({
+    queryKey: RETENTION_KEY,
+    queryFn: ({ signal }) => askRetention(false, signal),
+    refetchInterval: ({ state }) => (state.data?.counting ? COUNTING_MS : EVERY_MS),
+  });
+
 /** Removals, drift and what was held back. */
 export const useTools = () =>
   useQuery({

@@ -298,8 +298,8 @@ impl World {
         let email = format!("p{}@example.org", self.random.random_range(0..PEOPLE));
         let process = self.process();
         let Some(person) = process.shared.find("email", &email).unwrap().ok().flatten() else { return };
-        let Some(draft) = erase::plan(&process.shared, person.id).unwrap() else { return };
-        self.submit(Sent::Erase(draft));
+        let Some(erase::Leaving { profile, keys, notices }) = erase::plan(&process.shared, person.id).unwrap() else { return };
+        self.submit(Sent::Erase(Draft::Erased { profile, keys, notices }));
     }
 
     // ── the system ───────────────────────────────────────────────────────────────────────────────────────────────────

@@ -244,6 +244,8 @@ fn kind(entry: &Entry<'_>) -> &'static str {
         Entry::QuarantineSettled { .. } => "quarantine settled",
         Entry::Import(_) => "import progress",
         Entry::Erased { .. } => "erasure",
+        Entry::Lapsed { .. } => "erasure at the end of a prospect's time",
+        Entry::Corrected { .. } => "correction of an identifier",
         Entry::Gone => "erased event",
         Entry::Request { .. } => "rights request",
     }

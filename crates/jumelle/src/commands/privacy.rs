@@ -45,6 +45,20 @@ pub fn run(global: &Global, privacy: &Privacy) -> anyhow::Result<()> {
                 }
                 return Ok(());
             }
+            Privacy::Retention { days } => {
+                let path = format!("/v1/privacy/retention?fresh=true&days={days}");
+                let mut answer = client.get(&path).await?;
+                while answer["at"].is_null() {
+                    tokio::time::sleep(COUNTING).await;
+                    answer = client.get(&path).await?;
+                }
+                if global.json {
+                    println!("{answer:#}");
+                } else {
+                    retention(&answer);
+                }
+                return Ok(());
+            }
             Privacy::Restrict { identifier } => right("/v1/privacy/restrict", json!({"identifier": identifier})).await?,
             Privacy::Lift { identifier } => {
                 right("/v1/privacy/restrict", json!({"identifier": identifier, "lift": true})).await?
@@ -56,9 +70,10 @@ pub fn run(global: &Global, privacy: &Privacy) -> anyhow::Result<()> {
                 }
                 right("/v1/privacy/object", body).await?
             }
-            Privacy::Rectify { identifier, traits } => {
+            Privacy::Rectify { identifier, traits, replace } => {
                 let traits = traits.iter().map(|text| named(text)).collect::<anyhow::Result<Map<String, Value>>>()?;
-                right("/v1/privacy/rectify", json!({"identifier": identifier, "traits": traits})).await?
+                let replaced = replace.iter().map(|text| replacement(text)).collect::<anyhow::Result<Vec<Value>>>()?;
+                right("/v1/privacy/rectify", json!({"identifier": identifier, "traits": traits, "identifiers": replaced})).await?
             }
             Privacy::Identify { id, how } => step(id, json!({"do": "identify", "identity": how})).await?,
             Privacy::Extend { id, months, reason } => {
@@ -87,10 +102,50 @@ pub fn record(global: &Global, record: &RecordOfProcessing) -> anyhow::Result<()
     })
 }
 
+/// How often a count that is under way is asked for.
+const COUNTING: std::time::Duration = std::time::Duration::from_millis(500);
+
+fn retention(answer: &Value) {
+    let prospects = &answer["prospects"];
+    if prospects.is_null() {
+        println!(
+            "The policy has no clock of prospects: nobody is found, nobody is erased. policy.prospects: {{after: 1095d, then: report}}"
+        );
+    } else {
+        let (clocks, text) = (&answer["clocks"], |name: &str| prospects[name].as_str().unwrap_or("–").to_owned());
+        println!("after {} without an act of the person: {}", text("after"), text("then"));
+        let rows = [
+            ("time is over", &clocks["lapsed"]),
+            ("of these, restricted and kept", &clocks["restricted"]),
+            ("ends within 30 days", &clocks["due_30d"]),
+            ("ends within 90 days", &clocks["due_90d"]),
+            ("people with a clock", &clocks["running"]),
+        ];
+        println!("{}", table(&["clock", "people"], &rows.map(|(name, count)| vec![name.to_owned(), count.to_string()])));
+    }
+    let list = |name: &str| answer[name].as_array().cloned().unwrap_or_default();
+    let purposes = list("purposes").into_iter().map(|row| {
+        let text = |name: &str| row[name].as_str().unwrap_or("–").to_owned();
+        vec![text("purpose"), text("retention"), row["past"].as_u64().map_or("–".into(), |past| past.to_string())]
+    });
+    println!("{}", table(&["purpose", "retention", "people beyond it"], &purposes.collect::<Vec<_>>()));
+    let erased = list("erased");
+    if !erased.is_empty() {
+        let rows = erased.iter().map(|row| vec![row["day"].as_str().unwrap_or("–").to_owned(), row["people"].to_string()]);
+        println!("{}", table(&["day", "people erased"], &rows.collect::<Vec<_>>()));
+    }
+}
+
 /// `shoe_size=42`: JSON if it is, else a text.
 fn named(text: &str) -> anyhow::Result<(String, Value)> {
     let (name, value) = text.split_once('=').ok_or_else(|| Failure::refused(format!("{text:?} is not NAME=VALUE")))?;
     Ok((name.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| value.into())))
+}
+
+/// `email:ana@exmaple.org=email:ana@example.org`
+fn replacement(text: &str) -> anyhow::Result<Value> {
+    let (from, to) = text.split_once('=').ok_or_else(|| Failure::refused(format!("{text:?} is not WRONG=RIGHT")))?;
+    Ok(json!({"from": from, "to": to}))
 }
 
 fn write(text: &str, to: Option<&Path>) -> anyhow::Result<()> {

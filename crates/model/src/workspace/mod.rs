@@ -414,6 +414,11 @@ impl Workspace {
         self.segments.iter().find(|segment| segment.key == key)
     }
 
+    /// Whether a segment comes with `policy.prospects`: it is not written, and not changed.
+    pub fn is_built_in(&self, segment: &str) -> bool {
+        self.policy.prospects.is_some() && [policy::prospects::LAPSING, policy::prospects::LAPSED].contains(&segment)
+    }
+
     /// Destination by key.
     pub fn destination(&self, key: &str) -> Option<&Destination> {
         self.destinations.iter().find(|destination| destination.key == key)

@@ -16,6 +16,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::node::{Node, get, read};
+use super::policy::prospects::{BUILT_IN, label};
 use super::*;
 pub(super) use definition::SECRET_SHOWN;
 use reader::Reader;
@@ -157,6 +158,11 @@ fn workspace(reader: &mut Reader, root: &Node) -> Option<Workspace> {
         found.segments =
             reader.each(node, "segments", |reader, key, node, path| definition::segment(reader, &mut rules, key, node, path));
         found.written = rules.written();
+    }
+    if found.policy.prospects.is_some() {
+        for (key, state) in BUILT_IN {
+            found.segments.push(Segment { key: key.into(), label: label(state), rule: Rule::Prospect(state) });
+        }
     }
     if let Some(node) = get(entries, "destinations") {
         found.destinations = reader.each(node, "destinations", definition::destination);

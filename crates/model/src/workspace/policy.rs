@@ -1,11 +1,13 @@
 //! `policy:` what the absence of a choice means, how long a choice counts, when and how often a person may be contacted, by
 //! purpose × channel × country. The rules of a workspace come first, then those of the templates that it extends.
 
+pub mod prospects;
 mod templates;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+pub use prospects::{Acts, Prospects, Then};
 pub use templates::{TEMPLATES, Template, template};
 
 use super::{FieldPath, Label, Purpose};
@@ -172,6 +174,9 @@ pub struct Policy {
     pub person: PersonPaths,
     /// The workspace's own, then those of the templates.
     pub rules: Vec<PolicyRule>,
+    /// How long somebody who does nothing stays.
+    #[serde(default)]
+    pub prospects: Option<Prospects>,
 }
 
 /// What a rule is asked about.
@@ -298,7 +303,11 @@ impl Policy {
         let person: Map<String, Value> =
             paths.into_iter().filter_map(|(name, path)| Some((name.into(), json!(path.as_ref()?.to_string())))).collect();
         let own: Vec<Value> = self.rules.iter().filter(|rule| rule.template.is_none()).map(rule_json).collect();
-        json!({"extends": self.extends, "person": person, "rules": own})
+        let mut json = json!({"extends": self.extends, "person": person, "rules": own});
+        if let Some(prospects) = &self.prospects {
+            json["prospects"] = prospects.to_json();
+        }
+        json
     }
 }
 

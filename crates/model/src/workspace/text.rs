@@ -93,6 +93,7 @@ impl Workspace {
                 "segments" => self
                     .segments
                     .iter()
+                    .filter(|item| !self.is_built_in(&item.key))
                     .map(|item| {
                         let rule = json!({"label": label_json(&item.label), "rule": self.written_rule(item)});
                         (item.key.clone(), rule)
@@ -298,6 +299,7 @@ pub fn rule_json(rule: &Rule) -> Value {
             json["computed"] = json!(key);
             json
         }
+        Rule::Prospect(state) => json!({"prospect": state}),
         Rule::Consent { purpose, channel } => {
             let mut inner = json!({"purpose": purpose});
             if let Some(channel) = channel {

@@ -77,7 +77,11 @@ impl History {
             let block = self.block_of(position)?;
             let record = block.as_ref().map(|block| block.record(position)).transpose()?.flatten();
             let notices = match record.map(|record| record.entry) {
-                Some(Entry::Erased { profile: erased, notices, .. }) if erased == profile => Some(notices),
+                Some(Entry::Erased { profile: erased, notices, .. } | Entry::Lapsed { profile: erased, notices, .. })
+                    if erased == profile =>
+                {
+                    Some(notices)
+                }
                 _ => None,
             };
             Ok(Tombstone { position, profile, keys: kept.keys, events: kept.events, notices })

@@ -58,7 +58,7 @@ impl<'a> Erasing<'a> {
         for entry in block.records() {
             let (position, Record { received, entry }) = entry?;
             let entry = match entry {
-                Entry::Event(_) if self.gone.contains(&position.0) => {
+                Entry::Event(_) | Entry::Corrected { .. } if self.gone.contains(&position.0) => {
                     changed = true;
                     Entry::Gone
                 }
@@ -68,6 +68,13 @@ impl<'a> Erasing<'a> {
                         Entry::Erased { profile, keys, notices: now.to_vec() }
                     }
                     _ => Entry::Erased { profile, keys, notices },
+                },
+                Entry::Lapsed { profile, keys, notices } => match self.notices.get(&position.0) {
+                    Some(now) if *now != notices => {
+                        changed = true;
+                        Entry::Lapsed { profile, keys, notices: now.to_vec() }
+                    }
+                    _ => Entry::Lapsed { profile, keys, notices },
                 },
                 entry => entry,
             };

@@ -8,6 +8,7 @@ use super::set_aside::set_aside;
 use super::take_back;
 use crate::consent::{Basis, Channel};
 use crate::workspace::node::{Key, Node, Value, get, join};
+use crate::workspace::policy::prospects::{LAPSED, LAPSING};
 use crate::workspace::text::node_to_json;
 use crate::workspace::{
     Activation, ComputedTrait, Destination, FieldPath, Initial, Label, NamespaceRule, Normalizer, Purpose, SEALED_PREFIX, Secret,
@@ -42,6 +43,8 @@ pub struct Known<'n> {
     pub purposes: Vec<&'n str>,
     pub traits: Vec<&'n str>,
     pub namespaces: Vec<&'n str>,
+    /// The policy has a clock for prospects.
+    pub has_prospects: bool,
 }
 
 impl<'n> Known<'n> {
@@ -54,8 +57,14 @@ impl<'n> Known<'n> {
             Some(_) => keys("identifiers"),
             None => DEFAULT_NAMESPACES.iter().map(|(key, _)| *key).collect(),
         };
+        let has_prospects = match get(entries, "policy") {
+            Some(Node { value: Value::Map(policy), .. }) => get(policy, "prospects").is_some(),
+            _ => false,
+        };
+        let built_in = if has_prospects { [LAPSING, LAPSED].as_slice() } else { &[] };
         Known {
-            segments: keys("segments"),
+            has_prospects,
+            segments: keys("segments").into_iter().chain(built_in.iter().copied()).collect(),
             destinations: keys("destinations"),
             purposes: keys("purposes"),
             traits: keys("traits"),
@@ -252,6 +261,10 @@ pub fn computed_trait(reader: &mut Reader, key: &str, node: &Node, path: &str) -
 
 pub fn segment(reader: &mut Reader, rules: &mut Rules<'_>, key: &str, node: &Node, path: &str) -> Option<Segment> {
     let entries = reader.map(node, path)?;
+    if [LAPSING, LAPSED].contains(&key) {
+        reader.at(node, path, format!("{key} is the name of a segment that comes with policy.prospects; choose another"));
+        return None;
+    }
     reader.only(entries, path, &["label", "rule"]);
     let label = label(reader, entries, path);
     if get(entries, "rule").is_none() {

@@ -5,9 +5,12 @@ use super::reader::Reader;
 use super::rule::span;
 use super::settings::instant;
 use crate::consent::Channel;
+use crate::time::Span;
 use crate::workspace::node::{Key, Node, Value, get, join, read};
+use crate::workspace::policy::prospects::WARN_BEFORE;
 use crate::workspace::policy::{
-    About, Calendar, Case, Customer, DAYS, Frequency, Hours, Meaning, Policy, PolicyRule, PurposeText, TEMPLATES, Terms, template,
+    About, Calendar, Case, Customer, DAYS, Frequency, Hours, Meaning, Policy, PolicyRule, Prospects, PurposeText, TEMPLATES,
+    Terms, Then, template,
 };
 use crate::workspace::{FieldPath, Workspace};
 
@@ -141,7 +144,7 @@ pub fn policy(reader: &mut Reader, known: &Known<'_>, node: &Node) -> Policy {
     let mut policy = Policy::default();
     let path = "policy";
     let Some(entries) = reader.map(node, path) else { return policy };
-    reader.only(entries, path, &["extends", "person", "rules"]);
+    reader.only(entries, path, &["extends", "person", "rules", "prospects"]);
     if let Some(node) = get(entries, "person") {
         let path = join(path, "person");
         let entries = reader.map(node, &path).unwrap_or_default();
@@ -152,6 +155,9 @@ pub fn policy(reader: &mut Reader, known: &Known<'_>, node: &Node) -> Policy {
         policy.person.timezone = of("timezone");
         policy.person.birth_date = of("birth_date");
         policy.person.business = of("business");
+    }
+    if let Some(node) = get(entries, "prospects") {
+        policy.prospects = prospects(reader, node, &join(path, "prospects"));
     }
     if let Some(node) = get(entries, "rules") {
         policy.rules = rules(reader, Some(known), node, &join(path, "rules"));
@@ -176,6 +182,37 @@ pub fn policy(reader: &mut Reader, known: &Known<'_>, node: &Node) -> Policy {
         }
     }
     policy
+}
+
+/// `{after: 1095d, then: erase}`
+fn prospects(reader: &mut Reader, node: &Node, path: &str) -> Option<Prospects> {
+    let entries = reader.map(node, path)?;
+    reader.only(entries, path, &["after", "then", "warn_before", "customers", "acts", "passive"]);
+    let (Some(after), Some(then)) = (get(entries, "after"), get(entries, "then")) else {
+        reader.at(
+            node,
+            path,
+            "prospects say how long they stay and what happens then: {after: 1095d, then: report}, or ask, or erase",
+        );
+        return None;
+    };
+    let then = reader.choice(then, &join(path, "then"), &Then::WORDS);
+    let after = span(reader, after, &join(path, "after"));
+    let mut of = |name: &str| get(entries, name).and_then(|node| span(reader, node, &join(path, name)));
+    let (warn_before, customers) = (of("warn_before"), of("customers"));
+    let mut names = |name: &str| match get(entries, name) {
+        Some(node) => items(reader, node, &join(path, name), |reader, node, path| reader.name(node, path)),
+        None => Vec::new(),
+    };
+    let (acts, passive) = (names("acts"), names("passive"));
+    let (after, then) = (after?, then?);
+    if let (Some(warn_before), Some(node)) = (warn_before, get(entries, "warn_before"))
+        && warn_before >= after
+    {
+        reader.at(node, &join(path, "warn_before"), format!("{warn_before} is not shorter than after: {after}"));
+    }
+    let by_default = WARN_BEFORE.min(Span(after.0 / 2));
+    Some(Prospects { after, then, warn_before: warn_before.unwrap_or(by_default), customers, acts, passive })
 }
 
 fn extends(reader: &mut Reader, node: &Node, path: &str) -> Option<String> {

@@ -11,6 +11,7 @@ use crate::number::{DECIMAL_ONE, Decimal};
 use crate::rule::*;
 use crate::time::{Span, Timestamp};
 use crate::workspace::node::{Key, Node, Value, get, join};
+use crate::workspace::policy::prospects::BUILT_IN;
 use crate::workspace::text::node_to_json;
 
 /// Items of an `in` list at most.
@@ -22,7 +23,7 @@ const PATTERN_BYTES_MAX: usize = 1_000;
 const COMPARISONS: [&str; 12] =
     ["eq", "ne", "in", "not_in", "gt", "gte", "lt", "lte", "contains", "starts_with", "matches", "exists"];
 const AGGREGATES: [&str; 9] = ["count", "sum", "min", "max", "avg", "first", "last", "distinct", "most_frequent"];
-const CONDITIONS: [&str; 8] = ["all", "any", "not", "did", "trait", "computed", "consent", "in_segment"];
+const CONDITIONS: [&str; 9] = ["all", "any", "not", "did", "trait", "computed", "consent", "in_segment", "prospect"];
 /// Words of the language that nothing evaluates yet.
 const LATER: [&str; 3] = ["sequence", "affinity", "score"];
 
@@ -160,6 +161,18 @@ impl<'n> Rules<'n> {
                 reader.only(entries, path, &["consent"]);
                 self.consent(reader, inner, &inner_path)
             }
+            "prospect" => {
+                reader.only(entries, path, &["prospect"]);
+                if !self.known.has_prospects {
+                    reader.at(
+                        inner,
+                        &inner_path,
+                        "there is no clock of prospects; declare policy.prospects: {after: 1095d, then: report}",
+                    );
+                    return None;
+                }
+                reader.choice(inner, &inner_path, &ProspectState::WORDS).map(Rule::Prospect)
+            }
             "in_segment" => {
                 reader.only(entries, path, &["in_segment"]);
                 self.in_segment(reader, inner, &inner_path, extent)
@@ -192,6 +205,9 @@ impl<'n> Rules<'n> {
     fn in_segment(&mut self, reader: &mut Reader, node: &Node, path: &str, extent: &mut Extent) -> Option<Rule> {
         extent.through = extent.through.max(1);
         let key = reader.reference(node, path, "segment", self.known.segments.iter().copied())?;
+        if let Some((_, state)) = BUILT_IN.into_iter().find(|(built_in, _)| *built_in == key) {
+            return Some(Rule::Prospect(state));
+        }
         // One that is there without a rule is a problem of its own, reported there.
         let (key, _) = self.nodes.get_key_value(key.as_str())?;
         let key = *key;

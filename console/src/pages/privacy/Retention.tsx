@@ -1,0 +1,142 @@
+import { Button } from "@mantine/core";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { api, unwrap } from "../../api/client";
+import { useCursor } from "../../api/paging";
+import { Instant } from "../../components/Instant";
+import { Panel } from "../../components/PageTitle";
+import { Pager } from "../../components/Pager";
+import { PersonLink } from "../../components/PersonLink";
+import { Empty, Failure, Loaded } from "../../components/states";
+import { useFormat } from "../../format";
+import { useI18n } from "../../i18n";
+import css from "./Privacy.module.css";
+import { askRetention, RETENTION_KEY, useRetention } from "./queries";
+
+const CLOCKS = ["lapsed", "restricted", "due_30d", "due_90d", "running"] as const;
+const PAGE = 20;
+
+/** People who do nothing: whose time is over or ends soon, and who was erased for it. */
+export function Retention() {
+  const { t } = useI18n();
+  const format = useFormat();
+  const queries = useQueryClient();
+  const retention = useRetention();
+  const again = useMutation({ mutationFn: () => askRetention(true), onSuccess: (data) => queries.setQueryData(RETENTION_KEY, data) });
+  return (
+    <Loaded query={retention}>
+      {({ prospects, at, counting, clocks, purposes, erased }) => (
+        <>
+          {prospects ? (
+            <p className={css.notice}>{t(`privacy.clock_${prospects.then}`, { after: prospects.after })}</p>
+          ) : (
+            <Empty title={t("privacy.no_clock")} hint={t("privacy.no_clock_hint")} />
+          )}
+          {prospects && !clocks && <Empty title={t("privacy.counting")} hint={t("privacy.counting_hint")} />}
+          {clocks && at && (
+            <Panel title={t("privacy.clocks")}>
+              <div className={css.figures}>
+                <span className="small">
+                  {t("privacy.counted")} <Instant at={at} />
+                </span>
+                <Button size="xs" variant="default" loading={again.isPending || counting} onClick={() => again.mutate()}>
+                  {t("privacy.count_again")}
+                </Button>
+              </div>
+              {again.error && <Failure error={again.error} />}
+              <table className="rows">
+                <tbody>
+                  {CLOCKS.map((name) => (
+                    <tr key={name}>
+                      <th scope="row">{t(`privacy.clocks_${name}`)}</th>
+                      <td className="num">{format.number(clocks[name])}</td>
+                    </tr>
+                  ))}
+                </tbody>
+              </table>
+            </Panel>
+          )}
+          {prospects && <Lapsed />}
+          <Panel title={t("privacy.erased_days")}>
+            {erased.length === 0 ? (
+              <p className="body muted">{t("privacy.none_erased")}</p>
+            ) : (
+              <table className="rows">
+                <tbody>
+                  {erased.map(({ day, people }) => (
+                    <tr key={day}>
+                      <th scope="row">{format.calendarDay(day)}</th>
+                      <td className="num">{format.number(people)}</td>
+                    </tr>
+                  ))}
+                </tbody>
+              </table>
+            )}
+          </Panel>
+          <Panel title={t("privacy.retention_by_purpose")}>
+            <table className="rows">
+              <thead>
+                <tr className="wrap">
+                  <th scope="col">{t("person.purpose")}</th>
+                  <th scope="col">{t("privacy.retention_span")}</th>
+                  <th scope="col" className="num">
+                    {t("privacy.past_retention")}
+                  </th>
+                </tr>
+              </thead>
+              <tbody>
+                {purposes.map(({ purpose, retention: span, past }) => (
+                  <tr key={purpose}>
+                    <th scope="row">{purpose}</th>
+                    <td>{span ?? t("privacy.retention_unsaid")}</td>
+                    <td className="num">{past === null ? "–" : format.number(past)}</td>
+                  </tr>
+                ))}
+              </tbody>
+            </table>
+            <p className="body small muted">{t("privacy.past_retention_hint")}</p>
+          </Panel>
+        </>
+      )}
+    </Loaded>
+  );
+}
+
+/** Whose time is over, by their ids. */
+function Lapsed() {
+  const { t } = useI18n();
+  const paging = useCursor();
+  const { cursor } = paging;
+  const people = useQuery({
+    queryKey: ["privacy", "retention", "people", cursor],
+    queryFn: ({ signal }) => unwrap(api.GET("/v1/privacy/retention/people", { params: { query: { limit: String(PAGE), ...(cursor ? { cursor } : {}) } }, signal })),
+  });
+  return (
+    <Panel title={t("privacy.lapsed_people")}>
+      <Loaded query={people}>
+        {({ items, next }) => (
+          <>
+            {items.length === 0 ? (
+              <p className="body muted">{t("privacy.nobody_lapsed")}</p>
+            ) : (
+              <table className="rows">
+                <tbody>
+                  {items.map(({ profile, since }) => (
+                    <tr key={profile}>
+                      <th scope="row">
+                        <PersonLink profile={profile} />
+                      </th>
+                      <td>
+                        <Instant at={since} />
+                      </td>
+                    </tr>
+                  ))}
+                </tbody>
+              </table>
+            )}
+            <Pager paging={paging} next={next} />
+          </>
+        )}
+      </Loaded>
+    </Panel>
+  );
+}

@@ -1,0 +1,248 @@
+//! The clock of prospects acts: who has done nothing for as long as `policy.prospects` says is counted, listed, and erased if the
+//! policy says so.
+//!
+//! Finding them costs no scan: each person's timer fires at her own instant and puts her into the segment `prospects_lapsed`, whose
+//! members are rows of an index. What erases them takes [`AT_ONCE`] a round, a round a second: 72,000 an hour; each is one durable
+//! step of its own kind, at which the fold looks at her clock again, so nobody who acted meanwhile is erased.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::civil::Date;
+use jumelle_model::Workspace;
+use jumelle_model::ids::ProfileId;
+use jumelle_model::rule::ProspectState;
+use jumelle_model::time::{Span, Timestamp};
+use jumelle_model::workspace::policy::prospects::LAPSED;
+use jumelle_model::workspace::policy::{Acts, Prospects, Then};
+use jumelle_profile::Person;
+use jumelle_segment::Plan;
+use jumelle_store::{Notice, Result, Table};
+use serde::Serialize;
+
+use crate::committer::{Draft, Intake};
+use crate::definitions::Definitions;
+use crate::erase::{self, Leaving};
+use crate::fold::Fold;
+use crate::shared::{Shared, member_prefix};
+
+/// How often it is looked whether somebody's time is over.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// People erased in one round, at most: each costs the fold's thread a flush and the rewriting of her events' blocks.
+const AT_ONCE: usize = 20;
+/// Whose clock ends within these spans is told apart.
+pub const DUE_WITHIN: [Span; 2] = [Span(30 * DAY), Span(90 * DAY)];
+const DAY: i64 = 86_400 * 1_000_000;
+
+/// How many people's clocks have ended or will soon.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Clocks {
+    /// People with a running or ended clock.
+    pub running: u64,
+    /// It has ended.
+    pub lapsed: u64,
+    /// Of these, kept as they are because processing is restricted.
+    pub restricted: u64,
+    /// It ends within 30 days.
+    pub due_30d: u64,
+    /// It ends within 90 days, those within 30 included.
+    pub due_90d: u64,
+    /// People whose last act is older than a purpose's retention, by purpose.
+    pub past_retention: BTreeMap<String, u64>,
+}
+
+/// Erased on one day because their time was over.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LapsedDay {
+    /// In the workspace's time zone.
+    pub day: Date,
+    /// How many.
+    pub people: u64,
+}
+
+impl Clocks {
+    /// Counts a person.
+    pub(crate) fn count(&mut self, workspace: &Workspace, plan: &Plan, person: &Person, at: Timestamp) {
+        let Some((prospects, acts)) = clock(workspace, plan, person) else { return };
+        let Some(ends_at) = prospects.ends_at(&acts) else { return };
+        self.running += 1;
+        let last = acts.collected.max(acts.last).unwrap_or(Timestamp::MAX);
+        for purpose in &workspace.purposes {
+            if let Some(retention) = purpose.terms.retention {
+                let past = u64::from(last.0.saturating_add(retention.0) <= at.0);
+                *self.past_retention.entry(purpose.key.clone()).or_default() += past;
+            }
+        }
+        if ends_at <= at {
+            self.lapsed += 1;
+            self.restricted += u64::from(person.known.choices.is_restricted());
+            return;
+        }
+        for (within, due) in DUE_WITHIN.iter().zip([&mut self.due_30d, &mut self.due_90d]) {
+            *due += u64::from(ends_at.0 <= at.0.saturating_add(within.0));
+        }
+    }
+}
+
+/// The clock under some definitions, and what hers starts from.
+pub(crate) fn clock<'w>(workspace: &'w Workspace, plan: &Plan, person: &Person) -> Option<(&'w Prospects, Acts)> {
+    Some((workspace.policy.prospects.as_ref()?, plan.acts(person.known.collected(), &person.known.states)?))
+}
+
+/// Whether she is to be erased: her clock has ended, the policy says erase, and nothing asks to keep her as she is.
+fn is_over(definitions: &Definitions, person: &Person, at: Timestamp) -> bool {
+    let Some((prospects, acts)) = clock(&definitions.workspace, &definitions.plan, person) else { return false };
+    prospects.then == Then::Erase
+        && prospects.state(&acts, at).0 == Some(ProspectState::Lapsed)
+        && !person.known.choices.is_restricted()
+}
+
+impl Fold {
+    /// Erases somebody whose clock had ended, unless she has acted since that was looked at.
+    pub(crate) fn lapsed(&mut self, profile: ProfileId, keys: &[u128], notices: Vec<Notice>) -> Result<()> {
+        let id = self.shared.people.surviving(profile)?;
+        // A replay after her erasure does not find her.
+        if let Some(person) = self.shared.people.get(id)?
+            && !is_over(&self.definitions, &person, self.clock)
+        {
+            return Ok(());
+        }
+        self.erased(profile, keys, notices)?;
+        let day = self.today.number(&self.shared, self.clock)?.to_be_bytes();
+        let people = self.shared.behind.get(Table::Lapsed, &day)?.map_or(0, |row| read_count(&row)) + 1;
+        self.shared.behind.put(Table::Lapsed, day, people.to_be_bytes());
+        metrics::counter!("jumelle_lapsed_people_total").increment(1);
+        Ok(())
+    }
+}
+
+impl Shared {
+    /// The newest `limit` days on which somebody was erased because her time was over, oldest first.
+    pub fn lapsed_days(&self, limit: usize) -> Result<Vec<LapsedDay>> {
+        let epoch = Date::constant(1970, 1, 1);
+        let rows = self.behind.scan_back(Table::Lapsed, &[], None, limit)?;
+        let day = |(key, row): &(Vec<u8>, Vec<u8>)| {
+            let number = i32::from_be_bytes(key.as_slice().try_into().ok()?);
+            let day = epoch.checked_add(jiff::Span::new().days(number)).ok()?;
+            Some(LapsedDay { day, people: read_count(row) })
+        };
+        Ok(rows.iter().rev().filter_map(day).collect())
+    }
+
+    /// The next ones to be erased, after a place in the index, and the place to go on from; `None`: from the start.
+    fn lapsed_people(&self, after: Option<&[u8]>) -> Result<(Vec<Leaving>, Option<Vec<u8>>)> {
+        let definitions = self.definitions();
+        let prefix = member_prefix(LAPSED);
+        let page = self.behind.scan(Table::Members, &prefix, after, AT_ONCE)?;
+        let at = self.now();
+        let mut leaving = Vec::new();
+        for (key, _) in &page {
+            let id = key.get(prefix.len()..).and_then(|id| id.try_into().ok()).map(u128::from_be_bytes).map(ProfileId);
+            let Some(person) = id.map(|id| self.people.get(id)).transpose()?.flatten() else { continue };
+            if is_over(&definitions, &person, at) {
+                leaving.extend(erase::plan(self, person.id)?);
+            }
+        }
+        Ok((leaving, page.last().filter(|_| page.len() == AT_ONCE).map(|(key, _)| key.clone())))
+    }
+
+    fn erases_lapsed(&self) -> bool {
+        let erases =
+            self.definitions().workspace.policy.prospects.as_ref().is_some_and(|prospects| prospects.then == Then::Erase);
+        erases && self.counts.read().get(LAPSED).is_some_and(|count| *count > 0)
+    }
+}
+
+/// Erases those whose time is over, as long as the engine runs. It keeps no state: a restart goes on with who is still there.
+pub(crate) fn start(shared: std::sync::Arc<Shared>, intake: Intake) -> tokio::task::JoinHandle<()> {
+    tokio::spawn(async move {
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            if !shared.erases_lapsed() {
+                continue;
+            }
+            let (leaving, next) = match shared.lapsed_people(after.as_deref()) {
+                Ok(found) => found,
+                Err(error) => {
+                    tracing::warn!(%error, "people whose time is over could not be looked up; it is tried again");
+                    continue;
+                }
+            };
+            after = next;
+            if leaving.is_empty() {
+                continue;
+            }
+            let drafts = leaving
+                .into_iter()
+                .map(|Leaving { profile, keys, notices }| Draft::Lapsed { profile, keys, notices })
+                .collect::<Vec<_>>();
+            // The next round begins when these are folded.
+            if let Err(error) = intake.submit(drafts, true).await {
+                tracing::warn!(%error, "people whose time is over could not be erased; it is tried again");
+            }
+        }
+    })
+}
+
+fn read_count(row: &[u8]) -> u64 {
+    row.try_into().map(u64::from_be_bytes).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use jumelle_collect::Collected;
+    use jumelle_model::Workspace;
+    use jumelle_model::event::EventKind;
+
+    use super::*;
+    use crate::{Engine, Options, Wall};
+
+    const POLICY: &str = "workspace: {key: shop}\nsources: {site: {kind: web, write_key: wk}}\n\
+                          policy: {prospects: {after: 100d, then: THEN}}\n";
+
+    fn event(id: &str, name: &str, time: Timestamp) -> Draft {
+        let body = format!(r#"{{"type": "track", "event": "{name}", "anonymousId": "ana"}}"#);
+        let event = Collected { kind: EventKind::Track, message_id: id.to_owned(), time, body, has_consents: false };
+        Draft::Event { source: "site".into(), event }
+    }
+
+    /// Between the look at her clock and the erasure there is time: what she did then counts, and so does a policy that changed.
+    #[tokio::test]
+    async fn who_acted_after_she_was_looked_up_is_not_erased() {
+        let room = tempfile::tempdir().unwrap();
+        let day = |days: i64| Timestamp(1_700_000_000_000_000 + days * DAY);
+        let wall = Arc::new(AtomicI64::new(day(0).0));
+        let mut options = Options::new(room.path());
+        options.wall = Wall::simulated(wall.clone());
+        let engine = Engine::open(&options).unwrap();
+        let (shared, intake) = (engine.shared().clone(), engine.intake().clone());
+        // `report` first: nothing but this test submits erasures.
+        let of = |then: &str| Workspace::parse(&POLICY.replace("THEN", then)).unwrap();
+        engine.apply(&of("report"), "test").await.unwrap();
+        intake.submit(vec![event("m1", "Product Viewed", day(0))], true).await.unwrap();
+        let ana = || shared.find("anonymous_id", "ana").unwrap().unwrap();
+        let lapsed = || {
+            let Leaving { profile, keys, notices } = erase::plan(&shared, ana().unwrap().id).unwrap().unwrap();
+            Draft::Lapsed { profile, keys, notices }
+        };
+        wall.store(day(101).0, Ordering::Release);
+        intake.submit(vec![lapsed()], true).await.unwrap();
+        assert!(ana().is_some(), "the policy reports");
+
+        let erasing = Draft::Apply { text: of("erase").to_text(), by: "test".into() };
+        let acted = event("m2", "Email Link Clicked", day(101));
+        intake.submit(vec![erasing, acted, lapsed()], true).await.unwrap();
+        assert!(ana().is_some(), "she clicked a moment before");
+        assert!(shared.lapsed_days(10).unwrap().is_empty());
+
+        wall.store(day(202).0, Ordering::Release);
+        intake.submit(vec![event("m3", "Email Opened", day(202)), lapsed()], true).await.unwrap();
+        assert!(ana().is_none(), "an open is no act of hers");
+        assert_eq!(shared.lapsed_days(10).unwrap().iter().map(|day| day.people).sum::<u64>(), 1);
+        engine.stop().await;
+    }
+}

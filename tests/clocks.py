@@ -1,0 +1,216 @@
+"""The clock of prospects over the real binary: what renews it, who is found, warned, reported and erased (issue 6, point 2)."""
+
+import json
+import time
+import unittest
+from datetime import timedelta
+
+from jumelle_server import wait_until
+from shop import Inbox, Shop, identified, instant, now, viewed, workspace
+
+YEARS_3 = 1095
+TOOLS = """\
+policy: {prospects: PROSPECTS}
+destinations:
+  mailer: {connector: webhook, url: "URL", allow_private: true, country: FR}
+activations:
+  mail: {segment: lookers, destination: mailer, purpose: service, channel: email, initial: send, map: {email: identifiers.email}}
+"""
+CLOCK = "{after: 1095d, then: THEN, warn_before: 30d}"
+
+
+def text(then="report", clock=CLOCK, more="", purposes=""):
+    whole = workspace(TOOLS.replace("PROSPECTS", clock.replace("THEN", then)) + more)
+    return whole.replace("  service: {basis: contract}", "  service: {basis: contract, retention: 365d}" + purposes)
+
+
+def event(name, who, source_days, **more):
+    """A track call of somebody, so many days ago."""
+    return {"type": "track", "event": name, "userId": who, "timestamp": now(days=source_days), "properties": more}
+
+
+def born(who, days, **traits):
+    """Collected so many days ago: a synchronisation from the till's server, which is no act of hers."""
+    return {**identified(user_id=who, **traits), "timestamp": now(days=days)}
+
+
+class Clock(unittest.TestCase):
+    def start(self, **how):
+        self.inbox = self.enterContext(Inbox(lambda message: 204))
+        self.text = text(**how).replace("URL", self.inbox.url)
+        self.shop = self.enterContext(Shop(self.text))
+
+    def members(self, state="lapsed"):
+        return {item["profile"] for item in self.shop.get(f"/v1/privacy/retention/people?state={state}")["items"]}
+
+    def lapsed(self, who):
+        return "prospects_lapsed" in self.shop.segments(f"user_id:{who}")
+
+    def retention(self):
+        return self.shop.get("/v1/privacy/retention?fresh=true")
+
+    def test_acts_of_hers_renew_it_and_what_is_done_to_her_does_not(self):
+        self.start()
+        renewing = {
+            "click": event("Email Link Clicked", "click", 10),
+            "visit": {"type": "page", "userId": "visit", "timestamp": now(days=10), "properties": {"path": "/"}},
+            "order": event("Order Completed", "order", 10, order_id="o1", total=10, currency="EUR"),
+            "form": {**identified(user_id="form", size="42"), "timestamp": now(days=10)},
+            "choice": {"type": "track", "event": "Consent Recorded", "userId": "choice", "timestamp": now(days=10),
+                "context": {"consents": [{"purpose": "marketing", "state": "denied"}]}},
+        }  # fmt: skip
+        passive = {
+            "open": event("Email Opened", "open", 10),
+            "delivery": event("Email Delivered", "delivery", 10),
+            "bounce": {"type": "track", "event": "Consent Recorded", "userId": "bounce", "timestamp": now(days=10),
+                "context": {"consents": [{"signal": "bounce", "channel": "email", "for": {"email": "b@example.org"}}]}},
+        }  # fmt: skip
+        for who in [*renewing, *passive, "sync", "silent"]:
+            self.shop.send(born(who, YEARS_3 + 100), write_key="wk_till")
+        # Each has done something within the time, but long ago: the clock is not of the first act alone.
+        self.shop.send(*renewing.values(), *passive.values())
+        self.shop.send(born("sync", 10, city="Lille"), write_key="wk_till")
+        wait_until(self.shop.folded, "folded")
+        for who in renewing:
+            self.assertFalse(self.lapsed(who), who)
+        for who in [*passive, "sync", "silent"]:
+            wait_until(lambda who=who: self.lapsed(who), f"{who} has lapsed")
+        # An import is no act either, but an order in it is one of hers.
+        named = lambda who: {"context": {"externalIds": [{"type": "user_id", "id": who, "collection": "users", "encoding": "none"}]}, "timestamp": now(days=10)}
+        order = {"type": "track", "event": "Order Completed", "properties": {"order_id": "o2", "total": 5, "currency": "EUR"}}
+        visit = {"type": "track", "event": "Product Viewed", "properties": {"product_id": "p"}}
+        for who in ("imported", "imported_order"):
+            self.shop.send(born(who, YEARS_3 + 100), write_key="wk_till")
+        rows = [{**visit, **named("imported"), "messageId": "i1"}, {**order, **named("imported_order"), "messageId": "i2"}]
+        self.assertEqual(200, self.shop.call("POST", "/v1/imports/crm?import=a&events=2&done=true", {"batch": rows}).status)
+        wait_until(self.shop.folded, "folded")
+        self.assertEqual((True, False), (self.lapsed("imported"), self.lapsed("imported_order")))
+
+    def test_she_is_warned_lapses_by_herself_and_an_act_brings_her_back(self):
+        self.start(clock="{after: 6s, then: report, warn_before: 3s}")
+        began = time.monotonic()
+        self.shop.send({"type": "page", "anonymousId": "ana", "properties": {"path": "/"}})
+        self.assertEqual([], self.shop.segments("anonymous_id:ana"))
+        wait_until(lambda: self.shop.segments("anonymous_id:ana") == ["prospects_lapsing"], "she is warned", 10)
+        self.assertGreater(time.monotonic() - began, 2.5)
+        wait_until(lambda: self.shop.segments("anonymous_id:ana") == ["prospects_lapsed"], "her time is over", 10)
+        self.assertGreater(time.monotonic() - began, 5.5)
+        self.shop.send({"type": "track", "event": "Email Opened", "anonymousId": "ana"})
+        wait_until(self.shop.folded, "folded")
+        self.assertEqual(["prospects_lapsed"], self.shop.segments("anonymous_id:ana"))
+        self.shop.send({"type": "track", "event": "Email Link Clicked", "anonymousId": "ana"})
+        wait_until(lambda: self.shop.segments("anonymous_id:ana") == [], "back by her own act", 3)
+
+    def test_who_ordered_is_a_customer_for_as_long_as_the_policy_says(self):
+        self.start(clock="{after: 1095d, then: report, customers: 1825d}")
+        for who, days in [("customer", 1_200), ("former", 1_900)]:
+            self.shop.send(event("Order Completed", who, days, order_id=who, total=10, currency="EUR"), write_key="wk_till")
+        wait_until(lambda: self.lapsed("former"), "a former customer's time is over")
+        self.assertFalse(self.lapsed("customer"))
+
+    def test_it_is_counted_reported_and_said_before_it_is_applied(self):
+        self.start()
+        for who, days in [("gone", YEARS_3 + 1), ("soon", YEARS_3 - 10), ("later", YEARS_3 - 60), ("fresh", 10)]:
+            self.shop.send(event("Product Viewed", who, days))
+        wait_until(lambda: self.retention()["clocks"]["running"] == 4, "in the tables")
+        found = self.retention()
+        self.assertEqual({"after": "1095d", "then": "report", "warn_before": "30d"}, found["prospects"])
+        self.assertEqual({"running": 4, "lapsed": 1, "restricted": 0, "due_30d": 1, "due_90d": 2, "past_retention": {"service": 3}}, found["clocks"])
+        self.assertEqual([("marketing", None, None), ("service", "365d", 3)], [tuple(row[key] for key in ("purpose", "retention", "past")) for row in found["purposes"]])
+        self.assertEqual([], found["erased"])
+        said = self.shop.command("privacy", "retention")
+        for line in ("after 1095d without an act of the person: report", "time is over", "service"):
+            self.assertIn(line, said)
+        self.assertEqual(1, len(self.members()))
+        shorter = self.text.replace("{after: 1095d, then: report", "{after: 1000d, then: erase")
+        plan = self.shop.call("PUT", "/v1/workspace?dry_run=true", shorter, headers={"content-type": "application/yaml"}).json()
+        self.assertEqual({"then": "erase", "before": 1, "after_min": 3, "after_max": 3}, plan["reach"]["lapse"])
+        self.assertIn("prospects: the time of 3 people is over (now 1): they will be erased", plan["text"])
+        self.assertEqual(1, len(self.members()), "a dry run does nothing")
+
+    def test_a_new_clock_counts_what_was_before_it(self):
+        self.start(clock="{after: 1095d, then: report}")
+        without = self.text.replace("policy: {prospects: {after: 1095d, then: report}}\n", "")
+        self.assertEqual(200, self.shop.apply(without).status)
+        self.shop.send(born("opener", YEARS_3 + 100), born("clicker", YEARS_3 + 100), write_key="wk_till")
+        self.shop.send(event("Email Opened", "opener", 10), event("Email Link Clicked", "clicker", 10))
+        self.shop.send(born("silent", YEARS_3 + 100), write_key="wk_till")
+        self.assertIsNone(self.retention()["prospects"])
+
+        def planned():
+            return self.shop.call("PUT", "/v1/workspace?dry_run=true", self.text, headers={"content-type": "application/yaml"}).json()["reach"]
+
+        wait_until(lambda: planned()["looked_at"] == 3, "in the tables")
+        # What they did is not read yet: the last event of two of them may have been an act.
+        self.assertEqual({"then": "report", "before": 0, "after_min": 1, "after_max": 3}, planned()["lapse"])
+        self.assertEqual(200, self.shop.apply(self.text).status)
+        wait_until(lambda: len(self.members()) == 2, "those who did nothing")
+        self.assertEqual((True, False, True), tuple(self.lapsed(who) for who in ("opener", "clicker", "silent")))
+
+    def test_erased_on_schedule_told_to_the_tools_and_the_same_after_a_crash(self):
+        self.start(then="erase", clock="{after: 8s, then: THEN, warn_before: 2s}")
+        self.shop.send({**identified("ana", email="ana@example.org")}, viewed("ana"), viewed("ana"))
+        wait_until(lambda: self.inbox.types() == ["segment.entered"], "the mailer has her")
+        # Somebody whose processing is restricted is kept; somebody who goes on acting stays.
+        self.shop.send(identified("bob", email="bob@example.org"))
+        wait_until(lambda: self.shop.profile("email:bob@example.org"), "bob")
+        self.assertEqual(200, self.shop.call("POST", "/v1/privacy/restrict", {"identifier": "email:bob@example.org"}).status)
+        wait_until(lambda: self.shop.segments("anonymous_id:ana")[-1:] == ["prospects_lapsing"], "warned", 12)
+        self.shop.kill()
+        self.shop.start()
+
+        def gone():
+            self.shop.send(viewed("eva"))
+            return self.shop.profile("email:ana@example.org") is None
+
+        wait_until(gone, "erased", 25)
+        wait_until(lambda: self.inbox.types()[-1] == "profile.erased", "the mailer is told")
+        self.assertIsNotNone(self.shop.profile("email:bob@example.org"))
+        self.assertIsNotNone(self.shop.profile("anonymous_id:eva"))
+        self.assertEqual([1], [day["people"] for day in self.retention()["erased"]])
+        self.assertNotIn("ana@example.org", json.dumps(self.shop.exported_events()))
+        self.assertEqual([], self.shop.get("/v1/privacy/requests")["items"][1:], "no request of hers: nobody asked")
+        with self.subTest("an old file does not bring her back into marketing, her own choice does"):
+            self.shop.send({**identified("ana", email="ana@example.org")}, viewed("ana"))
+            wait_until(lambda: self.shop.profile("email:ana@example.org"), "back")
+            signals = self.shop.get("/v1/profiles/email:ana@example.org/consents")["signals"]
+            self.assertEqual([("objection", "on", "erasure")], [(s["signal"], s["state"], s["source"]) for s in signals])
+        self.shop.stop()
+        self.assertTrue(self.shop.offline("rebuild")["identical"])
+
+    def test_what_cannot_be_a_clock_says_why(self):
+        self.start()
+        for wrong, said in [
+            ("{after: 1095d}", "prospects say how long they stay and what happens then"),
+            ("{after: 3 years, then: report}", "is not a duration"),
+            ("{after: 1095d, then: forget}", "policy.prospects.then"),
+            ("{after: 10d, then: report, warn_before: 10d}", "is not shorter than after"),
+            ("{after: 10d, then: report, soon: 1d}", "policy.prospects.soon"),
+        ]:
+            with self.subTest(wrong):
+                answer = self.shop.apply(self.text.replace(CLOCK.replace("THEN", "report"), wrong))
+                self.assertEqual(422, answer.status, answer)
+                self.assertIn(said, answer.body.decode())
+        named = self.text.replace("  lookers:\n", "  prospects_lapsed: {rule: {all: []}}\n  lookers:\n")
+        self.assertIn("comes with policy.prospects", self.shop.apply(named).body.decode())
+        unclocked = self.text.replace("policy: {prospects: " + CLOCK.replace("THEN", "report") + "}\n", "")
+        asked = unclocked.replace("  lookers:\n", "  ask: {rule: {prospect: lapsing}}\n  lookers:\n")
+        self.assertIn("there is no clock of prospects", self.shop.apply(asked).body.decode())
+
+    def test_who_is_to_be_asked_is_a_segment_that_rules_and_activations_name(self):
+        ask = "  ask: {segment: to_ask, destination: mailer, purpose: service, channel: email, initial: send, map: {email: identifiers.email}}\n"
+        self.start(then="ask")
+        whole = (self.text + ask).replace("  lookers:\n", "  to_ask: {rule: {all: [{in_segment: prospects_lapsed}, {trait: city, eq: Lille}]}}\n  lookers:\n")
+        self.assertEqual(200, self.shop.apply(whole).status)
+        for who, city in [("ana", "Lille"), ("bob", "Paris")]:
+            self.shop.send(born(who, YEARS_3 + 1, email=f"{who}@example.org", city=city), write_key="wk_till")
+        wait_until(lambda: [m["data"]["email"] for m in self.inbox.taken()] == ["ana@example.org"], "asked")
+        why = self.shop.get("/v1/profiles/user_id:ana/explain?segment=prospects_lapsed")
+        self.assertIn("time is over", json.dumps(why, ensure_ascii=False))
+        # She clicks in that mail: she stays.
+        self.shop.send(event("Email Link Clicked", "ana", 0))
+        wait_until(lambda: self.inbox.types()[-1] == "segment.exited", "answered")
+
+
+if __name__ == "__main__":
+    unittest.main()
