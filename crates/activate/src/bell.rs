@@ -47,7 +47,8 @@ impl Bell {
     pub fn new(url: &str, secret: &str) -> Result<Bell, String> {
         let parsed = reqwest::Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
         let url = parsed.ok_or_else(|| format!("alarm_url: {url:?} is not a web address"))?;
-        let secret = resolve_secret(&Secret::Plain(secret.to_owned())).map_err(|error| format!("alarm_secret: {error}"))?;
+        let secret =
+            resolve_secret(&Secret::Plain(secret.to_owned()), "alarms").map_err(|error| format!("alarm_secret: {error}"))?;
         let client = egress::client(true).map_err(|error| format!("HTTP client: {error}"))?;
         Ok(Bell { client, url, secret })
     }
