@@ -191,6 +191,7 @@ SUITES = [
     ("connectors_differential", black_box("connectors_differential")),
     ("policy", black_box("policy")),
     ("rights", black_box("rights")),
+    ("reduction", black_box("reduction")),
     ("watching", black_box("watching")),
     ("security", black_box("security")),
     ("backup", black_box("backup")),

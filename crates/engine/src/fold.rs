@@ -245,6 +245,14 @@ impl Fold {
             }
             Entry::Request { id, profile, step } => self.request(record.received, id, profile, step),
             Entry::Erased { profile, keys, notices } => self.erased(profile, &keys, notices),
+            Entry::Reduced(count) => {
+                if self.is_live() {
+                    self.shared.flow.heard(count.source, record.received);
+                }
+                self.today.at(&self.shared, self.clock)?;
+                self.today.reduced().add(&count);
+                Ok(())
+            }
         }
     }
 

@@ -15,6 +15,7 @@ mod contacts;
 mod days;
 mod definitions;
 mod delivery;
+mod door;
 pub mod durations;
 mod effects;
 mod erase;
@@ -37,6 +38,7 @@ mod query;
 mod reach;
 mod rebuild;
 mod reconcile;
+mod reductions;
 mod requests;
 mod shared;
 #[cfg(test)]
@@ -70,6 +72,7 @@ pub use committer::{Draft, Intake, Receipt, SubmitError};
 pub use days::{Day, SegmentDay, told};
 pub use definitions::Definitions;
 pub use delivery::{Delivery, DeliveryState};
+pub use door::{Door, Kept, Reduced};
 pub use flow::{Flow, Minute, Outcomes};
 pub use heavy::{HEAVY_EVENTS_MIN, Heavy};
 pub use joins::{JoinKind, JoinStep};
@@ -81,6 +84,7 @@ pub use query::{COUNTED_MAX, DeliveriesAsked, EventRow, PAGE_MAX, Page};
 pub use reach::{REACH_PEOPLE_MAX, Reach, ReachChange, reach};
 pub use rebuild::{Loss, RebuildReport, RestoreError, rebuild, restore, table_digest};
 pub use reconcile::{Comparison, Drift, MENDED_MAX};
+pub use reductions::ReducedDay;
 pub use requests::{
     ExtensionReason, IdentityCheck, Recipient, RefusalReason, RequestKind, RequestState, RequestStep, RightsRequest, step_draft,
 };

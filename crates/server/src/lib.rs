@@ -257,6 +257,7 @@ impl App {
             .route("/v1/links/keys", post(links::rotate))
             .route("/v1/privacy/consents", get(oversight::consents))
             .route("/v1/privacy/tools", get(oversight::tools))
+            .route("/v1/privacy/reductions", get(oversight::reductions))
             .route("/v1/privacy/policies", get(oversight::policies))
             .route("/v1/privacy/proof", get(ledger::proof))
             .route("/v1/ledger/roots", get(ledger::roots))

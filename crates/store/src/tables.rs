@@ -54,11 +54,13 @@ pub enum Table {
     Applied,
     /// Days since 1970-01-01 in the workspace's time zone (4 BE) → what was chosen and which removals were confirmed that day.
     Chosen,
+    /// Days since 1970-01-01 in the workspace's time zone (4 BE) → how many events were reduced that day.
+    Reduced,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Table; 19] = [
+    pub const ALL: [Table; 20] = [
         Table::People,
         Table::Identifiers,
         Table::Aliases,
@@ -78,6 +80,7 @@ impl Table {
         Table::Suppressed,
         Table::Applied,
         Table::Chosen,
+        Table::Reduced,
     ];
 
     /// Bytes gathered in memory before they become a file. A new visitor's identifiers are looked for and not found: in memory
@@ -112,6 +115,7 @@ impl Table {
             Table::Suppressed => "suppressed",
             Table::Applied => "applied",
             Table::Chosen => "chosen",
+            Table::Reduced => "reduced",
         }
     }
 }

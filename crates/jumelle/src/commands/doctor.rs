@@ -246,5 +246,6 @@ fn kind(entry: &Entry<'_>) -> &'static str {
         Entry::Erased { .. } => "erasure",
         Entry::Gone => "erased event",
         Entry::Request { .. } => "rights request",
+        Entry::Reduced(_) => "reduced events",
     }
 }
