@@ -197,6 +197,7 @@ SUITES = [
     ("policy", black_box("policy")),
     ("rights", black_box("rights")),
     ("clocks", black_box("clocks")),
+    ("reduction", black_box("reduction")),
     ("watching", black_box("watching")),
     ("security", black_box("security")),
     ("backup", black_box("backup")),

@@ -4,7 +4,7 @@ import { type Page } from "@playwright/test";
 import { DESK, expect, expectAccessible, expectFits, LOOKS, PHONE, type Look } from "./console.ts";
 import { REFUSED, test as maisonTest } from "./maison.ts";
 
-const PARTS = ["/privacy?aged=weak&of=marketing&on=email", "/privacy/tools", "/privacy/retention", "/privacy/requests", "/privacy/proof?identifier=email%3Aana%40example.org", "/privacy/policies"];
+const PARTS = ["/privacy?aged=weak&of=marketing&on=email", "/privacy/tools", "/privacy/retention", "/privacy/requests", "/privacy/proof?identifier=email%3Aana%40example.org", "/privacy/reductions", "/privacy/policies"];
 
 /** Pages as the data protection officer sees them. */
 const test = maisonTest.extend<{ officer: (path: string, look?: Partial<Look> & { size?: typeof DESK }) => Promise<Page> }, { token: string }>({
@@ -121,6 +121,21 @@ test("a proof is found, downloaded and verified", async ({ officer }) => {
 test("without a clock for people who do nothing, the page says how to have one", async ({ officer }) => {
   const page = await officer("/privacy/retention");
   await expect(page.getByText("No clock for people who do nothing")).toBeVisible();
+});
+
+test("what is reduced on the way in is counted, beside the rule that did it", async ({ officer, maison }) => {
+  const visit = (event: string) => ({ type: "track", event, anonymousId: "nobody-in-particular" });
+  const body = JSON.stringify({ writeKey: "wk_kiosk", batch: [visit("Product Viewed"), visit("Product Viewed"), visit("Cart Viewed")] });
+  const answer = await fetch(`${maison.url}/v1/batch`, { method: "POST", headers: { "content-type": "application/json" }, body });
+  expect(await answer.json()).toMatchObject({ accepted: 3, reduced: 3 });
+  await expect.poll(async () => (await maison.api("/v1/privacy/reductions")).days.length).toBe(1);
+  const page = await officer("/privacy/reductions");
+  const counts = page.getByRole("region", { name: "Reduced on the way in" }).first();
+  await expect(counts.getByRole("row").filter({ hasText: "Product Viewed" })).toContainText("a count");
+  await expect(counts.getByRole("row").filter({ hasText: "Product Viewed" }).locator("td.num")).toHaveText(["2", "2"]);
+  const rule = page.getByRole("region", { name: "Rules of the sources" }).first().getByRole("row").filter({ hasText: "kiosk" });
+  await expect(rule).toContainText("not granted");
+  await expect(rule).toContainText("all but Order Completed");
 });
 
 test("each version of the policy says who brought it and what it changed", async ({ officer, maison }) => {

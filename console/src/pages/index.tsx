@@ -46,7 +46,7 @@ export function Pages() {
         <Route path="/destinations" component={Destinations} />
         <Route path="/destinations/:key">{({ key }) => <Destination destination={plain(key)} />}</Route>
         <Route path="/privacy" component={Privacy} />
-        <Route path="/privacy/:part">{({ part }) => (["tools", "retention", "requests", "proof", "policies"].includes(part) ? <Privacy /> : <Missing />)}</Route>
+        <Route path="/privacy/:part">{({ part }) => (["tools", "retention", "requests", "proof", "reductions", "policies"].includes(part) ? <Privacy /> : <Missing />)}</Route>
         <Route path="/health" component={Health} />
         <Route component={Missing} />
       </Switch>

@@ -7,6 +7,7 @@ pub mod decode;
 pub mod files;
 pub mod inbound;
 mod read;
+pub mod reduced;
 mod signals;
 pub mod tool_list;
 mod validate;
@@ -14,6 +15,6 @@ mod vocabulary;
 
 pub use decode::{Collected, Decoded, Rejected, decode_batch, decode_single};
 pub use read::{ConsentEntry, Shown, consents, read_event};
-pub use signals::{Judged, ReadSignal, with_sec_gpc};
+pub use signals::{Judged, ReadSignal, is_choice, with_sec_gpc};
 pub use validate::Limits;
 pub use vocabulary::{GA4_EVENTS, GA4_ONE_PRODUCT, GA4_PROPERTIES};

@@ -325,6 +325,11 @@ fn bound(verdict: &Verdict, event: &Event<'_>) -> Vec<Bound> {
     }
 }
 
+/// Whether an event is the moment of a choice.
+pub fn is_choice(event: &Event<'_>) -> bool {
+    CHOICE_EVENTS.contains(&event.name.as_ref())
+}
+
 /// An event's text with the header's signal in it.
 pub fn with_sec_gpc(body: &str) -> Cow<'_, str> {
     match body.trim_start().strip_prefix('{') {

@@ -8,6 +8,7 @@ mod choices;
 mod gate;
 mod hours;
 mod reason;
+pub mod reduction;
 pub mod signals;
 mod stored;
 pub mod strings;

@@ -3,6 +3,7 @@
 //! Cost on the back of an envelope: one fdatasync (0.3 to 1.5 ms) per block of up to 1 MiB; LZ4 at ~700 MB/s; the fold's thread
 //! is not waited for, except when it is [`BLOCKS_AHEAD_MAX`] blocks behind.
 
+use std::hash::BuildHasher as _;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, OnceLock};
 
@@ -15,6 +16,8 @@ use jumelle_store::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
+use crate::door::{Kept, Reduced};
+use crate::reductions::Block as ReducedBlock;
 use crate::wall::Wall;
 use crate::window::Window;
 
@@ -37,6 +40,8 @@ pub enum Draft {
         /// What was collected.
         event: Collected,
     },
+    /// An event that is not stored as it came.
+    Reduced(Box<Reduced>),
     /// New definitions.
     Apply {
         /// Canonical text.
@@ -109,9 +114,19 @@ pub enum Draft {
 }
 
 impl Draft {
+    /// It carries a choice: the answer waits until the gate knows of it.
+    pub fn carries_choice(&self) -> bool {
+        match self {
+            Draft::Event { event, .. } => event.has_consents,
+            Draft::Reduced(reduced) => matches!(reduced.kept, Kept::Choice(_)),
+            _ => false,
+        }
+    }
+
     fn bytes(&self) -> usize {
         match self {
             Draft::Event { event, .. } => event.body.len() + 128,
+            Draft::Reduced(reduced) => reduced.bytes(),
             Draft::Apply { text, by } => text.len() + by.len() + 64,
             Draft::Quarantined { rejected, .. } => rejected.body.len() + rejected.message.len() + 128,
             _ => 256,
@@ -124,6 +139,8 @@ impl Draft {
 pub struct Receipt {
     /// Events that were known already.
     pub duplicates: usize,
+    /// Events that were not stored as they came.
+    pub reduced: usize,
     /// The position after the block.
     pub end: Position,
 }
@@ -244,6 +261,8 @@ impl Intake {
 pub struct Committer {
     history: Arc<History>,
     window: Window,
+    /// Message ids of reduced events: in memory alone.
+    reduced: ReducedIds,
     next: Position,
     last_received: Timestamp,
     queue: mpsc::Receiver<Request>,
@@ -264,7 +283,8 @@ impl Committer {
         let (sender, queue) = mpsc::channel(SUBMISSIONS_MAX);
         let failed = Failure::default();
         let intake = Intake { queue: sender, bytes: Arc::new(Semaphore::new(SUBMITTED_BYTES_MAX)), failed: failed.clone() };
-        (Committer { history, window, next, last_received, queue, failed, to_fold, wall }, intake)
+        let reduced = ReducedIds::new(window.limits());
+        (Committer { history, window, reduced, next, last_received, queue, failed, to_fold, wall }, intake)
     }
 
     /// Commits until [`Intake::stop`].
@@ -314,33 +334,43 @@ impl Committer {
         let mut builder = BlockBuilder::default();
         let mut fingerprints = Vec::new();
         let mut fresh: std::collections::HashMap<u64, Vec<String>> = std::collections::HashMap::new();
+        let mut reduced = ReducedBlock::default();
         let mut replies = Vec::with_capacity(group.len());
         let mut unreadable = None;
         let now = self.wall.now();
         for submission in group {
             let mut receipt = Receipt::default();
             for draft in &submission.drafts {
-                let fingerprint = match draft {
-                    Draft::Event { event, .. } => Fingerprint::of(&event.message_id).0,
-                    _ => 0,
+                let message_id = match draft {
+                    Draft::Event { event, .. } => Some(event.message_id.as_str()),
+                    Draft::Reduced(reduced) => Some(reduced.message_id.as_str()),
+                    _ => None,
                 };
-                if let Draft::Event { event, .. } = draft
-                    && self.is_duplicate(fingerprint, &event.message_id, &fresh).unwrap_or_else(|error| {
-                        // Taken for new it might count twice, taken for known it might be lost.
-                        unreadable.get_or_insert(error);
-                        true
-                    })
+                let fingerprint = message_id.map_or(0, |message_id| Fingerprint::of(message_id).0);
+                if let Some(message_id) = message_id
+                    && (self.reduced.has(message_id)
+                        || self.is_duplicate(fingerprint, message_id, &fresh).unwrap_or_else(|error| {
+                            // Taken for new it might count twice, taken for known it might be lost.
+                            unreadable.get_or_insert(error);
+                            true
+                        }))
                 {
                     receipt.duplicates += 1;
                     continue;
                 }
+                if let Draft::Reduced(one) = draft {
+                    receipt.reduced += 1;
+                    self.reduced.insert(&one.message_id, now);
+                    reduced.add(one);
+                }
                 // Strictly increasing, so that the order of arrival is the order of positions and no two entries tie.
                 let received = Timestamp(now.0.max(self.last_received.0 + 1));
+                let Some(entry) = entry(draft, received) else { continue };
                 self.last_received = received;
-                builder.push(&record(draft, received));
+                builder.push(&Record { received, entry });
                 fingerprints.push(fingerprint);
-                if let Draft::Event { event, .. } = draft {
-                    fresh.entry(fingerprint).or_default().push(event.message_id.clone());
+                if let (Some(message_id), true) = (message_id, fingerprint != 0) {
+                    fresh.entry(fingerprint).or_default().push(message_id.to_owned());
                 }
             }
             replies.push((submission.reply, submission.wait_processed, receipt));
@@ -350,11 +380,17 @@ impl Committer {
             self.refuse(replies, &error);
             return true;
         }
+        for entry in reduced.entries() {
+            let received = Timestamp(now.0.max(self.last_received.0 + 1));
+            self.last_received = received;
+            builder.push(&Record { received, entry });
+            fingerprints.push(0);
+        }
         let end = Position(self.next.0 + builder.len() as u64);
         let block = if builder.is_empty() {
             None
         } else {
-            let events = fingerprints.iter().filter(|fingerprint| **fingerprint != 0).count();
+            let events = fingerprints.iter().filter(|fingerprint| **fingerprint != 0).count() + reduced.of_nobody.len();
             let (stored, block) = builder.finish(self.next);
             let started = std::time::Instant::now();
             failpoint::reach("before history write");
@@ -374,6 +410,7 @@ impl Committer {
             self.next = end;
             Some(block)
         };
+        reduced.count();
         failpoint::reach("before acknowledgement");
         let mut waiting = Vec::new();
         for (reply, wait_processed, mut receipt) in replies {
@@ -421,15 +458,24 @@ impl Committer {
     }
 }
 
-fn record(draft: &Draft, received: Timestamp) -> Record<'_> {
-    let entry = match draft {
-        Draft::Event { source, event } => Entry::Event(EventEntry {
-            kind: event.kind,
-            source,
-            message_id: &event.message_id,
-            time: event.time.min(received),
-            body: &event.body,
-        }),
+pub(crate) fn event_entry<'a>(source: &'a str, event: &'a Collected, received: Timestamp) -> Entry<'a> {
+    Entry::Event(EventEntry {
+        kind: event.kind,
+        source,
+        message_id: &event.message_id,
+        time: event.time.min(received),
+        body: &event.body,
+    })
+}
+
+/// What is written at a draft's place. Of a reduced event it is the choice that it carries, or nothing.
+fn entry(draft: &Draft, received: Timestamp) -> Option<Entry<'_>> {
+    Some(match draft {
+        Draft::Event { source, event } => event_entry(source, event, received),
+        Draft::Reduced(reduced) => match &reduced.kept {
+            Kept::Choice(event) => event_entry(&reduced.source, event, received),
+            Kept::OfNobody(_) | Kept::Nothing => return None,
+        },
         Draft::Apply { text, by } => Entry::AppliedBy { text, by },
         Draft::Tick => Entry::Tick,
         Draft::Result(result) => Entry::Result {
@@ -466,8 +512,29 @@ fn record(draft: &Draft, received: Timestamp) -> Record<'_> {
         Draft::Erased { profile, keys, notices } => {
             Entry::Erased { profile: *profile, keys: keys.clone(), notices: notices.clone() }
         }
-    };
-    Record { received, entry }
+    })
+}
+
+/// Message ids of reduced events seen lately. Kept in memory alone, under a key of this process: a repeat counts once, and nothing on
+/// disk tells one that was counted. What was counted before a restart is not known after it.
+struct ReducedIds {
+    key: std::hash::RandomState,
+    window: Window,
+}
+
+impl ReducedIds {
+    fn new(limits: crate::window::WindowLimits) -> ReducedIds {
+        ReducedIds { key: std::hash::RandomState::new(), window: Window::empty(limits) }
+    }
+
+    /// Two ids share a hash once in 10¹² with 10 million of them known: then one event is taken for a repeat.
+    fn has(&self, message_id: &str) -> bool {
+        !self.window.is_empty() && self.window.find(self.key.hash_one(message_id)).is_some()
+    }
+
+    fn insert(&mut self, message_id: &str, now: Timestamp) {
+        self.window.insert(self.key.hash_one(message_id), Position(0), now);
+    }
 }
 
 #[cfg(test)]

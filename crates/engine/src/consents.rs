@@ -16,7 +16,7 @@ use crate::definitions::Definitions;
 use crate::fold::Fold;
 
 /// Namespaces that a grant of the person covers at its moment.
-const ADDRESS_NAMESPACES: [&str; 3] = ["email", "phone", "anonymous_id"];
+pub(crate) const ADDRESS_NAMESPACES: [&str; 3] = ["email", "phone", "anonymous_id"];
 
 /// What strings mean, under the definitions in force.
 #[derive(Default)]

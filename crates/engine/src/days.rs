@@ -12,6 +12,7 @@ use jumelle_store::{Result, Table};
 use serde::{Deserialize, Serialize};
 
 use crate::chosen::ChosenDay;
+use crate::reductions::ReducedDay;
 use crate::shared::Shared;
 
 /// Different (activation, reason) pairs counted per day; more go into none.
@@ -63,6 +64,8 @@ pub(crate) struct Today {
     row: Day,
     chosen: ChosenDay,
     chosen_changed: bool,
+    reduced: ReducedDay,
+    reduced_changed: bool,
 }
 
 impl Day {
@@ -138,6 +141,7 @@ impl Today {
         let key = self.day.to_be_bytes();
         self.row = shared.behind.get(Table::Days, &key)?.and_then(|row| Day::decode(&row)).unwrap_or_default();
         self.chosen = shared.behind.get(Table::Chosen, &key)?.and_then(|row| ChosenDay::decode(&row)).unwrap_or_default();
+        self.reduced = shared.behind.get(Table::Reduced, &key)?.and_then(|row| ReducedDay::decode(&row)).unwrap_or_default();
         Ok(())
     }
 
@@ -151,6 +155,12 @@ impl Today {
     pub(crate) fn chosen(&mut self) -> &mut ChosenDay {
         self.chosen_changed = true;
         &mut self.chosen
+    }
+
+    /// What was reduced on the day of the last [`Today::at`].
+    pub(crate) fn reduced(&mut self) -> &mut ReducedDay {
+        self.reduced_changed = true;
+        &mut self.reduced
     }
 
     /// Writes the row behind, with how many members each segment has now.
@@ -169,6 +179,9 @@ impl Today {
         shared.behind.put(Table::Days, self.day.to_be_bytes(), self.row.encode());
         if std::mem::take(&mut self.chosen_changed) && !self.chosen.is_empty() {
             shared.behind.put(Table::Chosen, self.day.to_be_bytes(), self.chosen.encode());
+        }
+        if std::mem::take(&mut self.reduced_changed) {
+            shared.behind.put(Table::Reduced, self.day.to_be_bytes(), self.reduced.encode());
         }
     }
 }

@@ -252,6 +252,14 @@ impl Fold {
                 self.corrected(profile, &Identifier::new(namespace, wrong), &Identifier::new(namespace, right))
             }
             Entry::Lapsed { profile, keys, notices } => self.lapsed(profile, &keys, notices),
+            Entry::Reduced(count) => {
+                if self.is_live() {
+                    self.shared.flow.heard(count.source, record.received);
+                }
+                self.today.at(&self.shared, self.clock)?;
+                self.today.reduced().add(&count);
+                Ok(())
+            }
         }
     }
 

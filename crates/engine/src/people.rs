@@ -160,7 +160,7 @@ impl People {
         Ok(person.map(Arc::unwrap_or_clone))
     }
 
-    /// Whose identifier it is.
+    /// Whose identifier it is. Only the engine's thread calls this.
     pub fn owner(&self, identifier: &Identifier) -> Result<Option<ProfileId>> {
         let key = identifier.key();
         if let Some(owner) = self.owners.lock().get(&key) {
@@ -170,6 +170,17 @@ impl People {
         let owner = ProfileId(u128::from_be_bytes(bytes.try_into().unwrap_or_default()));
         self.owners.lock().insert(key, owner);
         Ok(Some(owner))
+    }
+
+    /// As [`People::owner`], for every other thread: what is read is not remembered. It may be old by the time that it would be,
+    /// and the fold's thread would take it for what it has assigned meanwhile.
+    pub fn owner_beside(&self, identifier: &Identifier) -> Result<Option<ProfileId>> {
+        let key = identifier.key();
+        if let Some(owner) = self.owners.lock().peek(&key) {
+            return Ok(Some(*owner));
+        }
+        let bytes = self.behind.get(Table::Identifiers, &key.to_be_bytes())?;
+        Ok(bytes.map(|bytes| ProfileId(u128::from_be_bytes(bytes.try_into().unwrap_or_default()))))
     }
 
     /// Gives an identifier to a person.

@@ -105,7 +105,7 @@ pub fn preview(shared: &Shared, rule: &Rule, at: Timestamp) -> Result<Preview> {
                     let Some(event) = read_entry(&definitions.workspace, &stored, record.received) else { continue };
                     let evidence = evidence(&then, &event);
                     let Some(first) = evidence.identifiers.first() else { continue };
-                    if let Some(owner) = shared.people.owner(first)? {
+                    if let Some(owner) = shared.people.owner_beside(first)? {
                         of_person.entry(owner).or_default().push(event);
                     }
                 }

@@ -67,10 +67,10 @@ impl Shared {
 
     /// The owner of an identifier. Between the look-ups here the fold may join her with somebody else; then she is found under the
     /// other's id the next time round, since the fold leaves the old one only after everything leads to the new one.
-    fn person_named(&self, identifier: &Identifier) -> Result<Option<Arc<Person>>> {
+    pub(crate) fn person_named(&self, identifier: &Identifier) -> Result<Option<Arc<Person>>> {
         const JOINS_IN_A_ROW_MAX: usize = 16;
         for _ in 0..JOINS_IN_A_ROW_MAX {
-            let Some(owner) = self.people.owner(identifier)? else { return Ok(None) };
+            let Some(owner) = self.people.owner_beside(identifier)? else { return Ok(None) };
             if let Some(person) = self.people.get(self.people.surviving(owner)?)? {
                 return Ok(Some(person));
             }

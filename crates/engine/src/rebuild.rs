@@ -107,7 +107,7 @@ fn compare_all(options: &Options, fresh: &Tables, report: &mut RebuildReport) ->
     for table in Table::ALL {
         let (rows, mut difference) = compare(&live, fresh, table)?;
         // Tables of a directory from before there were these: what they would hold is made now.
-        let is_new = matches!(table, Table::Applied | Table::Chosen | Table::Lapsed | Table::Corrected)
+        let is_new = matches!(table, Table::Applied | Table::Chosen | Table::Lapsed | Table::Corrected | Table::Reduced)
             && live.scan(table, &[], None).next().is_none();
         if is_new || is_older && table == Table::Suppressed {
             difference = Difference::default();
@@ -227,8 +227,9 @@ pub fn table_digest(tables: &Tables, table: Table) -> Result<(u64, u64)> {
 /// Days are aggregates that outlive an erasure: the history does not have them whole any more.
 fn take_over_days(live: &Tables, fresh: &Tables) -> Result<()> {
     let mut batch = fresh.batch();
-    for (table, row) in
-        [Table::Days, Table::Chosen].into_iter().flat_map(|table| live.scan(table, &[], None).map(move |row| (table, row)))
+    for (table, row) in [Table::Days, Table::Chosen, Table::Reduced]
+        .into_iter()
+        .flat_map(|table| live.scan(table, &[], None).map(move |row| (table, row)))
     {
         let (day, row) = row?;
         batch.put(table, &day, &row);

@@ -31,9 +31,24 @@ pub struct Window {
 }
 
 impl Window {
+    /// Knows nothing yet.
+    pub fn empty(limits: WindowLimits) -> Window {
+        Window { limits, hours: VecDeque::new(), len: 0 }
+    }
+
+    /// What it was made with.
+    pub fn limits(&self) -> WindowLimits {
+        self.limits
+    }
+
+    /// Whether it knows nothing.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// Rebuilt from the history.
     pub fn rebuild(history: &History, limits: WindowLimits, end: Timestamp) -> jumelle_store::Result<Window> {
-        let mut window = Window { limits, hours: VecDeque::new(), len: 0 };
+        let mut window = Window::empty(limits);
         let mut recent = history.recent_fingerprints(end - limits.span, limits.ids)?;
         recent.reverse();
         for (first, received, fingerprints) in recent {

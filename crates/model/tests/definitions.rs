@@ -2,8 +2,9 @@
 
 use jumelle_model::consent::Channel;
 use jumelle_model::rule::{Aggregate, Comparison, Rule};
+use jumelle_model::workspace::reduce::{ReduceWhen, Reduction};
 use jumelle_model::workspace::{Difference, FieldPath, Initial, Normalizer, Secret};
-use jumelle_model::{Span, Workspace};
+use jumelle_model::{EventKind, Span, Workspace};
 use proptest::prelude::*;
 
 /// The example of the design document.
@@ -247,6 +248,54 @@ fn who_is_set_aside() {
         assert!(problems.contains(said), "{set_aside}\n{problems}");
     }
     assert!(parsed("{kind: file, set_aside: {rate: {events: 5, per: 1m}}}").is_err());
+}
+
+#[test]
+fn what_is_left_of_events() {
+    let parsed = |rules: &str| {
+        Workspace::parse(&format!(
+            "purposes: {{analytics: {{basis: consent}}, service: {{basis: contract, channels: [email]}}}}\nsources:\n  site: {{kind: web, write_key: wk, reduce: {rules}}}"
+        ))
+    };
+    let site =
+        parsed("[{purpose: analytics, to: anonymous, events: [Page Viewed]}, {purpose: service, channel: email, to: dropped}]");
+    let rules = site.unwrap().source("site").unwrap().reduce.clone();
+    assert_eq!((rules[0].when, rules[0].to), (ReduceWhen::Refused, Reduction::Anonymous));
+    assert!(rules[0].speaks_of(EventKind::Page, "Page Viewed") && !rules[0].speaks_of(EventKind::Identify, ""));
+    for (rules, said) in [
+        ("{purpose: analytics}", "sources.site.reduce: "),
+        ("[{purpose: analytics}]", "sources.site.reduce[0]: a rule has purpose and to: {purpose: analytics, to: counted}"),
+        (
+            "[{purpose: analytic, to: counted}]",
+            "sources.site.reduce[0].purpose: there is no purpose \"analytic\"; there is analytics, service; did you mean analytics?",
+        ),
+        ("[{purpose: analytics, to: nothing}]", "sources.site.reduce[0].to: "),
+        ("[{purpose: analytics, to: counted, when: denied}]", "sources.site.reduce[0].when: "),
+        ("[{purpose: analytics, to: counted, channel: fax}]", "sources.site.reduce[0].channel: "),
+        ("[{purpose: service, to: counted, channel: sms}]", "sources.site.reduce[0].channel: service has no channel sms"),
+        ("[{purpose: service, to: counted, when: not_granted}]", "sources.site.reduce[0].when: nobody grants service"),
+        ("[{purpose: analytics, to: counted, events: []}]", "sources.site.reduce[0].events: 1 to 200 names"),
+        (
+            "[{purpose: analytics, to: counted, events: [page]}]",
+            "sources.site.reduce[0].events[0]: rules know page calls as \"Page Viewed\"",
+        ),
+        ("[{purpose: analytics, to: counted, events: [A, A]}]", "sources.site.reduce[0].events[1]: \"A\" stands here twice"),
+        (
+            "[{purpose: analytics, to: counted, events: [A], except: [B]}]",
+            "sources.site.reduce[0].except: a rule names events or",
+        ),
+        (
+            "[{purpose: analytics, to: counted}, {purpose: analytics, to: dropped, events: [A]}]",
+            "sources.site.reduce[1]: this rule never decides: reduce[0] holds before it",
+        ),
+        ("[{purpose: analytics, to: counted, unless: x}]", "sources.site.reduce[0].unless"),
+    ] {
+        let problems = parsed(rules).unwrap_err().to_string();
+        assert!(problems.contains(said), "{rules}\n{problems}");
+    }
+    let before = parsed("[{purpose: analytics, to: counted}]").unwrap();
+    let after = parsed("[{purpose: analytics, to: anonymous}]").unwrap();
+    assert_eq!(Difference::between(&before, &after).to_string(), "~ source site: reduce[0].to");
 }
 
 #[test]

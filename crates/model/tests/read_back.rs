@@ -6,6 +6,7 @@ use jumelle_model::number::{Currency, Decimal};
 use jumelle_model::rule::{Aggregate, Comparison, Did, EventQuery, Filter, Rule, Test};
 use jumelle_model::time::{Span, Timestamp};
 use jumelle_model::workspace::policy::Terms;
+use jumelle_model::workspace::reduce::{Reduce, ReduceWhen, Reduction};
 use jumelle_model::workspace::{
     Activation, CategoryChoice, ComputedTrait, Destination, Difference, EventRate, ExchangeRate, FieldPath, GppChoice, Initial,
     Label, NamespaceRule, Normalizer, OptOut, Purpose, Secret, Segment, SetAside, Source, SourceKind, Strings, TcfChoice,
@@ -274,6 +275,17 @@ fn definitions() -> impl Strategy<Value = Workspace> {
                         user_agents: vec!["*bot*".into()],
                         rate: is_ga4.then_some(EventRate { events: 7, per: Span(90_000_000) }),
                     }),
+                    reduce: match (requires, is_ga4) {
+                        (false, _) => Vec::new(),
+                        (true, only) => vec![Reduce {
+                            purpose: "p0".into(),
+                            channel: only.then_some(Channel::Email),
+                            to: if only { Reduction::Anonymous } else { Reduction::Dropped },
+                            when: ReduceWhen::Refused,
+                            events: if only { vec!["Page Viewed".into(), "a: {b}".into()] } else { Vec::new() },
+                            except: if only { Vec::new() } else { vec!["Order Completed".into()] },
+                        }],
+                    },
                 })
                 .collect();
             built.identifiers = namespaces

@@ -12,6 +12,7 @@ use jumelle_collect::{Decoded, Limits, Rejected, decode_batch, decode_single, wi
 use jumelle_engine::{Draft, SubmitError};
 use jumelle_model::event::EventKind;
 use jumelle_model::time::Timestamp;
+use jumelle_model::workspace::SourceKind;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tracing::Instrument as _;
@@ -175,6 +176,7 @@ async fn store(
     let user_agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
     let aside = app.setting_aside.sort(definition, user_agent, &mut decoded.collected);
     let set_aside = aside.len();
+    let tells = matches!(definition.kind, SourceKind::Server | SourceKind::File);
     let answer = submit(app, &source, decoded, aside).await?;
     if let Some(rejected) = whole {
         return Err(count_and_refuse(&rejected).with("rejected", answer.rejected));
@@ -194,6 +196,10 @@ async fn store(
     if set_aside > 0 {
         told["set_aside"] = set_aside.into();
     }
+    // A web or app key is public: whoever has it must not learn by an event with somebody's id whether she refused.
+    if answer.reduced > 0 && tells {
+        told["reduced"] = answer.reduced.into();
+    }
     Ok(Json(told).into_response())
 }
 
@@ -208,26 +214,31 @@ fn count_and_refuse(rejected: &Rejected) -> Problem {
 
 /// What was stored of a request.
 pub(crate) struct Answer {
+    /// Understood and new, whole or reduced.
     pub(crate) accepted: usize,
     pub(crate) duplicates: usize,
+    /// Of them, not stored as they came.
+    pub(crate) reduced: usize,
     pub(crate) rejected: Vec<Value>,
 }
 
-/// Commits what was decoded: events and, in the same durable step, what was not understood and what is set aside.
+/// Commits what was decoded: events and, in the same durable step, what was not understood and what is set aside. What consent lets
+/// in is decided here, before anything is stored.
 pub(crate) async fn submit(app: &App, source: &Arc<str>, decoded: Decoded, aside: Vec<Rejected>) -> Result<Answer, Problem> {
-    let wait_processed = decoded.collected.iter().any(|event| event.has_consents);
     let collected = decoded.collected.len();
-    let mut drafts: Vec<Draft> =
-        decoded.collected.into_iter().map(|event| Draft::Event { source: source.clone(), event }).collect();
-    let mut rejected = Vec::with_capacity(decoded.rejected.len());
-    for mut one in decoded.rejected {
+    let Admitted { mut drafts, rejected: not_understood, aside } = admit(app, source, decoded, aside).await?;
+    let wait_processed = drafts.iter().any(Draft::carries_choice);
+    let mut rejected = Vec::with_capacity(not_understood.len());
+    for (mut one, may_be_kept) in not_understood {
         metrics::counter!("jumelle_rejected_events_total", "rule" => one.rule).increment(1);
-        let id = quarantine_id(&one);
-        rejected.push(json!({
-            "index": one.index, "field": one.field, "rule": one.rule, "message": one.message, "quarantine": format!("q_{id:016x}"),
-        }));
-        truncate(&mut one.body, QUARANTINED_BYTES_MAX);
-        drafts.push(Draft::Quarantined { id, source: source.clone(), rejected: one });
+        let mut told = json!({"index": one.index, "field": one.field, "rule": one.rule, "message": one.message});
+        if may_be_kept {
+            let id = quarantine_id(&one);
+            told["quarantine"] = format!("q_{id:016x}").into();
+            truncate(&mut one.body, QUARANTINED_BYTES_MAX);
+            drafts.push(Draft::Quarantined { id, source: source.clone(), rejected: one });
+        }
+        rejected.push(told);
     }
     drafts.extend(aside.into_iter().map(|one| Draft::Quarantined {
         id: quarantine_id(&one),
@@ -240,7 +251,55 @@ pub(crate) async fn submit(app: &App, source: &Arc<str>, decoded: Decoded, aside
             metrics::counter!("jumelle_overloaded_total", "what" => "intake").increment(1);
         }
     })?;
-    Ok(Answer { accepted: collected - receipt.duplicates, duplicates: receipt.duplicates, rejected })
+    Ok(Answer { accepted: collected - receipt.duplicates, duplicates: receipt.duplicates, reduced: receipt.reduced, rejected })
+}
+
+/// What consent lets in of a request.
+pub(crate) struct Admitted {
+    /// The events, whole or reduced.
+    pub(crate) drafts: Vec<Draft>,
+    /// What was not understood, and whether it may be kept as it came.
+    pub(crate) rejected: Vec<(Rejected, bool)>,
+    /// What is set aside and may be kept.
+    pub(crate) aside: Vec<Rejected>,
+}
+
+/// Passes a request by the door of its source. Where nothing is reduced, everything goes through.
+pub(crate) async fn admit(app: &App, source: &Arc<str>, decoded: Decoded, aside: Vec<Rejected>) -> Result<Admitted, Problem> {
+    let (shared, source) = (app.engine.shared().clone(), source.clone());
+    if shared.door(&source).is_none() {
+        return Ok(Admitted {
+            drafts: decoded.collected.into_iter().map(|event| Draft::Event { source: source.clone(), event }).collect(),
+            rejected: decoded.rejected.into_iter().map(|one| (one, true)).collect(),
+            aside,
+        });
+    }
+    // Whoever an event names may have to be read from disk.
+    let admitted = tokio::task::spawn_blocking(move || -> jumelle_store::Result<Option<Admitted>> {
+        let Some(mut door) = shared.door(&source) else { return Ok(None) };
+        let mut drafts = Vec::with_capacity(decoded.collected.len());
+        for event in decoded.collected {
+            drafts.push(door.admit(event, &mut make_message_id)?);
+        }
+        let mut rejected = Vec::with_capacity(decoded.rejected.len());
+        for one in decoded.rejected {
+            let may_be_kept = door.may_keep(&one)?;
+            rejected.push((one, may_be_kept));
+        }
+        let mut kept = Vec::with_capacity(aside.len());
+        for one in aside {
+            if door.may_keep(&one)? {
+                kept.push(one);
+            }
+        }
+        Ok(Some(Admitted { drafts, rejected, aside: kept }))
+    });
+    match admitted.await {
+        Ok(Ok(Some(admitted))) => Ok(admitted),
+        Ok(Err(error)) => Err(error.into()),
+        // Its rules went while it waited, or the thread is gone with the server: it is sent again, and judged anew.
+        Ok(Ok(None)) | Err(_) => Err(SubmitError::Overloaded.into()),
+    }
 }
 
 /// The same content rejected for the same reason is the same item, however often it is sent again.

@@ -10,7 +10,7 @@ use jumelle_model::time::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::collect::make_message_id;
+use crate::collect::{Admitted, admit, make_message_id};
 use crate::{App, Problem};
 
 /// Bytes of one event of a file.
@@ -37,20 +37,23 @@ pub async fn rows(
     let limits = jumelle_collect::Limits { event_bytes: IMPORTED_EVENT_BYTES_MAX, ..app.collect_limits() };
     let decoded = decode_batch(&body, &limits, Timestamp::now(), &mut make_message_id)
         .map_err(|rejected| Problem::bad_request(rejected.message).with("rule", rejected.rule))?;
-    let mut drafts: Vec<Draft> = Vec::with_capacity(decoded.collected.len() + 1);
     let count = decoded.collected.len();
-    drafts.extend(decoded.collected.into_iter().map(|event| Draft::Event { source: source.clone(), event }));
     let rejected = json!(decoded.rejected);
-    for one in decoded.rejected {
+    let Admitted { mut drafts, rejected: not_understood, .. } = admit(&app, &source, decoded, Vec::new()).await?;
+    // What this part of the file refuses must be known when the next one comes.
+    let wait_processed = query.done || drafts.iter().any(|draft| matches!(draft, Draft::Reduced(_)));
+    for (one, _) in not_understood.into_iter().filter(|(_, may_be_kept)| *may_be_kept) {
         metrics::counter!("jumelle_rejected_events_total", "rule" => one.rule).increment(1);
         let id = xxhash_rust::xxh3::xxh3_64(format!("{}\0{}\0{}", one.field, one.rule, one.body).as_bytes());
         drafts.push(Draft::Quarantined { id, source: source.clone(), rejected: one });
     }
     drafts.push(Draft::Import { id: query.import, events: query.events, done: query.done });
-    let receipt = app.engine.intake().submit(drafts, query.done).await?;
-    Ok(Json(json!({
-        "accepted": count - receipt.duplicates, "duplicates": receipt.duplicates, "rejected": rejected,
-    })))
+    let receipt = app.engine.intake().submit(drafts, wait_processed).await?;
+    let mut told = json!({"accepted": count - receipt.duplicates, "duplicates": receipt.duplicates, "rejected": rejected});
+    if receipt.reduced > 0 {
+        told["reduced"] = receipt.reduced.into();
+    }
+    Ok(Json(told))
 }
 
 /// `GET /v1/imports/{source}/{id}`: how far it has come.

@@ -273,6 +273,7 @@ impl App {
             .route("/v1/privacy/retention", get(retention::retention))
             .route("/v1/privacy/retention/people", get(retention::people))
             .route("/v1/privacy/tools", get(oversight::tools))
+            .route("/v1/privacy/reductions", get(oversight::reductions))
             .route("/v1/privacy/policies", get(oversight::policies))
             .route("/v1/privacy/proof", get(ledger::proof))
             .route("/v1/ledger/roots", get(ledger::roots))

@@ -17,12 +17,16 @@ use crate::health::{self, Signs};
 use crate::{App, Problem};
 
 /// Names of the metrics and what they say.
-pub const METRICS: [(&str, &str); 65] = [
+pub const METRICS: [(&str, &str); 66] = [
     ("jumelle_stored_events_total", "Events durably in the history"),
     ("jumelle_processed_events_total", "Events identified, folded, evaluated and gated"),
     ("jumelle_duplicate_events_total", "Events whose message id was known"),
     ("jumelle_rejected_events_total", "Events put in quarantine, by rule"),
     ("jumelle_set_aside_events_total", "Events of robots kept apart, by source and rule"),
+    (
+        "jumelle_reduced_events_total",
+        "Events of which less was stored because their purpose was refused, by source, purpose and what is left",
+    ),
     ("jumelle_heavy_people", "People with 10,000 events or more today (UTC), since the start of the process"),
     ("jumelle_unauthorized_total", "Calls without a valid key or token, or outside of its role, by what was missing"),
     ("jumelle_limited_total", "Requests answered with 429, by whose limit it was: address, write_key, token, sign_in"),

@@ -188,6 +188,44 @@ pub(crate) fn days(asked: Option<usize>) -> Result<usize, Problem> {
     Err(Problem::bad_request(format!("{days} is not a number of days from 1 to {DAYS_MAX}")).with("field", "days"))
 }
 
+/// `?days=30&source=site&purpose=analytics`
+#[derive(Deserialize)]
+pub struct ReductionsQuery {
+    days: Option<usize>,
+    source: Option<String>,
+    purpose: Option<String>,
+}
+
+/// `GET /v1/privacy/reductions`: how many events came to less than they were, each day, and the rules that did it.
+pub async fn reductions(State(app): State<App>, Query(query): Query<ReductionsQuery>) -> Result<Json<Value>, Problem> {
+    let definitions = app.engine.shared().definitions();
+    let rules: Vec<Value> = definitions
+        .workspace
+        .sources
+        .iter()
+        .flat_map(|source| source.reduce.iter().map(|rule| json!({"source": source.key, "rule": rule})))
+        .collect();
+    let is_asked = |asked: &Option<String>, value: &str| asked.as_ref().is_none_or(|asked| asked == value);
+    let days: Vec<Value> = app
+        .engine
+        .shared()
+        .reduced_days(days(query.days)?)?
+        .into_iter()
+        .map(|(day, reduced)| {
+            let counts: Vec<Value> = reduced
+                .counts
+                .iter()
+                .filter(|((source, _, purpose, _), _)| is_asked(&query.source, source) && is_asked(&query.purpose, purpose))
+                .map(|((source, event, purpose, to), events)| {
+                    json!({"source": source, "event": event, "purpose": purpose, "to": to, "events": events})
+                })
+                .collect();
+            json!({"day": day.to_string(), "counts": counts})
+        })
+        .collect();
+    Ok(Json(json!({"rules": rules, "days": days})))
+}
+
 /// `?days=30`
 #[derive(Deserialize)]
 pub struct ToolsQuery {

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
-use jumelle_collect::{Collected, decode_batch, decode_single};
+use jumelle_collect::{decode_batch, decode_single};
 use jumelle_engine::{Draft, PAGE_MAX, Page};
 use jumelle_model::time::Timestamp;
 use jumelle_store::QuarantineEnd;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::collect::make_message_id;
+use crate::collect::{admit, make_message_id};
 use crate::{App, Problem};
 
 /// Bytes that are tried again in one call, about.
@@ -65,7 +65,7 @@ pub async fn retry_all(State(app): State<App>, Query(asked): Query<QuarantineQue
                 let source: Arc<str> = item["source"].as_str().unwrap_or_default().into();
                 accepted += decoded.collected.len();
                 bytes += text.len();
-                drafts.extend(decoded.collected.into_iter().map(|event| Draft::Event { source: source.clone(), event }));
+                drafts.extend(admit(&app, &source, decoded, Vec::new()).await?.drafts);
                 drafts.push(Draft::Settled(number, QuarantineEnd::Replayed));
             }
             _ => rejected += 1,
@@ -105,9 +105,8 @@ pub async fn retry(State(app): State<App>, Path(id): Path<String>, body: String)
             .with("field", rejected.field.clone())
             .with("rule", rejected.rule));
     }
-    let events: Vec<Collected> = decoded.collected;
-    let count = events.len();
-    let mut drafts: Vec<Draft> = events.into_iter().map(|event| Draft::Event { source: source.clone(), event }).collect();
+    let count = decoded.collected.len();
+    let mut drafts = admit(&app, &source, decoded, Vec::new()).await?.drafts;
     drafts.push(Draft::Settled(number, QuarantineEnd::Replayed));
     app.engine.intake().submit(drafts, true).await?;
     Ok(Json(json!({"success": true, "accepted": count})))

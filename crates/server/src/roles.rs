@@ -126,6 +126,8 @@ pub(crate) const GRANTS: &[Grant] = &[
     grant("get", "/v1/privacy/retention/people", PRIVACY),
     grant("get", "/v1/privacy/tools", PRIVACY),
     grant("get", "/v1/privacy/policies", PRIVACY),
+    // Sums of an audience, which whoever works with them reads too.
+    grant("get", "/v1/privacy/reductions", DEFINITIONS),
     // A link is as good as the person's own hand; the key of all of them is the administrator's.
     grant("post", "/v1/secrets/seal", NOBODY_ELSE),
     grant("post", "/v1/links", PRIVACY),

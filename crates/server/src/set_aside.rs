@@ -169,6 +169,7 @@ mod tests {
             vocabulary: Vocabulary::Segment,
             requires: None,
             set_aside: Some(SetAside { user_agents, rate }),
+            reduce: Vec::new(),
         }
     }
 

@@ -3,6 +3,7 @@
 use jumelle_model::event::EventKind;
 use jumelle_model::ids::{DeliveryId, ProfileId};
 use jumelle_model::time::Timestamp;
+use jumelle_model::workspace::reduce::Reduction;
 use serde::{Deserialize, Serialize};
 
 /// One entry with the instant of its arrival, which no other entry of this history has.
@@ -121,6 +122,23 @@ pub enum Entry<'a> {
         /// What is right, normalised.
         right: &'a str,
     },
+    /// Events of which no more was kept than that there were so many.
+    Reduced(ReducedCount<'a>),
+}
+
+/// How many events of one name came to less, in one commit. Nobody is named.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct ReducedCount<'a> {
+    /// Source key.
+    pub source: &'a str,
+    /// A word of the specification or of the workspace.
+    pub event: &'a str,
+    /// Purpose key.
+    pub purpose: &'a str,
+    /// What they came to.
+    pub to: Reduction,
+    /// How many.
+    pub events: u64,
 }
 
 impl<'a> Entry<'a> {

@@ -16,7 +16,7 @@ mod upkeep;
 
 pub use block::{Block, BlockBuilder};
 pub use directory::{BadFile, FORMAT, bad_files, bad_manifests, format, replace_tables};
-pub use entry::{Entry, EventEntry, ImportProgress, Notice, QuarantineEnd, Record, ResultState};
+pub use entry::{Entry, EventEntry, ImportProgress, Notice, QuarantineEnd, Record, ReducedCount, ResultState};
 pub use history::{History, HistorySettings};
 pub use journal::{JournalScan, cut_damage, journals, scan as scan_journal};
 pub use migrate::prepare;

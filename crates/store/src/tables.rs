@@ -58,11 +58,13 @@ pub enum Table {
     Lapsed,
     /// Profile id, identifier key (16 BE) → nothing: what was found to be wrong of her.
     Corrected,
+    /// Days since 1970-01-01 in the workspace's time zone (4 BE) → how many events were reduced that day.
+    Reduced,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Table; 21] = [
+    pub const ALL: [Table; 22] = [
         Table::People,
         Table::Identifiers,
         Table::Aliases,
@@ -84,6 +86,7 @@ impl Table {
         Table::Chosen,
         Table::Lapsed,
         Table::Corrected,
+        Table::Reduced,
     ];
 
     /// Bytes gathered in memory before they become a file. A new visitor's identifiers are looked for and not found: in memory
@@ -120,6 +123,7 @@ impl Table {
             Table::Chosen => "chosen",
             Table::Lapsed => "lapsed",
             Table::Corrected => "corrected",
+            Table::Reduced => "reduced",
         }
     }
 }

@@ -5,6 +5,7 @@ import { Consents } from "./Consents";
 import { Policies } from "./Policies";
 import css from "./Privacy.module.css";
 import { Proof } from "./Proof";
+import { Reductions } from "./Reductions";
 import { Requests } from "./Requests";
 import { Retention } from "./Retention";
 import { Tools } from "./Tools";
@@ -15,6 +16,7 @@ const PARTS: { path: string; label: TextKey; page: () => React.ReactNode }[] = [
   { path: "/privacy/retention", label: "privacy.retention", page: Retention },
   { path: "/privacy/requests", label: "privacy.requests", page: Requests },
   { path: "/privacy/proof", label: "privacy.proof", page: Proof },
+  { path: "/privacy/reductions", label: "privacy.reductions", page: Reductions },
   { path: "/privacy/policies", label: "privacy.policies", page: Policies },
 ];
 

@@ -248,5 +248,6 @@ fn kind(entry: &Entry<'_>) -> &'static str {
         Entry::Corrected { .. } => "correction of an identifier",
         Entry::Gone => "erased event",
         Entry::Request { .. } => "rights request",
+        Entry::Reduced(_) => "reduced events",
     }
 }

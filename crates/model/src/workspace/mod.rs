@@ -7,6 +7,7 @@ mod node;
 mod parse;
 pub mod policy;
 pub mod preferences;
+pub mod reduce;
 pub mod schedule;
 mod signals;
 pub mod take_back;
@@ -129,6 +130,9 @@ pub struct Source {
     /// `set_aside: {user_agents: ["*bot*"], rate: {events: 1000, per: 1m}}`: whose events are kept apart as a robot's.
     #[serde(default)]
     pub set_aside: Option<SetAside>,
+    /// `reduce: [{purpose: analytics, to: counted}]`: what is left of events whose purpose is refused. The first that holds decides.
+    #[serde(default)]
+    pub reduce: Vec<reduce::Reduce>,
 }
 
 /// Whose events are kept apart: not taken for a person's, and not lost.

@@ -5,6 +5,7 @@ mod file;
 mod policy;
 mod preferences;
 mod reader;
+mod reduce;
 mod rule;
 mod set_aside;
 mod settings;
@@ -140,6 +141,9 @@ fn workspace(reader: &mut Reader, root: &Node) -> Option<Workspace> {
     if let Some(node) = get(entries, "purposes") {
         found.purposes =
             reader.each(node, "purposes", |reader, key, node, path| definition::purpose(reader, &known, key, node, path));
+    }
+    if let Some(node) = get(entries, "sources") {
+        reduce::sources(reader, &found, node);
     }
     if let Some(node) = get(entries, "policy") {
         found.policy = policy::policy(reader, &known, node);

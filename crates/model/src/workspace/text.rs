@@ -228,6 +228,9 @@ fn source_json(source: &Source) -> Value {
         }
         json["set_aside"] = Value::Object(aside);
     }
+    if !source.reduce.is_empty() {
+        json["reduce"] = source.reduce.iter().map(reduce::Reduce::to_json).collect();
+    }
     json
 }
 

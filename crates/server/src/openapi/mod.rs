@@ -551,6 +551,20 @@ const PATHS: &[Path] = &[
     ),
     path(
         "get",
+        "/v1/privacy/reductions",
+        "Privacy",
+        "How many events came to less than they were because their purpose was refused, each day, and the rules that did it",
+        &[
+            ("days", "Newest days with any, 1 to 366; 30 if left out"),
+            ("source", "Key of a source"),
+            ("purpose", "Key of a purpose"),
+        ],
+        None,
+        "Reductions",
+        Access::Admin,
+    ),
+    path(
+        "get",
         "/v1/privacy/policies",
         "Privacy",
         "Versions of the definitions, the newest first: who brought them, and what they changed",

@@ -2,6 +2,7 @@
 
 use super::Reader;
 use super::policy;
+use super::reduce::reduce;
 use super::rule;
 use super::rule::Rules;
 use super::set_aside::set_aside;
@@ -110,7 +111,7 @@ pub fn sources(reader: &mut Reader, known: &Known<'_>, node: &Node) -> Vec<Sourc
 
 fn source(reader: &mut Reader, known: &Known<'_>, key: &str, node: &Node, path: &str) -> Option<Source> {
     let entries = reader.map(node, path)?;
-    reader.only(entries, path, &["kind", "write_key", "vocabulary", "requires", "set_aside"]);
+    reader.only(entries, path, &["kind", "write_key", "vocabulary", "requires", "set_aside", "reduce"]);
     let words = [("web", SourceKind::Web), ("app", SourceKind::App), ("server", SourceKind::Server), ("file", SourceKind::File)];
     let kind = match get(entries, "kind") {
         Some(kind) => reader.choice(kind, &join(path, "kind"), &words),
@@ -149,7 +150,8 @@ fn source(reader: &mut Reader, known: &Known<'_>, key: &str, node: &Node, path: 
         }
         set_aside(reader, node, &path)
     });
-    Some(Source { key: key.to_owned(), kind: kind?, write_key, vocabulary: vocabulary?, requires, set_aside })
+    let reduce = get(entries, "reduce").map(|node| reduce(reader, known, node, &join(path, "reduce"))).unwrap_or_default();
+    Some(Source { key: key.to_owned(), kind: kind?, write_key, vocabulary: vocabulary?, requires, set_aside, reduce })
 }
 
 pub fn namespace(reader: &mut Reader, key: &str, node: &Node, path: &str) -> Option<NamespaceRule> {
