@@ -76,18 +76,7 @@ impl ChosenDay {
 impl Shared {
     /// The newest `limit` days on which anything was chosen or confirmed, oldest first.
     pub fn chosen_days(&self, limit: usize) -> Result<Vec<(Date, ChosenDay)>> {
-        let epoch = Date::constant(1970, 1, 1);
-        let mut days: Vec<(Date, ChosenDay)> = self
-            .behind
-            .scan_back(Table::Chosen, &[], None, limit)?
-            .iter()
-            .filter_map(|(key, row)| {
-                let number = i32::from_be_bytes(key.as_slice().try_into().ok()?);
-                Some((epoch.checked_add(jiff::Span::new().days(number)).ok()?, ChosenDay::decode(row)?))
-            })
-            .collect();
-        days.reverse();
-        Ok(days)
+        self.by_day(Table::Chosen, limit, ChosenDay::decode)
     }
 }
 

@@ -186,17 +186,24 @@ impl Today {
     }
 }
 
+/// Days are counted from it.
+const EPOCH: Date = Date::constant(1970, 1, 1);
+
 /// Days since 1970-01-01 of an instant in a zone, and when that day ends. Before 1970 and beyond the calendar: day 0, for ever.
 fn day_of(clock: Timestamp, zone: &TimeZone) -> (i32, Timestamp) {
-    let epoch = Date::constant(1970, 1, 1);
     let found = || {
         let instant = jiff::Timestamp::from_microsecond(clock.0).ok()?;
         let day = zone.to_datetime(instant).date();
         let end = zone.to_timestamp(day.tomorrow().ok()?.to_datetime(jiff::civil::Time::midnight())).ok()?;
-        let number = day.since(epoch).ok()?.get_days();
+        let number = day.since(EPOCH).ok()?.get_days();
         (number > 0).then_some((number, Timestamp(end.as_microsecond())))
     };
     found().unwrap_or((0, Timestamp(i64::MIN)))
+}
+
+/// The day with this number.
+fn date_of(number: i32) -> Option<Date> {
+    EPOCH.checked_add(jiff::Span::new().days(number)).ok()
 }
 
 impl Shared {
@@ -204,23 +211,22 @@ impl Shared {
     pub fn day_of(&self, at: Timestamp) -> Date {
         let zone = TimeZone::get(&self.definitions().workspace.settings.timezone).unwrap_or(TimeZone::UTC);
         let (number, _) = day_of(at, &zone);
-        let epoch = Date::constant(1970, 1, 1);
-        epoch.checked_add(jiff::Span::new().days(number)).unwrap_or(epoch)
+        date_of(number).unwrap_or(EPOCH)
+    }
+
+    /// The newest `limit` rows of a table that is kept by day and can be read, oldest first.
+    pub(crate) fn by_day<T>(&self, table: Table, limit: usize, decode: impl Fn(&[u8]) -> Option<T>) -> Result<Vec<(Date, T)>> {
+        let rows = self.behind.scan_back(table, &[], None, limit)?;
+        let day = |(key, row): &(Vec<u8>, Vec<u8>)| {
+            let number = i32::from_be_bytes(key.as_slice().try_into().ok()?);
+            Some((date_of(number)?, decode(row)?))
+        };
+        Ok(rows.iter().rev().filter_map(day).collect())
     }
 
     /// The last days with a row, oldest first, as dates.
     pub fn days(&self, limit: usize) -> Result<Vec<(Date, Day)>> {
-        let epoch = Date::constant(1970, 1, 1);
-        let rows = self.behind.scan(Table::Days, &[], None, usize::MAX)?;
-        let last = rows.len().saturating_sub(limit);
-        Ok(rows[last..]
-            .iter()
-            .filter_map(|(key, row)| {
-                let number = i32::from_be_bytes(key.as_slice().try_into().ok()?);
-                let date = epoch.checked_add(jiff::Span::new().days(number)).ok()?;
-                Some((date, Day::decode(row)?))
-            })
-            .collect())
+        self.by_day(Table::Days, limit, Day::decode)
     }
 }
 

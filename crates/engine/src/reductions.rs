@@ -87,18 +87,7 @@ impl ReducedDay {
 impl Shared {
     /// The newest `limit` days on which anything was reduced, oldest first.
     pub fn reduced_days(&self, limit: usize) -> Result<Vec<(Date, ReducedDay)>> {
-        let epoch = Date::constant(1970, 1, 1);
-        let mut days: Vec<(Date, ReducedDay)> = self
-            .behind
-            .scan_back(Table::Reduced, &[], None, limit)?
-            .iter()
-            .filter_map(|(key, row)| {
-                let number = i32::from_be_bytes(key.as_slice().try_into().ok()?);
-                Some((epoch.checked_add(jiff::Span::new().days(number)).ok()?, ReducedDay::decode(row)?))
-            })
-            .collect();
-        days.reverse();
-        Ok(days)
+        self.by_day(Table::Reduced, limit, ReducedDay::decode)
     }
 }
 

@@ -119,14 +119,8 @@ impl Fold {
 impl Shared {
     /// The newest `limit` days on which somebody was erased because her time was over, oldest first.
     pub fn lapsed_days(&self, limit: usize) -> Result<Vec<LapsedDay>> {
-        let epoch = Date::constant(1970, 1, 1);
-        let rows = self.behind.scan_back(Table::Lapsed, &[], None, limit)?;
-        let day = |(key, row): &(Vec<u8>, Vec<u8>)| {
-            let number = i32::from_be_bytes(key.as_slice().try_into().ok()?);
-            let day = epoch.checked_add(jiff::Span::new().days(number)).ok()?;
-            Some(LapsedDay { day, people: read_count(row) })
-        };
-        Ok(rows.iter().rev().filter_map(day).collect())
+        let days = self.by_day(Table::Lapsed, limit, |row| Some(read_count(row)))?;
+        Ok(days.into_iter().map(|(day, people)| LapsedDay { day, people }).collect())
     }
 
     /// The next ones to be erased, after a place in the index, and the place to go on from; `None`: from the start.
