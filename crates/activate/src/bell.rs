@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use jumelle_model::time::Timestamp;
-use jumelle_model::workspace::Secret;
 use serde::Serialize;
 
 use crate::egress;
-use crate::webhook::{describe, resolve_secret, sign};
+use crate::webhook::{describe, secret_bytes, sign};
 
 /// From the connection to the end of the answer.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -47,8 +46,7 @@ impl Bell {
     pub fn new(url: &str, secret: &str) -> Result<Bell, String> {
         let parsed = reqwest::Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
         let url = parsed.ok_or_else(|| format!("alarm_url: {url:?} is not a web address"))?;
-        let secret =
-            resolve_secret(&Secret::Plain(secret.to_owned()), "alarms").map_err(|error| format!("alarm_secret: {error}"))?;
+        let secret = secret_bytes(secret.to_owned()).map_err(|error| format!("alarm_secret: {error}"))?;
         let client = egress::client(true).map_err(|error| format!("HTTP client: {error}"))?;
         Ok(Bell { client, url, secret })
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jumelle_connect::{Connector, Moment, Settings, auth};
 use jumelle_model::time::Timestamp;
-use jumelle_model::workspace::{Destination, Secret};
+use jumelle_model::workspace::Destination;
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
@@ -38,12 +38,7 @@ impl Partner {
         let mut given = Map::new();
         for (name, text) in &destination.settings {
             let value: Value = serde_json::from_str(text).unwrap_or_default();
-            let secret = match (&value["env"], &value["sealed"]) {
-                (Value::String(variable), _) => Some(Secret::Env(variable.clone())),
-                (_, Value::String(sealed)) => Some(Secret::Sealed(sealed.clone())),
-                _ => None,
-            };
-            let value = match secret {
+            let value = match secrets::of_setting(&value) {
                 Some(secret) => {
                     secrets::read(&secret, &destination.key).map_err(|error| format!("setting {name}: {error}"))?.into()
                 }

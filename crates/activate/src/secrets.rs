@@ -13,6 +13,7 @@ use jumelle_model::Workspace;
 use jumelle_model::workspace::{SEALED_PREFIX, Secret};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::rand::{SecureRandom, SystemRandom};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 /// Bytes of a key.
@@ -34,6 +35,15 @@ pub fn hold(keys: Keys) -> bool {
 /// The process's keys.
 pub fn held() -> Option<&'static Keys> {
     KEYS.get()
+}
+
+/// The secret that a setting names: `{"env": "NAME"}` or `{"sealed": "…"}`. `None`: it is a plain value.
+pub fn of_setting(value: &Value) -> Option<Secret> {
+    match (&value["env"], &value["sealed"]) {
+        (Value::String(variable), _) => Some(Secret::Env(variable.clone())),
+        (_, Value::String(sealed)) => Some(Secret::Sealed(sealed.clone())),
+        _ => None,
+    }
 }
 
 /// Reads a destination's secret at the moment of use.

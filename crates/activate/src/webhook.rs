@@ -83,9 +83,13 @@ pub struct Webhook {
     secret: Option<Vec<u8>>,
 }
 
-/// Reads a destination's secret at the moment of use. `whsec_<base64>` is decoded, other text is taken as it is.
+/// Reads a destination's secret at the moment of use, as [`secret_bytes`].
 pub fn resolve_secret(secret: &Secret, destination: &str) -> Result<Vec<u8>, WebhookError> {
-    let text = secrets::read(secret, destination).map_err(WebhookError::Secret)?;
+    secret_bytes(secrets::read(secret, destination).map_err(WebhookError::Secret)?)
+}
+
+/// `whsec_<base64>` is decoded, other text is taken as it is.
+pub(crate) fn secret_bytes(text: String) -> Result<Vec<u8>, WebhookError> {
     let bytes = match text.strip_prefix("whsec_") {
         Some(encoded) => {
             STANDARD.decode(encoded.trim()).map_err(|_| WebhookError::Secret("what follows whsec_ is not base64".into()))?

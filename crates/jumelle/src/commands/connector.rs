@@ -5,13 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use jumelle_activate::Transport;
+use jumelle_activate::{Transport, secrets};
 use jumelle_connect::{
     Catalogue, Connector as Loaded, Files, Incoming, Moment, Row, Sample, Secrets, Settings, auth, batches, last_of_each,
     run_cases,
 };
 use jumelle_model::time::Timestamp;
-use jumelle_model::workspace::read_yaml;
+use jumelle_model::workspace::{Secret, read_yaml};
 use serde_json::{Map, Value, json};
 
 use crate::arguments::{Connector, Global};
@@ -341,15 +341,15 @@ async fn try_out(global: &Global, connector: &Arc<Loaded>, given: Map<String, Va
     }
     let mut read = Map::new();
     for (name, value) in given {
-        if value.get("sealed").is_some() {
-            return Err(Failure::refused(format!(
-                "settings.{name} is sealed, and only the server opens it: write {{env: NAME}} here"
-            )));
-        }
-        let value = match value.get("env").and_then(Value::as_str) {
-            Some(variable) => std::env::var(variable)
-                .map_err(|_| Failure::refused(format!("settings.{name}: the environment variable {variable} is not set")))?
-                .into(),
+        let value = match secrets::of_setting(&value) {
+            Some(Secret::Sealed(_)) => {
+                let message = format!("settings.{name} is sealed, and only the server opens it: write {{env: NAME}} here");
+                return Err(Failure::refused(message));
+            }
+            Some(secret) => {
+                let read = secrets::read(&secret, &connector.manifest.connector);
+                read.map_err(|error| Failure::refused(format!("settings.{name}: {error}")))?.into()
+            }
             None => value,
         };
         read.insert(name, value);
