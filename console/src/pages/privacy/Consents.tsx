@@ -1,16 +1,16 @@
-import { Button, NativeSelect } from "@mantine/core";
+import { NativeSelect } from "@mantine/core";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useMemo } from "react";
 import { Link } from "wouter";
 import { useParameter } from "../../api/paging";
 import { Chart, type Series } from "../../charts/Chart";
 import { ConsentState, useChannelName } from "../../components/ConsentState";
-import { Instant } from "../../components/Instant";
 import { Panel } from "../../components/PageTitle";
 import { Empty, Failure, Loaded } from "../../components/states";
 import { useFormat } from "../../format";
 import { useI18n, type TextKey } from "../../i18n";
 import { AgedPeople, AGES, useAged } from "./AgedPeople";
+import { CountAgain } from "./CountAgain";
 import css from "./Privacy.module.css";
 import { Stocks } from "./Stocks";
 import { askConsents, CONSENTS_KEY, useConsents, type Census, type Oversight } from "./queries";
@@ -60,12 +60,7 @@ function Counted({ census, counting }: { census: Census; counting: boolean }) {
         <div>
           <b className="tabular">{format.number(census.people)}</b> <span>{tn("privacy.people_counted", census.people)}</span>
         </div>
-        <span className="small">
-          {t("privacy.counted")} <Instant at={census.at} />
-        </span>
-        <Button size="xs" variant="default" loading={again.isPending || counting} onClick={() => again.mutate()}>
-          {t("privacy.count_again")}
-        </Button>
+        <CountAgain at={census.at} counting={counting} again={again} />
       </div>
       {again.error && <Failure error={again.error} />}
       <Panel title={t("privacy.state")}>

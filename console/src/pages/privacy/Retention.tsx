@@ -1,4 +1,3 @@
-import { Button } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { api, unwrap } from "../../api/client";
 import { useCursor } from "../../api/paging";
@@ -9,6 +8,7 @@ import { PersonLink } from "../../components/PersonLink";
 import { Empty, Failure, Loaded } from "../../components/states";
 import { useFormat } from "../../format";
 import { useI18n } from "../../i18n";
+import { CountAgain } from "./CountAgain";
 import css from "./Privacy.module.css";
 import { askRetention, RETENTION_KEY, useRetention } from "./queries";
 
@@ -35,12 +35,7 @@ export function Retention() {
           {clocks && at && (
             <Panel title={t("privacy.clocks")}>
               <div className={css.figures}>
-                <span className="small">
-                  {t("privacy.counted")} <Instant at={at} />
-                </span>
-                <Button size="xs" variant="default" loading={again.isPending || counting} onClick={() => again.mutate()}>
-                  {t("privacy.count_again")}
-                </Button>
+                <CountAgain at={at} counting={counting} again={again} />
               </div>
               {again.error && <Failure error={again.error} />}
               <table className="rows">
