@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { formatBytes, formatMoney, formatShare, isMoney, span } from "./format";
+import { formatBytes, formatMoney, formatShare, isMoney, span, writtenSpan } from "./format";
 
 const plain = (words: string | null) => words?.replaceAll(/[\u00a0\u202f]/g, " ");
 
@@ -36,6 +36,17 @@ describe("a span", () => {
     const { n, unit } = span(seconds);
     expect(`${n}${unit}`).toBe(words);
   });
+});
+
+describe("a span as definitions write it", () => {
+  it.each([
+    ["1095d", "1,095 days"],
+    ["1d", "1 day"],
+    ["36h", "36 hours"],
+    ["3y", "3y"],
+    ["", ""],
+  ])("%s is %s", (text, words) => expect(writtenSpan("en", text)).toBe(words));
+  it("is in the reader's language", () => expect(writtenSpan("fr", "400d")).toMatch(/^400\sjours$/));
 });
 
 describe("a share", () => {

@@ -27,6 +27,15 @@ export function formatBytes(tag: string, bytes: number): string {
   return new Intl.NumberFormat(tag, { style: "unit", unit: BYTE_UNITS[step], unitDisplay: "short", maximumFractionDigits: 1 }).format(bytes / 1000 ** step);
 }
 
+const UNITS = { d: "day", h: "hour", m: "minute", s: "second" } as const;
+
+/** A span as definitions write it (`1095d`), in words: 1,095 days. What is none stays as it is. */
+export function writtenSpan(tag: string, text: string): string {
+  const [, n, unit] = /^(\d+)([dhms])$/.exec(text) ?? [];
+  if (!n) return text;
+  return new Intl.NumberFormat(tag, { style: "unit", unit: UNITS[unit as keyof typeof UNITS], unitDisplay: "long" }).format(Number(n));
+}
+
 /** A span in its largest unit, rounded down: 59 s, 3 min, 26 h, 4 d. */
 export function span(seconds: number): { n: number; unit: "s" | "min" | "h" | "d" } {
   const s = Math.max(0, Math.floor(seconds));

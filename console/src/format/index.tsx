@@ -1,7 +1,7 @@
 import { useMemo } from "react";
 import { useI18n } from "../i18n";
 import { useSession } from "../shell/session";
-import { formatBytes, formatMoney, formatShare, span, type Money } from "./format";
+import { formatBytes, formatMoney, formatShare, span, writtenSpan, type Money } from "./format";
 
 export { isMoney, type Money } from "./format";
 
@@ -49,6 +49,8 @@ export function useFormat() {
       instant: at(instant),
       /** With weekday and zone, for tooltips. */
       full: at(full),
+      /** A span as definitions write it, in words: 1,095 days. */
+      written: (text: string) => writtenSpan(tag, text),
       /** A span in its largest unit: 3 min. */
       duration,
       /** "3 min ago"; an instant ahead of this clock is "now". */

@@ -554,7 +554,7 @@ export const en = {
     consents: "Consents",
     tools: "Tools",
     retention: "Retention",
-    clock_report: "After {after} without an act of the person, she is reported here. Nobody is erased by herself.",
+    clock_report: "After {after} without an act of the person, she is reported here. Nobody is erased unless you ask for it.",
     clock_ask: "After {after} without an act of the person, she is listed as one to ask whether she wants to stay.",
     clock_erase: "After {after} without an act of the person, she is erased, here and in every tool that has her.",
     no_clock: "No clock for people who do nothing",

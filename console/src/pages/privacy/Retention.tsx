@@ -27,17 +27,19 @@ export function Retention() {
       {({ prospects, at, counting, clocks, purposes, erased }) => (
         <>
           {prospects ? (
-            <p className={css.notice}>{t(`privacy.clock_${prospects.then}`, { after: prospects.after })}</p>
+            <p className={css.notice}>{t(`privacy.clock_${prospects.then}`, { after: format.written(prospects.after) })}</p>
           ) : (
             <Empty title={t("privacy.no_clock")} hint={t("privacy.no_clock_hint")} />
           )}
           {prospects && !clocks && <Empty title={t("privacy.counting")} hint={t("privacy.counting_hint")} />}
           {clocks && at && (
+            <div className={css.figures}>
+              <CountAgain at={at} counting={counting} again={again} />
+            </div>
+          )}
+          {again.error && <Failure error={again.error} />}
+          {clocks && (
             <Panel title={t("privacy.clocks")}>
-              <div className={css.figures}>
-                <CountAgain at={at} counting={counting} again={again} />
-              </div>
-              {again.error && <Failure error={again.error} />}
               <table className="rows">
                 <tbody>
                   {CLOCKS.map((name) => (
@@ -82,7 +84,7 @@ export function Retention() {
                 {purposes.map(({ purpose, retention: span, past }) => (
                   <tr key={purpose}>
                     <th scope="row">{purpose}</th>
-                    <td>{span ?? t("privacy.retention_unsaid")}</td>
+                    <td>{span ? format.written(span) : t("privacy.retention_unsaid")}</td>
                     <td className="num">{past === null ? "–" : format.number(past)}</td>
                   </tr>
                 ))}
