@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from jumelle_server import wait_until
-from shop import Inbox, Shop, identified, viewed, workspace
+from shop import Inbox, Shop, basic, identified, viewed, workspace
 
 TOOLS = """\
 policy: POLICY
@@ -177,6 +177,97 @@ offers: {basis: soft_opt_in, customer: {has: computed.orders, informed: traits.t
   brand_a: {basis: consent}
   brand_b: {basis: consent}
 """
+
+
+OWN = """{
+  channels: {whatsapp: {like: sms, label: {fr: Messages WhatsApp, en: WhatsApp messages}}, counter: {like: postal}},
+  rules: [{for: {channels: [sms]}, frequency: {max: 1, within: 7d}}]}"""
+BY_WHATSAPP = """
+  whatsapp: {segment: lookers, destination: mailer, purpose: marketing, channel: whatsapp, map: {phone: identifiers.phone}}
+"""
+
+
+class OwnChannels(unittest.TestCase):
+    """Channels that a workspace declares: like another one in address and rules, with choices of their own."""
+
+    PHONE = "phone:+33612345678"
+
+    def setUp(self):
+        self.inbox = self.enterContext(Inbox())
+        self.text = shop_text(policy=OWN).replace("URL", self.inbox.url).rstrip() + BY_WHATSAPP
+        self.shop = self.enterContext(Shop(self.text))
+
+    def enter(self, who, number):
+        self.shop.send(identified(who, phone=number, email=f"{who}@example.org"), viewed(who, seconds=2), viewed(who, seconds=1))
+        wait_until(lambda: self.shop.segments(f"email:{who}@example.org") == ["lookers"], "a member")
+
+    def gate(self, channel, number="+33612345678"):
+        question = {"destination": "mailer", "purpose": "marketing", "channel": channel, "ids": [f"phone:{number}"]}
+        answer = self.shop.call("POST", "/v1/allowed", question)
+        self.assertEqual(200, answer.status, answer)
+        (item,) = answer.json()["items"]
+        return "open" if item["allowed"] else item["gate"]["code"]
+
+    def test_a_choice_for_one_channel_is_none_for_another_that_is_like_it(self):
+        self.enter("ana", "+33612345678")
+        self.shop.consent({"phone": "+33612345678"}, "granted", channel="sms")
+        self.assertEqual(("open", "unknown"), (self.gate("sms"), self.gate("whatsapp")))
+        self.shop.consent({"phone": "+33612345678"}, "granted", channel="whatsapp")
+        message = wait_until(lambda: self.inbox.taken() and self.inbox.taken()[0], "it is sent")
+        self.assertEqual(("whatsapp", "+33612345678"), (message["activation"], message["data"]["phone"]))
+        # One message a week by text message: one that is like it counts.
+        wait_until(lambda: (self.gate("sms"), self.gate("whatsapp")) == ("frequency", "frequency"), "it was sent")
+        self.shop.consent({"phone": "+33612345678"}, "denied", channel="whatsapp")
+        self.assertEqual("denied", self.gate("whatsapp"))
+        self.assertEqual("frequency", self.gate("sms"), "and not denied")
+        shown = {(item["purpose"], item["channel"]): item["state"] for item in self.shop.profile(self.PHONE)["consents"]}
+        self.assertEqual({("marketing", "sms"): "granted", ("marketing", "whatsapp"): "denied"}, shown)
+
+        self.shop.stop()
+        self.assertTrue(self.shop.offline("rebuild")["identical"])
+        self.shop.start()
+        self.assertEqual("denied", self.gate("whatsapp"))
+
+    def test_the_purpose_as_a_whole_opens_and_closes_it(self):
+        self.enter("bea", "+33612345679")
+        self.shop.consent({"phone": "+33612345679"}, "granted")
+        self.assertEqual("open", self.gate("counter", "+33612345679"))
+        self.shop.consent({"phone": "+33612345679"}, "denied")
+        self.assertEqual(["denied"] * 2, [self.gate(channel, "+33612345679") for channel in ("whatsapp", "counter")])
+
+    def test_a_definition_that_changes_forgets_no_refusal(self):
+        self.enter("cleo", "+33612345670")
+        self.shop.consent({"phone": "+33612345670"}, "granted")
+        self.shop.consent({"phone": "+33612345670"}, "denied", channel="whatsapp")
+        self.assertEqual("denied", self.gate("whatsapp", "+33612345670"))
+        changed = self.text.replace("like: sms", "like: phone")
+        self.assertEqual(200, self.shop.call("PUT", "/v1/workspace", changed.encode()).status)
+        self.assertEqual("denied", self.gate("whatsapp", "+33612345670"))
+
+    def test_what_is_not_declared_is_said_with_what_is(self):
+        entry = {"purpose": "marketing", "state": "granted", "channel": "telegram"}
+        event = {"type": "track", "event": "Consent Recorded", "userId": "dora", "context": {"consents": [entry]}}
+        answer = self.shop.call("POST", "/v1/track", event, headers=basic("wk_till"), admin=False)
+        self.assertEqual(400, answer.status, answer)
+        self.assertIn("partner_sharing, whatsapp, counter", answer.body.decode())
+        for path, body in (
+            ("/v1/allowed", {"destination": "mailer", "purpose": "marketing", "channel": "telegram", "ids": ["phone:1"]}),
+            ("/v1/links", {"identifier": "email:d@example.org", "scope": "unsubscribe", "purpose": "marketing", "channel": "telegram"}),
+        ):
+            with self.subTest(path):
+                answer = self.shop.call("POST", path, body)
+                self.assertEqual((400, "channel"), (answer.status, answer.json().get("field")), answer)
+        refused = self.shop.call("PUT", "/v1/workspace", self.text.replace("whatsapp: {like: sms", "signal: {like: sms").encode())
+        self.assertEqual(422, refused.status, "an activation names a channel that is gone")
+        self.assertIn("whatsapp", refused.body.decode())
+
+    def test_she_chooses_for_it_on_her_page(self):
+        self.enter("emma", "+33612345671")
+        self.shop.consent({"phone": "+33612345671"}, "granted", channel="whatsapp")
+        link = self.shop.call("POST", "/v1/links", {"identifier": "phone:+33612345671", "scope": "preferences"}).json()
+        for language, label in (("fr", "Messages WhatsApp"), ("en", "WhatsApp messages")):
+            page = self.shop.call("GET", f"{link['path']}?lang={language}", admin=False).body.decode()
+            self.assertIn(label, page)
 
 
 class France(unittest.TestCase):

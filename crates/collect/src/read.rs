@@ -128,7 +128,7 @@ impl Shown {
 /// `judged` is of this workspace alone.
 pub fn consents(event: &Event<'_>, workspace: &Workspace, judged: &mut Judged) -> Vec<ConsentEntry> {
     let mut found = match lookup(&event.context, "consents") {
-        Some(Json::Array(entries)) => entries.iter().filter_map(consent).collect(),
+        Some(Json::Array(entries)) => entries.iter().filter_map(|entry| consent(entry, workspace)).collect(),
         _ => Vec::new(),
     };
     if ["consent", "gpc", SEC_GPC].iter().any(|field| lookup(&event.context, field).is_some()) {
@@ -137,7 +137,7 @@ pub fn consents(event: &Event<'_>, workspace: &Workspace, judged: &mut Judged) -
     found
 }
 
-fn consent(entry: &Json<'_>) -> Option<ConsentEntry> {
+fn consent(entry: &Json<'_>, workspace: &Workspace) -> Option<ConsentEntry> {
     let text = |field: &str| match lookup(entry, field) {
         Some(Json::Str(text)) => Some(text.as_ref()),
         _ => None,
@@ -153,7 +153,7 @@ fn consent(entry: &Json<'_>) -> Option<ConsentEntry> {
             None => text("purpose").filter(|purpose| Signal::of_purpose(purpose).is_none())?.to_owned(),
         },
         channel: match text("channel") {
-            Some(name) => Some(Channel::parse(name)?),
+            Some(name) => Some(workspace.channel(name)?),
             None => None,
         },
         state: match text("state").or(signal.map(|_| "on"))? {

@@ -165,7 +165,7 @@ pub(crate) fn entries(event: &Event<'_>, workspace: &Workspace, judged: &mut Jud
         let signal = Rc::new(ReadSignal { method, message: event.message_id.to_owned(), written: OnceCell::new() });
         for verdict in verdicts {
             let (at, weak) = verdict.time(told, event.time);
-            entries.extend(bound(verdict, event).into_iter().map(|(channel, target)| ConsentEntry {
+            entries.extend(bound(workspace, verdict, event).into_iter().map(|(channel, target)| ConsentEntry {
                 purpose: verdict.purpose.clone(),
                 channel,
                 state: verdict.state,
@@ -308,14 +308,15 @@ impl Judged {
 
 type Bound = (Option<jumelle_model::Channel>, Option<(String, String)>);
 
-fn bound(verdict: &Verdict, event: &Event<'_>) -> Vec<Bound> {
+fn bound(workspace: &Workspace, verdict: &Verdict, event: &Event<'_>) -> Vec<Bound> {
     let of_device = verdict.is_of_device();
     match (of_device, &event.anonymous_id, verdict.state) {
         (true, Some(id), _) => vec![(verdict.channel, Some((DEVICE.to_owned(), id.as_ref().to_owned())))],
         (false, _, ConsentState::Denied) => vec![(verdict.channel, None)],
         (true, None, ConsentState::Denied) => match verdict.channel {
             Some(channel) => vec![(Some(channel), None)],
-            None => jumelle_model::Channel::ALL
+            None => workspace
+                .channels()
                 .into_iter()
                 .filter(|channel| channel.address_namespace() == Some(DEVICE))
                 .map(|channel| (Some(channel), None))

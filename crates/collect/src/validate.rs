@@ -17,13 +17,21 @@ pub struct Limits {
     pub batch_events: usize,
     /// Declared purposes; empty: none is checked (there are no definitions yet).
     pub purposes: Vec<String>,
+    /// Channels that there are. Default: those of every workspace.
+    pub channels: Vec<Channel>,
     /// Signals that the workspace reads; what is malformed is refused all the same.
     pub signals: SignalsRead,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { event_bytes: 32 * 1024, batch_events: 10_000, purposes: Vec::new(), signals: SignalsRead::default() }
+        Limits {
+            event_bytes: 32 * 1024,
+            batch_events: 10_000,
+            purposes: Vec::new(),
+            channels: Channel::ALL.to_vec(),
+            signals: SignalsRead::default(),
+        }
     }
 }
 
@@ -349,9 +357,9 @@ fn check_consents(event: &Json<'_>, limits: &Limits) -> Result<bool, Problem> {
         }
         match lookup(entry, "channel") {
             None => {}
-            Some(Json::Str(channel)) if Channel::parse(channel).is_some() => {}
+            Some(Json::Str(channel)) if limits.channels.iter().any(|known| known.as_str() == channel.as_ref()) => {}
             Some(_) => {
-                let known: Vec<&str> = Channel::ALL.iter().map(|channel| channel.as_str()).collect();
+                let known: Vec<&str> = limits.channels.iter().map(|channel| channel.as_str()).collect();
                 return problem(path("channel"), "unknown_channel", format!("the channel is one of {}", known.join(", ")));
             }
         }

@@ -42,7 +42,11 @@ pub fn check_workspace(catalogue: &Catalogue, workspace: &Workspace, text: &str)
             faults.push(Fault::at(format!("{path}.map"), missing));
         }
         let channels = &connector.manifest.channels;
-        if !channels.is_empty() && !channels.iter().any(|channel| channel == activation.channel.as_str()) {
+        if !channels.is_empty()
+            && ![activation.channel, activation.channel.like()]
+                .iter()
+                .any(|of| channels.iter().any(|channel| channel == of.as_str()))
+        {
             let message = format!("{} serves {}", connector.manifest.name, channels.join(", "));
             faults.push(Fault::at(format!("{path}.channel"), message));
         }

@@ -6,7 +6,7 @@ use jumelle_model::Workspace;
 use jumelle_model::consent::{Basis, Channel, ConsentState, Signal};
 use jumelle_model::message::Message;
 use jumelle_model::time::Timestamp;
-use jumelle_model::workspace::policy::{About, Case, Frequency, Meaning, PolicyRule, covers};
+use jumelle_model::workspace::policy::{About, Case, Frequency, Meaning, PolicyRule, covers, speaks_of};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -302,7 +302,7 @@ fn in_hours(workspace: &Workspace, case: Case<'_>, party: Party<'_>, next: &mut 
 fn not_too_often(workspace: &Workspace, case: Case<'_>, party: Party<'_>, next: &mut Timestamp) -> Result<(), Reason> {
     let about = |contact: &Contact, rule: &PolicyRule| {
         let marketing = workspace.purpose(&contact.purpose).is_none_or(|purpose| purpose.is_marketing());
-        (rule.about.channels.is_empty() || rule.about.channels.contains(&contact.channel))
+        speaks_of(&rule.about.channels, contact.channel)
             && (rule.about.purposes.is_empty() || rule.about.purposes.contains(&contact.purpose))
             && rule.about.marketing.is_none_or(|asked| asked == marketing)
     };

@@ -41,7 +41,7 @@ pub fn deciding<'r>(workspace: &Workspace, rules: &'r [Reduce], event: Arriving<
 pub fn stands(workspace: &Workspace, rule: &Reduce, event: Arriving<'_>) -> Stands {
     // Definitions are validated: it is declared.
     let Some(purpose) = workspace.purpose(&rule.purpose) else { return Stands::Unknown };
-    let channels = rule.channels(purpose);
+    let channels = rule.channels(workspace, purpose);
     let is_asked = |channel: &Option<Channel>| channel.is_none_or(|channel| channels.contains(&channel));
     if event.refuses.iter().any(|(refused, channel)| *refused == purpose.key && is_asked(channel)) {
         return Stands::Denied;

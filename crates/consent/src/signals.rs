@@ -258,18 +258,18 @@ impl AnyString {
         if let AnyString::Tcf(string) = self {
             json["defects"] = string.defects().iter().map(|defect| Value::from(defect.as_str())).collect();
         }
-        json["policy"] = by_purpose_and_channel(&verdicts);
+        json["policy"] = by_purpose_and_channel(workspace, &verdicts);
         json
     }
 }
 
 /// Where verdicts of one string differ, the denial counts.
-fn by_purpose_and_channel(verdicts: &[Verdict]) -> Value {
+fn by_purpose_and_channel(workspace: &Workspace, verdicts: &[Verdict]) -> Value {
     let mut rows: Vec<(&str, Channel, ConsentState, &str)> = Vec::new();
     for verdict in verdicts {
         let channels: Cow<'_, [Channel]> = match verdict.channel {
             Some(channel) => vec![channel].into(),
-            None => Channel::ALL.into_iter().filter(|channel| channel.address_namespace() == Some(DEVICE)).collect(),
+            None => workspace.channels().into_iter().filter(|channel| channel.address_namespace() == Some(DEVICE)).collect(),
         };
         for &channel in channels.iter() {
             let purpose = verdict.purpose.as_str();

@@ -209,7 +209,7 @@ impl<'a> Count<'a> {
         let clocks = workspace.policy.prospects.is_some().then(Clocks::default);
         let pairs = workspace.purposes.iter().flat_map(|purpose| {
             let channels = match purpose.terms.channels.is_empty() {
-                true => Channel::ALL.to_vec(),
+                true => workspace.channels(),
                 false => purpose.terms.channels.clone(),
             };
             let channels = channels.into_iter().map(Some).chain([None]);

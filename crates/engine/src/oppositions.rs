@@ -33,6 +33,7 @@ pub struct Opposed {
     pub code: &'static str,
 }
 
+/// What reaches an address: a channel like one of these.
 const REACHING: [Channel; 4] = [Channel::Email, Channel::Sms, Channel::Phone, Channel::CallCenter];
 
 impl Shared {
@@ -44,13 +45,15 @@ impl Shared {
         let now = self.now();
         let purposes = workspace.purposes.iter().filter(|purpose| asked.purpose.as_ref().is_none_or(|key| *key == purpose.key));
         let purposes: Vec<_> = purposes.collect();
+        let mut channels = workspace.channels();
+        channels.retain(|channel| REACHING.contains(&channel.like()) && asked.channel.is_none_or(|one| one == *channel));
         self.each_person(|person| {
             if person.known.choices.is_empty() {
                 return;
             }
             let (circumstances, _) = person.circumstances(workspace, plan, now);
             let party = Party { choices: &person.known.choices, circumstances: &circumstances, contacts: &[] };
-            for channel in REACHING.into_iter().filter(|channel| asked.channel.is_none_or(|one| one == *channel)) {
+            for &channel in &channels {
                 let Some(namespace) = channel.address_namespace() else { continue };
                 for identifier in person.known.identifiers_of(namespace) {
                     let address = (namespace.to_owned(), identifier.value.clone());

@@ -155,7 +155,7 @@ impl Outlet {
     fn with_unsubscribe(&self, workspace: &Workspace, cleared: Cleared) -> Cleared {
         let message = cleared.message();
         let (Some(base), Some(who)) = (&workspace.preferences.url, &message.address) else { return cleared };
-        if message.channel != Channel::Email || message.kind.takes_back() {
+        if message.channel.like() != Channel::Email || message.kind.takes_back() {
             return cleared;
         }
         let link = Link {

@@ -156,7 +156,8 @@ fn pairs(before: &Workspace, after: &Workspace) -> Vec<(String, Channel)> {
     let gone = before.purposes.iter().filter(|purpose| after.purpose(&purpose.key).is_none());
     let keys = after.purposes.iter().chain(gone).map(|purpose| &purpose.key);
     let differing = keys.filter(|key| all || before.purpose(key) != after.purpose(key));
-    differing.flat_map(|key| Channel::ALL.map(|channel| (key.clone(), channel))).collect()
+    let channels = after.channels();
+    differing.flat_map(|key| channels.iter().map(|channel| (key.clone(), *channel)).collect::<Vec<_>>()).collect()
 }
 
 fn is_reachable(person: &Person, workspace: &Workspace, plan: &Plan, purpose: &str, channel: Channel, at: Timestamp) -> bool {

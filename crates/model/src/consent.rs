@@ -1,6 +1,10 @@
 //! Consent's words: the legal basis of a purpose, channels, and one choice of one person.
 
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::ids::Stamp;
 use crate::proof::Proof;
@@ -23,9 +27,11 @@ pub enum Basis {
     SoftOptIn,
 }
 
-/// Where a message meets the person.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+/// Where a message meets the person: one of those that every workspace has, or one that it has declared like one of them.
+///
+/// Written as its name in JSON; in compact form a declared one also says what it is like, so that a row is read without the
+/// workspace.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Channel {
     /// E-mail.
     Email,
@@ -51,10 +57,12 @@ pub enum Channel {
     Personalization,
     /// Handing data to a partner.
     PartnerSharing,
+    /// One of the workspace's own (`policy.channels`).
+    Declared(Declared),
 }
 
 impl Channel {
-    /// Every channel, in the order of the documentation.
+    /// Those that every workspace has, in the order of the documentation.
     pub const ALL: [Channel; 12] = [
         Channel::Email,
         Channel::Sms,
@@ -85,17 +93,36 @@ impl Channel {
             Channel::CallCenter => "call_center",
             Channel::Personalization => "personalization",
             Channel::PartnerSharing => "partner_sharing",
+            Channel::Declared(declared) => declared.key,
         }
     }
 
-    /// The inverse of [`Channel::as_str`].
+    /// The inverse of [`Channel::as_str`] for those that every workspace has; [`crate::Workspace::channel`] knows its own as well.
     pub fn parse(text: &str) -> Option<Channel> {
         Channel::ALL.into_iter().find(|channel| channel.as_str() == text)
     }
 
+    /// A channel of a workspace's own, like one that every workspace has. `None`: its name is one of theirs, or is no name.
+    pub fn declared(key: &str, like: Channel) -> Option<Channel> {
+        let well_formed = key.starts_with(|c: char| c.is_ascii_lowercase())
+            && key.len() <= DECLARED_BYTES_MAX
+            && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+        let like = Channel::ALL.iter().position(|known| *known == like)?;
+        (well_formed && Channel::parse(key).is_none())
+            .then(|| Channel::Declared(Declared { key: interned(key), like: like as u8 }))
+    }
+
+    /// The one of [`Channel::ALL`] whose address, hours, frequency and silence hold for it too: itself, if it is one of them.
+    pub fn like(self) -> Channel {
+        match self {
+            Channel::Declared(declared) => Channel::ALL[usize::from(declared.like)],
+            known => known,
+        }
+    }
+
     /// The namespace of the address or device that a message of this channel uses; `None` where there is none of ours.
     pub fn address_namespace(self) -> Option<&'static str> {
-        match self {
+        match self.like() {
             Channel::Email => Some("email"),
             Channel::Sms | Channel::Phone | Channel::CallCenter => Some("phone"),
             Channel::Push
@@ -104,8 +131,133 @@ impl Channel {
             | Channel::Social
             | Channel::Retargeting
             | Channel::Personalization => Some("anonymous_id"),
-            Channel::Postal | Channel::PartnerSharing => None,
+            Channel::Postal | Channel::PartnerSharing | Channel::Declared(_) => None,
         }
+    }
+}
+
+/// Bytes of a declared channel's name, at most.
+const DECLARED_BYTES_MAX: usize = 40;
+
+/// A channel of a workspace's own. Two of one name are one, whatever they are like: a choice that was made before the definition
+/// changed goes on counting.
+#[derive(Clone, Copy, Debug)]
+pub struct Declared {
+    key: &'static str,
+    /// Place in [`Channel::ALL`].
+    like: u8,
+}
+
+impl PartialEq for Declared {
+    fn eq(&self, other: &Declared) -> bool {
+        self.key == other.key
+    }
+}
+
+impl Eq for Declared {}
+
+impl PartialOrd for Declared {
+    fn partial_cmp(&self, other: &Declared) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Declared {
+    fn cmp(&self, other: &Declared) -> std::cmp::Ordering {
+        self.key.cmp(other.key)
+    }
+}
+
+impl std::hash::Hash for Declared {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.key.hash(state);
+    }
+}
+
+/// Names of declared channels, each once for the life of the process: a channel stays a word that is copied. There are as many as
+/// definitions and rows have named.
+fn interned(key: &str) -> &'static str {
+    static KEYS: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    // Nothing panics while the lock is held.
+    let mut keys = KEYS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = keys.get(key) {
+        return known;
+    }
+    let kept: &'static str = Box::leak(key.to_owned().into_boxed_str());
+    keys.insert(kept);
+    kept
+}
+
+/// The compact form. The order of the first twelve is that of the files.
+#[derive(Serialize, Deserialize)]
+enum Compact {
+    Email,
+    Sms,
+    Push,
+    Phone,
+    Postal,
+    Onsite,
+    Display,
+    Social,
+    Retargeting,
+    CallCenter,
+    Personalization,
+    PartnerSharing,
+    Declared(String, u8),
+}
+
+impl Serialize for Channel {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            return serializer.serialize_str(self.as_str());
+        }
+        let compact = match self {
+            Channel::Email => Compact::Email,
+            Channel::Sms => Compact::Sms,
+            Channel::Push => Compact::Push,
+            Channel::Phone => Compact::Phone,
+            Channel::Postal => Compact::Postal,
+            Channel::Onsite => Compact::Onsite,
+            Channel::Display => Compact::Display,
+            Channel::Social => Compact::Social,
+            Channel::Retargeting => Compact::Retargeting,
+            Channel::CallCenter => Compact::CallCenter,
+            Channel::Personalization => Compact::Personalization,
+            Channel::PartnerSharing => Compact::PartnerSharing,
+            Channel::Declared(declared) => Compact::Declared(declared.key.to_owned(), declared.like),
+        };
+        compact.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Channel {
+    /// From JSON a name that every workspace does not know is taken for one that some workspace had: what is kept of it is read.
+    /// What comes from outside is asked of [`crate::Workspace::channel`].
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Channel, D::Error> {
+        let unknown = |key: &str| D::Error::custom(format!("{key:?} is no channel"));
+        if deserializer.is_human_readable() {
+            let key = String::deserialize(deserializer)?;
+            let known = Channel::parse(&key).or_else(|| Channel::declared(&key, Channel::PartnerSharing));
+            return known.ok_or_else(|| unknown(&key));
+        }
+        Ok(match Compact::deserialize(deserializer)? {
+            Compact::Email => Channel::Email,
+            Compact::Sms => Channel::Sms,
+            Compact::Push => Channel::Push,
+            Compact::Phone => Channel::Phone,
+            Compact::Postal => Channel::Postal,
+            Compact::Onsite => Channel::Onsite,
+            Compact::Display => Channel::Display,
+            Compact::Social => Channel::Social,
+            Compact::Retargeting => Channel::Retargeting,
+            Compact::CallCenter => Channel::CallCenter,
+            Compact::Personalization => Channel::Personalization,
+            Compact::PartnerSharing => Channel::PartnerSharing,
+            Compact::Declared(key, like) => {
+                let like = Channel::ALL.get(usize::from(like)).copied().ok_or_else(|| unknown(&key))?;
+                Channel::declared(&key, like).ok_or_else(|| unknown(&key))?
+            }
+        })
     }
 }
 

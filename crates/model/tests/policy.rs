@@ -137,3 +137,55 @@ fn a_destination_is_somewhere_once_transfers_are_looked_at() {
     );
     parse(&text.replace("connector: webhook", "connector: webhook, country: US, transfer: \"standard clauses\""));
 }
+
+const OWN_CHANNELS: &str = r#"
+workspace: {key: shop}
+identifiers: {phone: {limit: 3}, anonymous_id: {limit: 100}}
+purposes:
+  marketing: {basis: consent, channels: [sms, whatsapp]}
+  offers: {basis: soft_opt_in, customer: {has: traits.since, informed: traits.told}}
+policy:
+  channels:
+    whatsapp: {like: sms, label: {fr: WhatsApp, en: WhatsApp}}
+    kiosk: {like: onsite}
+  rules:
+    - {for: {channels: [sms]}, hours: {days: [mon], between: ["09:00-12:00"]}}
+    - {for: {channels: [whatsapp]}, frequency: {max: 1, within: 7d}}
+segments: {likers: {rule: {consent: {purpose: marketing, channel: whatsapp}}}}
+"#;
+
+#[test]
+fn a_declared_channel_is_like_another_and_still_itself() {
+    let shop = parse(OWN_CHANNELS);
+    let (whatsapp, kiosk) = (shop.channel("whatsapp").unwrap(), shop.channel("kiosk").unwrap());
+    assert_eq!((whatsapp.address_namespace(), kiosk.address_namespace()), (Some("phone"), Some("anonymous_id")));
+    assert_eq!((shop.channel("fax"), shop.channels().len()), (None, 14));
+    let rules = |channel| {
+        let purpose = shop.purpose("marketing").unwrap();
+        let case = Case { purpose, channel, country: "FR", business: false, at: Timestamp(0) };
+        shop.policy.rules_for(case).map(|rule| (rule.hours.is_some(), rule.frequency.is_some())).collect::<Vec<_>>()
+    };
+    assert_eq!(rules(whatsapp), [(true, false), (false, true)], "what is said of sms holds for it");
+    assert_eq!(rules(Channel::Sms), [(true, false)], "and not the other way round");
+    assert_eq!(rules(kiosk), []);
+    assert_eq!(parse(&shop.to_text()), shop);
+
+    // In rows it is read without the workspace; in JSON it is a word.
+    for channel in shop.channels() {
+        let row = postcard::to_allocvec(&channel).unwrap();
+        let read: Channel = postcard::from_bytes(&row).unwrap();
+        assert_eq!((read, read.like()), (channel, channel.like()));
+        let json = serde_json::to_string(&channel).unwrap();
+        assert_eq!(json, format!("{:?}", channel.as_str()));
+        assert_eq!(serde_json::from_str::<Channel>(&json).unwrap(), channel);
+    }
+    // The first twelve are the bytes that they always were.
+    let rows: Vec<Vec<u8>> = Channel::ALL.iter().map(|channel| postcard::to_allocvec(channel).unwrap()).collect();
+    assert_eq!(rows, (0..12).map(|n| vec![n]).collect::<Vec<_>>());
+    for wrong in ["\"\"", "\"Fax\"", "\"a b\"", "7"] {
+        assert!(serde_json::from_str::<Channel>(wrong).is_err(), "{wrong}");
+    }
+    // A choice that was made before the definition changed goes on counting.
+    let other = parse(&OWN_CHANNELS.replace("like: sms", "like: email"));
+    assert_eq!(other.channel("whatsapp"), Some(whatsapp));
+}

@@ -1,7 +1,7 @@
 //! A person as the API gives her (DESIGN §6).
 
 use jumelle_consent::{Choices, Standing};
-use jumelle_model::consent::{Channel, ConsentState, Scope};
+use jumelle_model::consent::{ConsentState, Scope};
 use jumelle_model::time::{Span, Timestamp};
 use jumelle_model::workspace::policy::{Case, Policy};
 use jumelle_model::{Money, Workspace};
@@ -101,7 +101,7 @@ pub fn consents_json(workspace: &Workspace, plan: &Plan, person: &Person, at: Ti
         // For all channels: the shortest of any.
         let span = match standing.channel {
             Some(channel) => own(case(channel)),
-            None => Channel::ALL.into_iter().filter_map(|channel| own(case(channel))).min(),
+            None => workspace.channels().into_iter().filter_map(|channel| own(case(channel))).min(),
         }?;
         Some(Timestamp(standing.since.0.saturating_add(span.0)))
     };

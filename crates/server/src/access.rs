@@ -359,8 +359,9 @@ fn page(copy: &Value, lang: &str) -> String {
         words,
         words.consents,
         rows(&copy["consents"], |item| {
-            let channel = item["channel"].as_str().and_then(jumelle_model::consent::Channel::parse);
-            let channel = channel.map_or(words.every_channel, |channel| channel_name(channel, words.lang));
+            let channel = item["channel"].as_str().map_or(words.every_channel, |key| {
+                jumelle_model::consent::Channel::parse(key).map_or(key, |channel| channel_name(channel, words.lang))
+            });
             vec![
                 text(&item["purpose"]),
                 channel.to_owned(),

@@ -101,8 +101,8 @@ fn asked<'a>(
     if definitions.workspace.purpose(purpose).is_none() {
         return Err(Problem::bad_request(format!("there is no purpose {purpose:?}")).with("field", "purpose"));
     }
-    let Some(channel) = Channel::parse(channel) else {
-        let known = Channel::ALL.map(Channel::as_str).join(", ");
+    let Some(channel) = definitions.workspace.channel(channel) else {
+        let known = definitions.workspace.channel_names();
         return Err(Problem::bad_request(format!("{channel:?} is not one of {known}")).with("field", "channel"));
     };
     let seconds = seconds.unwrap_or(PERMIT_S);

@@ -330,6 +330,7 @@ impl App {
             event_bytes: self.limits.event_bytes,
             signals: definitions.workspace.signals_read(),
             purposes: definitions.workspace.purposes.iter().map(|purpose| purpose.key.clone()).collect(),
+            channels: definitions.workspace.channels(),
             ..Limits::default()
         }
     }

@@ -10,7 +10,7 @@ use axum::{Extension, Json};
 use jumelle_collect::decode_single;
 use jumelle_consent::unsubscribe_json;
 use jumelle_engine::{Draft, IdentityCheck, LINK_DAYS, LINK_DAYS_MAX, Link, LinkError, LinkScope, RequestKind};
-use jumelle_model::consent::{Channel, ConsentState, Scope, Signal};
+use jumelle_model::consent::{ConsentState, Scope, Signal};
 use jumelle_model::event::EventKind;
 use jumelle_model::identifier::Identifier;
 use jumelle_model::time::{Span, Timestamp};
@@ -40,7 +40,7 @@ pub struct LinkRequest {
     identifier: String,
     scope: LinkScope,
     purpose: Option<String>,
-    channel: Option<Channel>,
+    channel: Option<String>,
     expires_in: Option<String>,
 }
 
@@ -69,6 +69,13 @@ pub async fn mint(State(app): State<App>, body: String) -> Result<Json<Value>, P
         }
         _ => {}
     }
+    let channel = match &request.channel {
+        None => None,
+        Some(name) => {
+            let known = || format!("{name:?} is not one of {}", workspace.channel_names());
+            Some(workspace.channel(name).ok_or_else(|| Problem::bad_request(known()).with("field", "channel"))?)
+        }
+    };
     let days = if request.scope == LinkScope::Rights { RIGHTS_DAYS } else { LINK_DAYS };
     let span = match request.expires_in.as_deref() {
         None => Span(days * DAY_US),
@@ -80,13 +87,7 @@ pub async fn mint(State(app): State<App>, body: String) -> Result<Json<Value>, P
         return Err(Problem::bad_request(format!("such a link lives for {days_max} days at most")).with("field", "expires_in"));
     }
     let expires = Timestamp(app.engine.shared().wall.now().0.saturating_add(span.0));
-    let link = Link {
-        scope: request.scope,
-        who: (who.namespace, who.value),
-        purpose: request.purpose,
-        channel: request.channel,
-        expires,
-    };
+    let link = Link { scope: request.scope, who: (who.namespace, who.value), purpose: request.purpose, channel, expires };
     let token = app.engine.shared().links.seal(&link);
     let path = format!("/l/{token}");
     let url = workspace.preferences.url.as_ref().map(|base| format!("{base}{path}"));

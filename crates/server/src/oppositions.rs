@@ -6,7 +6,6 @@ use axum::extract::{Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use jumelle_engine::{Opposed, Oppositions};
-use jumelle_model::consent::Channel;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -45,7 +44,9 @@ fn asked(app: &App, query: &OppositionsQuery) -> Result<Asked, Problem> {
     let channel = match query.channel.as_deref() {
         None => None,
         Some(name) => Some(
-            Channel::parse(name)
+            workspace
+                .workspace
+                .channel(name)
                 .ok_or_else(|| Problem::bad_request(format!("{name:?} is no channel")).with("field", "channel"))?,
         ),
     };

@@ -168,7 +168,8 @@ pub async fn people(State(app): State<App>, Query(query): Query<AgedQuery>) -> R
     let channel: Option<Channel> = match &query.channel {
         None => None,
         Some(name) => {
-            serde_json::from_value(json!(name)).map_err(|_| wrong("channel", format!("there is no channel {name:?}")))?
+            let known = definitions.workspace.channel(name);
+            Some(known.ok_or_else(|| wrong("channel", format!("there is no channel {name:?}")))?)
         }
     };
     let after = query.cursor.as_ref().map(|cursor| cursor.parse::<ProfileId>()).transpose();

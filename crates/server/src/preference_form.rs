@@ -55,9 +55,9 @@ pub(crate) fn questions<'a>(definitions: &'a Definitions, visit: &Visit) -> Vec<
         let used = |channel: Channel| {
             workspace.activations.iter().any(|activation| activation.purpose == purpose.key && activation.channel == channel)
         };
-        for channel in Channel::ALL {
+        for channel in workspace.channels() {
             let named = match purpose.terms.channels.is_empty() {
-                true => matches!(channel, Channel::Email | Channel::Sms | Channel::Phone) || used(channel),
+                true => matches!(channel.like(), Channel::Email | Channel::Sms | Channel::Phone) || used(channel),
                 false => purpose.terms.channels.contains(&channel),
             };
             let address = channel.address_namespace();

@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::links::Visit;
 use crate::preference_form::questions;
-use crate::preference_words::{Words, channel_name};
+use crate::preference_words::{Words, channel_name, channel_title};
 use crate::proof_page::escape;
 
 /// What was just done.
@@ -122,7 +122,7 @@ pub(crate) fn unsubscribe(workspace: &Workspace, visit: &Visit, done: bool) -> R
     let words = Words::of(visit.lang);
     let key = visit.link.purpose.as_deref().unwrap_or_default();
     let purpose = workspace.purpose(key).map_or(key, |purpose| text(&purpose.terms.label, visit.lang, key));
-    let channel = visit.link.channel.map_or(words.every_channel, |channel| channel_name(channel, visit.lang));
+    let channel = visit.link.channel.map_or(words.every_channel, |channel| channel_title(workspace, channel, visit.lang));
     let what = format!("<strong>{}</strong> ({})", escape(purpose), escape(channel));
     let address = escape(&masked(&visit.link.who.1));
     let main = match done {
@@ -183,7 +183,8 @@ fn choices(main: &mut String, definitions: &Definitions, visit: &Visit, words: &
             }
             last = Some(key);
         }
-        let (name, channel) = (escape(&question.name()), escape(channel_name(question.channel, visit.lang)));
+        let (name, channel) =
+            (escape(&question.name()), escape(channel_title(&definitions.workspace, question.channel, visit.lang)));
         let id = name.replace(':', "-");
         let checked = |is: bool| if question.answer == Some(is) { " checked" } else { "" };
         let _ = write!(

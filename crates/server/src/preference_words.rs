@@ -1,5 +1,6 @@
 //! What the pages behind a signed link say, in both languages.
 
+use jumelle_model::Workspace;
 use jumelle_model::consent::Channel;
 
 /// One language.
@@ -181,6 +182,15 @@ pub(crate) fn channel_name(channel: Channel, lang: &str) -> &'static str {
         Channel::CallCenter => ("Centre d'appels", "Call centre"),
         Channel::Personalization => ("Personnalisation", "Personalisation"),
         Channel::PartnerSharing => ("Partage avec des partenaires", "Sharing with partners"),
+        Channel::Declared(_) => (channel.as_str(), channel.as_str()),
     };
     if lang == "fr" { fr } else { en }
+}
+
+/// The same, with the labels of the workspace's own channels.
+pub(crate) fn channel_title<'a>(workspace: &'a Workspace, channel: Channel, lang: &str) -> &'a str {
+    let declared = workspace.policy.channels.iter().find(|declared| declared.channel == channel);
+    let Some(label) = declared.map(|declared| &declared.label) else { return channel_name(channel, lang) };
+    let (first, second) = if lang == "fr" { (&label.fr, &label.en) } else { (&label.en, &label.fr) };
+    first.as_deref().or(second.as_deref()).unwrap_or(channel.as_str())
 }

@@ -248,9 +248,9 @@ fn items(value: &Value) -> &[Value] {
 }
 
 fn purpose(value: &Value, words: &Words) -> Line {
-    let channel = value["channel"].as_str().map_or(words.every_channel, |key| {
-        Channel::parse(key).map_or(words.every_channel, |channel| channel_name(channel, words.lang))
-    });
+    let channel = value["channel"]
+        .as_str()
+        .map_or(words.every_channel, |key| Channel::parse(key).map_or(key, |channel| channel_name(channel, words.lang)));
     line(format!("{} · {channel}", text(&value["purpose"])))
 }
 

@@ -390,9 +390,12 @@ impl Check {
         }
         if let Some(Value::String(channel)) = entries.get("channel")
             && Channel::parse(channel).is_none()
+            // Whether the workspace has declared it is known where the events arrive.
+            && Channel::declared(channel, Channel::Postal).is_none()
         {
             let known = Channel::ALL.map(Channel::as_str).join(", ");
-            self.report::<()>(&join(path, "channel"), format!("{channel:?} is not one of {known}"));
+            let message = format!("{channel:?} is not one of {known}, nor the name of a channel of the workspace's own");
+            self.report::<()>(&join(path, "channel"), message);
         }
         let state_path = join(path, "state");
         let state = match entries.get("state") {

@@ -388,6 +388,21 @@ impl Workspace {
             .collect()
     }
 
+    /// Every channel: those that all workspaces have, then its own.
+    pub fn channels(&self) -> Vec<Channel> {
+        Channel::ALL.into_iter().chain(self.policy.channels.iter().map(|declared| declared.channel)).collect()
+    }
+
+    /// Channel by name.
+    pub fn channel(&self, name: &str) -> Option<Channel> {
+        self.channels().into_iter().find(|channel| channel.as_str() == name)
+    }
+
+    /// Its name, as a problem lists them.
+    pub fn channel_names(&self) -> String {
+        self.channels().into_iter().map(Channel::as_str).collect::<Vec<_>>().join(", ")
+    }
+
     /// Source by write key.
     pub fn source_by_write_key(&self, write_key: &str) -> Option<&Source> {
         self.sources.iter().find(|source| source.write_key.as_deref() == Some(write_key))

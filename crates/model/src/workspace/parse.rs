@@ -17,6 +17,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::node::{Node, get, read};
+use super::policy::Policy;
 use super::policy::prospects::{BUILT_IN, label};
 use super::*;
 pub(super) use definition::SECRET_SHOWN;
@@ -126,6 +127,8 @@ fn workspace(reader: &mut Reader, root: &Node) -> Option<Workspace> {
     // Keys as written, so that a wrong definition does not make those that name it look wrong as well.
     let known = definition::Known::of(entries);
     let mut found = Workspace::empty();
+    let declared = get(entries, "policy").map(|node| policy::declared_channels(reader, node)).unwrap_or_default();
+    reader.declared = declared.iter().map(|declared| declared.channel).collect();
     if let Some(node) = get(entries, "workspace") {
         found.settings = settings::settings(reader, node);
     }
@@ -146,7 +149,7 @@ fn workspace(reader: &mut Reader, root: &Node) -> Option<Workspace> {
         reduce::sources(reader, &found, node);
     }
     if let Some(node) = get(entries, "policy") {
-        found.policy = policy::policy(reader, &known, node);
+        found.policy = Policy { channels: declared, ..policy::policy(reader, &known, node) };
     }
     if let Some(node) = get(entries, "consent") {
         found.strings = signals::consent(reader, &known, entries, node);

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 pub use prospects::{Acts, Prospects, Then};
 pub use templates::{TEMPLATES, Template, template};
 
+use super::text::label_json;
 use super::{FieldPath, Label, Purpose};
 use crate::consent::{Basis, Channel};
 use crate::time::{Span, Timestamp};
@@ -165,11 +166,23 @@ pub struct PolicyRule {
     pub template: Option<String>,
 }
 
+/// `policy.channels: {whatsapp: {like: sms, label: {fr: WhatsApp, en: WhatsApp}}}`
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct DeclaredChannel {
+    /// Its key, and what it is like.
+    pub channel: Channel,
+    /// What it is called.
+    pub label: Label,
+}
+
 /// `policy:`
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Policy {
     /// Templates with their edition, in order: `france@2026-08`.
     pub extends: Vec<String>,
+    /// Channels beside those that every workspace has.
+    #[serde(default)]
+    pub channels: Vec<DeclaredChannel>,
     /// Where circumstances are found.
     pub person: PersonPaths,
     /// The workspace's own, then those of the templates.
@@ -220,10 +233,15 @@ impl About {
     fn fits(&self, case: &Case<'_>) -> bool {
         (self.purposes.is_empty() || self.purposes.contains(&case.purpose.key))
             && self.marketing.is_none_or(|marketing| marketing == case.purpose.is_marketing())
-            && (self.channels.is_empty() || self.channels.contains(&case.channel))
+            && speaks_of(&self.channels, case.channel)
             && (self.countries.is_empty() || covers(&self.countries, case.country))
             && self.business.is_none_or(|business| business == case.business)
     }
+}
+
+/// Whether a rule's channels take one in: none are all, and what is said of a channel holds for those that are declared like it.
+pub fn speaks_of(channels: &[Channel], channel: Channel) -> bool {
+    channels.is_empty() || channels.contains(&channel) || channels.contains(&channel.like())
 }
 
 /// Whether a list of countries and groups takes a country in: `US` takes in `US-CA`, not the other way round.
@@ -244,7 +262,7 @@ impl Policy {
         let by_basis = match case.purpose.basis {
             Basis::Consent => Meaning::Refused,
             Basis::Contract | Basis::LegitimateInterest | Basis::LegalObligation => Meaning::Allowed,
-            Basis::SoftOptIn if matches!(case.channel, Channel::Email | Channel::Sms) => Meaning::Customer,
+            Basis::SoftOptIn if matches!(case.channel.like(), Channel::Email | Channel::Sms) => Meaning::Customer,
             Basis::SoftOptIn => Meaning::Refused,
         };
         let said = self.rules_for(case).find_map(|rule| {
@@ -304,6 +322,12 @@ impl Policy {
             paths.into_iter().filter_map(|(name, path)| Some((name.into(), json!(path.as_ref()?.to_string())))).collect();
         let own: Vec<Value> = self.rules.iter().filter(|rule| rule.template.is_none()).map(rule_json).collect();
         let mut json = json!({"extends": self.extends, "person": person, "rules": own});
+        if !self.channels.is_empty() {
+            let declared = self.channels.iter().map(|DeclaredChannel { channel, label }| {
+                (channel.as_str().to_owned(), json!({"like": channel.like(), "label": label_json(label)}))
+            });
+            json["channels"] = Value::Object(declared.collect());
+        }
         if let Some(prospects) = &self.prospects {
             json["prospects"] = prospects.to_json();
         }

@@ -93,14 +93,14 @@ impl Reduce {
     }
 
     /// The channels whose choice counts.
-    pub fn channels(&self, purpose: &Purpose) -> Vec<Channel> {
+    pub fn channels(&self, workspace: &Workspace, purpose: &Purpose) -> Vec<Channel> {
         if let Some(channel) = self.channel {
             return vec![channel];
         }
         let reaches_device = |channel: &Channel| channel.address_namespace() == Some("anonymous_id");
         let declared: Vec<Channel> = purpose.terms.channels.iter().copied().filter(reaches_device).collect();
         match declared.is_empty() {
-            true => Channel::ALL.into_iter().filter(reaches_device).collect(),
+            true => workspace.channels().into_iter().filter(reaches_device).collect(),
             false => declared,
         }
     }

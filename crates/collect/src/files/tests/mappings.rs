@@ -72,8 +72,8 @@ fn every_problem_has_its_path_and_what_would_be_right() {
             "events[0].consents[0].purpose: a consent names its purpose\nevents[0].consents[0].state: \"yes\" is not granted or denied",
         ),
         (
-            format!("events: [{{{event}, consents: [{{purpose: p, channel: fax, state: granted}}]}}]"),
-            "events[0].consents[0].channel: \"fax\" is not one of email, sms, push, phone, postal, onsite, display, social, retargeting, call_center, personalization, partner_sharing",
+            format!("events: [{{{event}, consents: [{{purpose: p, channel: Fax, state: granted}}]}}]"),
+            "events[0].consents[0].channel: \"Fax\" is not one of email, sms, push, phone, postal, onsite, display, social, retargeting, call_center, personalization, partner_sharing, nor the name of a channel of the workspace's own",
         ),
     ];
     for (text, expected) in cases {

@@ -482,9 +482,9 @@ fn is_base64(text: &str) -> bool {
         && data.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/')
 }
 
-/// `(name, channel)` of every channel.
-pub fn channel_words() -> [(&'static str, Channel); 12] {
-    Channel::ALL.map(|channel| (channel.as_str(), channel))
+/// `(name, channel)` of every channel that the workspace has.
+pub fn channel_words(reader: &Reader) -> Vec<(&'static str, Channel)> {
+    Channel::ALL.into_iter().chain(reader.declared.iter().copied()).map(|channel| (channel.as_str(), channel)).collect()
 }
 
 pub fn activation(reader: &mut Reader, known: &Known<'_>, key: &str, node: &Node, path: &str) -> Option<Activation> {
@@ -501,7 +501,10 @@ pub fn activation(reader: &mut Reader, known: &Known<'_>, key: &str, node: &Node
     let destination = reference("destination", &known.destinations);
     let purpose = reference("purpose", &known.purposes);
     let channel = match get(entries, "channel") {
-        Some(node) => reader.choice(node, &join(path, "channel"), &channel_words()),
+        Some(node) => {
+            let words = channel_words(reader);
+            reader.choice(node, &join(path, "channel"), &words)
+        }
         None => {
             reader.at(node, path, "an activation names its channel");
             None

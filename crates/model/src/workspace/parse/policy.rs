@@ -9,8 +9,8 @@ use crate::time::Span;
 use crate::workspace::node::{Key, Node, Value, get, join, read};
 use crate::workspace::policy::prospects::WARN_BEFORE;
 use crate::workspace::policy::{
-    About, Calendar, Case, Customer, DAYS, Frequency, Hours, Meaning, Policy, PolicyRule, Prospects, PurposeText, TEMPLATES,
-    Terms, Then, template,
+    About, Calendar, Case, Customer, DAYS, DeclaredChannel, Frequency, Hours, Meaning, Policy, PolicyRule, Prospects,
+    PurposeText, TEMPLATES, Terms, Then, template,
 };
 use crate::workspace::{FieldPath, Workspace};
 
@@ -36,6 +36,8 @@ const ITEMS_MAX: usize = 200;
 const VERSION_BYTES_MAX: usize = 64;
 /// Times of opening in one day, at most.
 const BETWEEN_MAX: usize = 8;
+/// Channels of a workspace's own, at most.
+const DECLARED_MAX: usize = 50;
 const MINUTES_OF_A_DAY: u16 = 1_440;
 
 pub fn terms(reader: &mut Reader, known: &Known<'_>, entries: &[(Key, Node)], path: &str) -> Terms {
@@ -122,7 +124,8 @@ fn person_path(reader: &mut Reader, known: &Known<'_>, node: &Node, path: &str) 
 }
 
 fn channels(reader: &mut Reader, node: &Node, path: &str) -> Vec<Channel> {
-    items(reader, node, path, |reader, node, path| reader.choice(node, path, &channel_words()))
+    let words = channel_words(reader);
+    items(reader, node, path, |reader, node, path| reader.choice(node, path, &words))
 }
 
 /// `FR`, `US-CA` and, where groups are taken, `EEA`.
@@ -140,11 +143,51 @@ pub fn country(reader: &mut Reader, node: &Node, path: &str, groups: bool) -> Op
     None
 }
 
+/// `policy.channels`, read before everything that may name one.
+pub fn declared_channels(reader: &mut Reader, node: &Node) -> Vec<DeclaredChannel> {
+    let Value::Map(entries) = &node.value else { return Vec::new() };
+    let Some(node) = get(entries, "channels") else { return Vec::new() };
+    let path = "policy.channels";
+    let entries = reader.map(node, path).unwrap_or_default();
+    if entries.len() > DECLARED_MAX {
+        reader.at(node, path, format!("{DECLARED_MAX} at most, not {}", entries.len()));
+        return Vec::new();
+    }
+    let mut found: Vec<DeclaredChannel> = Vec::new();
+    for (key, node) in entries {
+        let path = join(path, &key.text);
+        let Some(entries) = reader.map(node, &path) else { continue };
+        reader.only(entries, &path, &["like", "label"]);
+        let Some(like) = get(entries, "like") else {
+            reader.at(
+                node,
+                &path,
+                "a channel says which one it is like, whose address, hours and silence it shares: {like: sms}",
+            );
+            continue;
+        };
+        let words = Channel::ALL.map(|channel| (channel.as_str(), channel));
+        let Some(like) = reader.choice(like, &join(&path, "like"), &words) else { continue };
+        match Channel::declared(&key.text, like) {
+            None if Channel::parse(&key.text).is_some() => {
+                reader.at_key(key, &path, format!("every workspace has a channel {}", key.text));
+            }
+            None => reader.at_key(
+                key,
+                &path,
+                "a channel's name has lower-case letters, digits and _, begins with a letter, 40 at most",
+            ),
+            Some(channel) => found.push(DeclaredChannel { channel, label: label(reader, entries, &path) }),
+        }
+    }
+    found
+}
+
 pub fn policy(reader: &mut Reader, known: &Known<'_>, node: &Node) -> Policy {
     let mut policy = Policy::default();
     let path = "policy";
     let Some(entries) = reader.map(node, path) else { return policy };
-    reader.only(entries, path, &["extends", "person", "rules", "prospects"]);
+    reader.only(entries, path, &["extends", "channels", "person", "rules", "prospects"]);
     if let Some(node) = get(entries, "person") {
         let path = join(path, "person");
         let entries = reader.map(node, &path).unwrap_or_default();

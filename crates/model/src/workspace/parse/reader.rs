@@ -1,6 +1,7 @@
 //! Reading nodes as what they should be, and collecting what they are not.
 
 use super::{PROBLEMS_MAX, Problem, Problems};
+use crate::consent::Channel;
 use crate::workspace::node::{Key, Node, Value, join};
 
 /// Definitions of one collection, at most.
@@ -13,11 +14,13 @@ const WORD_CHARS_MAX: usize = 64;
 /// Collects problems while reading. What cannot be read is reported and answered with `None`; reading goes on beside it.
 pub struct Reader {
     problems: Vec<Problem>,
+    /// The channels that the workspace has declared.
+    pub declared: Vec<Channel>,
 }
 
 impl Reader {
     pub fn new(problems: Vec<Problem>) -> Reader {
-        Reader { problems }
+        Reader { problems, declared: Vec::new() }
     }
 
     /// All problems in the order of the text; those outside of it last.

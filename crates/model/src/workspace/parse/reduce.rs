@@ -1,8 +1,7 @@
 //! `reduce` of a source: what is left of events whose purpose is refused.
 
 use super::Reader;
-use super::definition::Known;
-use crate::consent::Channel;
+use super::definition::{Known, channel_words};
 use crate::workspace::node::{Node, Value, get, join};
 use crate::workspace::reduce::{Reduce, ReduceWhen, Reduction};
 use crate::workspace::{Source, Workspace};
@@ -34,7 +33,7 @@ fn rule(reader: &mut Reader, known: &Known<'_>, node: &Node, path: &str) -> Opti
         None => Some(ReduceWhen::default()),
     };
     let channel = get(entries, "channel").and_then(|node| {
-        let words = Channel::ALL.map(|channel| (channel.as_str(), channel));
+        let words = channel_words(reader);
         reader.choice(node, &join(path, "channel"), &words)
     });
     let events = names(reader, get(entries, "events"), &join(path, "events"));

@@ -196,7 +196,10 @@ impl<'n> Rules<'n> {
             }
         };
         let channel = match get(entries, "channel") {
-            Some(node) => Some(reader.choice(node, &join(path, "channel"), &channel_words())?),
+            Some(node) => {
+                let words = channel_words(reader);
+                Some(reader.choice(node, &join(path, "channel"), &words)?)
+            }
             None => None,
         };
         Some(Rule::Consent { purpose: purpose?, channel })

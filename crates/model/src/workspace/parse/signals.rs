@@ -1,7 +1,7 @@
 //! `consent.strings`.
 
 use super::Reader;
-use super::definition::Known;
+use super::definition::{Known, channel_words};
 use crate::consent::Channel;
 use crate::workspace::node::{Key, Node, Value, get, join};
 use crate::workspace::signals::{CategoryChoice, GppChoice, OptOut, Strings, TcfChoice};
@@ -114,15 +114,17 @@ fn categories(reader: &mut Reader, purpose: &str, entries: &[(Key, Node)], path:
 
 /// What a browser says is the device's: it opens no address.
 fn channels(reader: &mut Reader, entries: &[(Key, Node)], path: &str, sharing: bool) -> Vec<Channel> {
-    let words: Vec<(&str, Channel)> = Channel::ALL
-        .into_iter()
+    let every = channel_words(reader);
+    let words: Vec<(&str, Channel)> = every
+        .iter()
+        .map(|(_, channel)| *channel)
         .filter(|channel| channel.address_namespace() == Some(DEVICE) || sharing && *channel == Channel::PartnerSharing)
         .map(|channel| (channel.as_str(), channel))
         .collect();
     items(reader, entries, path, "channels", |reader, node, path| {
         let text = reader.text(node, path)?;
-        if let Some(channel) = Channel::parse(&text)
-            && !words.iter().any(|(_, known)| *known == channel)
+        if let Some((_, channel)) = every.iter().find(|(word, _)| *word == text)
+            && !words.iter().any(|(_, known)| known == channel)
         {
             let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
             let message =
