@@ -115,7 +115,7 @@ impl Fold {
             })?;
         }
         self.suppress(keys)?;
-        self.shared.to_sweep.store(true, std::sync::atomic::Ordering::Release);
+        crate::sweep::note(&self.shared)?;
         self.shared.live.forget(&ids);
         self.shared.behind.put(Table::Meta, ERASURES_ROW, Vec::new());
         metrics::counter!("jumelle_erasures_total").increment(1);
@@ -146,7 +146,7 @@ impl Fold {
                 delivery.message.address = None;
                 delivery.message.data.clear();
                 self.shared.behind.put(Table::Deliveries, key, delivery.encode());
-                self.shared.to_sweep.store(true, std::sync::atomic::Ordering::Release);
+                crate::sweep::note(&self.shared)?;
                 self.blank(Position(delivery.position), |entry| match entry {
                     Entry::Erased { profile, keys, mut notices } => {
                         for notice in notices.iter_mut().filter(|notice| notice.activation == told.activation) {

@@ -394,6 +394,7 @@ pub(crate) fn open_shared(options: &Options, tables_name: &str) -> Result<Arc<Sh
         tables.get(Table::Meta, b"counts")?.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
     let totals = tables.get(Table::Meta, b"totals")?.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
     let erased_before = tables.get(Table::Meta, erase::ERASURES_ROW)?.is_some();
+    let to_sweep = AtomicBool::new(sweep::is_left(&history, erased_before)?);
     let behind = Arc::new(Behind::new(tables));
     Ok(Arc::new(Shared {
         links: Links::open(&options.directory, options.wall.now())?,
@@ -413,8 +414,7 @@ pub(crate) fn open_shared(options: &Options, tables_name: &str) -> Result<Arc<Sh
         clock: AtomicI64::new(clock),
         computing: AtomicBool::new(false),
         stopped: AtomicBool::new(false),
-        // What an erasure of an earlier run has left, nobody noted.
-        to_sweep: AtomicBool::new(erased_before),
+        to_sweep,
         clock_follows_events,
         wall: options.wall.clone(),
     }))

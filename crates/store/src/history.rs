@@ -137,6 +137,11 @@ impl History {
         Ok(())
     }
 
+    /// Makes the storage engine's journal forget what [`History::compact`] has dropped. Writes 64 MB.
+    pub fn turn_journal(&self) -> Result<()> {
+        crate::turn_journal(&self.database, &[&self.blocks, &self.fingerprints, &self.erasures, &self.meta])
+    }
+
     /// The position after the last entry, and the arrival of the last block.
     pub fn end(&self) -> Result<(Position, Timestamp)> {
         let Some(guard) = self.fingerprints.last_key_value() else { return Ok((Position(0), Timestamp::MIN)) };

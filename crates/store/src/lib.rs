@@ -148,6 +148,37 @@ pub(crate) fn check_sequence<'a>(
     })
 }
 
+/// Bytes after which the storage engine begins another journal, at its next flush (fjall 3, `worker_pool.rs`).
+const JOURNAL_BYTES: usize = 64_000_000;
+const NOISE_BYTES: usize = 1 << 20;
+/// Bytes between two syncs: whoever waits for a commit meanwhile waits for no more than these.
+const NOISE_SYNC_BYTES: usize = 4 << 20;
+
+/// The storage engine keeps in its journal what went through it until [`JOURNAL_BYTES`] more have, and has no call for less. Here
+/// they go through it, of nobody; afterwards no journal has anything that `keyspaces` have dropped.
+pub(crate) fn turn_journal(database: &fjall::Database, keyspaces: &[&fjall::Keyspace]) -> Result<()> {
+    let options = || fjall::KeyspaceCreateOptions::default().max_memtable_size(NOISE_SYNC_BYTES as u64);
+    let filler = database.keyspace("filler", options)?;
+    let mut noise = vec![0; NOISE_BYTES];
+    for written in (0..=JOURNAL_BYTES).step_by(NOISE_BYTES) {
+        // What can be compressed would be.
+        rand::Rng::fill(&mut rand::rng(), noise.as_mut_slice());
+        filler.insert(b"noise", noise.as_slice())?;
+        if written % NOISE_SYNC_BYTES == 0 {
+            database.persist(fjall::PersistMode::SyncData)?;
+        }
+    }
+    // The flush begins the new journal; the old one goes when what it holds is in tables.
+    filler.rotate_memtable_and_wait()?;
+    for keyspace in keyspaces {
+        keyspace.rotate_memtable_and_wait()?;
+    }
+    filler.remove(b"noise")?;
+    filler.rotate_memtable_and_wait()?;
+    filler.major_compact()?;
+    let_go(&filler)
+}
+
 /// The storage engine keeps files that a compaction has replaced until a memory table of the same database is next written, and
 /// what was overwritten until it knows that nobody reads it: here it looks. The row was never there.
 fn let_go(keyspace: &fjall::Keyspace) -> Result<()> {

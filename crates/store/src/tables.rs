@@ -240,6 +240,11 @@ impl Tables {
         crate::let_go(self.keyspace(Table::Meta))
     }
 
+    /// Makes the storage engine's journal forget what [`Tables::compact`] has dropped. Writes 64 MB.
+    pub fn turn_journal(&self) -> Result<()> {
+        crate::turn_journal(&self.database, &self.keyspaces.iter().collect::<Vec<_>>())
+    }
+
     /// Bytes on disk.
     pub fn disk_bytes(&self) -> u64 {
         self.database.disk_space().unwrap_or(0)
