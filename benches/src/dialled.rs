@@ -2,7 +2,7 @@
 //!
 //! A tool whose queue of new connections is full drops the last packet of a handshake: the sender is connected and sends, and the tool
 //! hears of it when the packets are sent again, seconds later. A request has begun by then: nothing can recall what the sender's kernel
-//! has. What this says is at most a look too late, so whoever judges by it errs to the strict side.
+//! has, not even a sender that gives up and closes: what it has sent arrives all the same. What this says is at most a look too late, so whoever judges by it errs to the strict side.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 const LOOK_EVERY: Duration = Duration::from_millis(5);
-/// State of a socket in `/proc/net/tcp`.
-const ESTABLISHED: &str = "01";
+/// State of a socket in `/proc/net/tcp` whose handshake is under way. In every other one it stands, or stood and was closed.
+const SYN_SENT: &str = "02";
 
 /// Sender's port → when it was first seen connected to the tool.
 #[derive(Clone, Default)]
@@ -41,14 +41,14 @@ impl Dialled {
 
     fn look(&self, table: &str, tool: u16, now: Instant) {
         let port = |address: &str| u16::from_str_radix(address.rsplit(':').next()?, 16).ok();
-        let established = table.lines().skip(1).filter_map(|line| {
+        let stood = table.lines().skip(1).filter_map(|line| {
             let mut words = line.split_whitespace().skip(1);
             let (own, other, state) = (words.next()?, words.next()?, words.next()?);
-            (state == ESTABLISHED && port(other)? == tool).then(|| port(own))?
+            (state != SYN_SENT && port(other)? == tool).then(|| port(own))?
         });
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // A port that is not connected any more may be another connection's next time.
-        *known = established.map(|sender| (sender, known.get(&sender).copied().unwrap_or(now))).collect();
+        *known = stood.map(|sender| (sender, known.get(&sender).copied().unwrap_or(now))).collect();
     }
 }
 
@@ -69,6 +69,8 @@ mod tests {
         dialled.look(&both, 9_000, later);
         assert_eq!((dialled.since(40_000), dialled.since(40_001)), (Some(later), Some(start)));
         assert_eq!(dialled.since(40_002), None, "another tool's");
+        dialled.look(&format!("{HEAD}{}", line(40_001, 9_000, "05")), 9_000, later + LOOK_EVERY);
+        assert_eq!(dialled.since(40_001), Some(start), "the sender has given up; what it had sent may still arrive");
         dialled.look(HEAD, 9_000, later);
         assert_eq!(dialled.since(40_001), None);
     }
