@@ -19,9 +19,9 @@ activations:
 CLOCK = "{after: 1095d, then: THEN, warn_before: 30d}"
 
 
-def text(then="report", clock=CLOCK, more="", purposes=""):
-    whole = workspace(TOOLS.replace("PROSPECTS", clock.replace("THEN", then)) + more)
-    return whole.replace("  service: {basis: contract}", "  service: {basis: contract, retention: 365d}" + purposes)
+def text(then="report", clock=CLOCK, retention=""):
+    whole = workspace(TOOLS.replace("PROSPECTS", clock.replace("THEN", then)))
+    return whole.replace("  service: {basis: contract}", "  service: {basis: contract" + retention + "}")
 
 
 def event(name, who, source_days, **more):
@@ -109,13 +109,13 @@ class Clock(unittest.TestCase):
         self.assertFalse(self.lapsed("customer"))
 
     def test_it_is_counted_reported_and_said_before_it_is_applied(self):
-        self.start()
+        self.start(retention=", retention: 365d")
         for who, days in [("gone", YEARS_3 + 1), ("soon", YEARS_3 - 10), ("later", YEARS_3 - 60), ("fresh", 10)]:
             self.shop.send(event("Product Viewed", who, days))
         wait_until(lambda: self.retention()["clocks"]["running"] == 4, "in the tables")
         found = self.retention()
         self.assertEqual({"after": "1095d", "then": "report", "warn_before": "30d"}, found["prospects"])
-        self.assertEqual({"running": 4, "lapsed": 1, "restricted": 0, "due_30d": 1, "due_90d": 2, "past_retention": {"service": 3}}, found["clocks"])
+        self.assertEqual({"running": 4, "lapsed": 1, "restricted": 0, "due_30d": 1, "due_90d": 2, "past_retention": {"service": 3}, "past_every": 0}, found["clocks"])
         self.assertEqual([("marketing", None, None), ("service", "365d", 3)], [tuple(row[key] for key in ("purpose", "retention", "past")) for row in found["purposes"]])
         self.assertEqual([], found["erased"])
         said = self.shop.command("privacy", "retention")
@@ -125,7 +125,7 @@ class Clock(unittest.TestCase):
         shorter = self.text.replace("{after: 1095d, then: report", "{after: 1000d, then: erase")
         plan = self.shop.call("PUT", "/v1/workspace?dry_run=true", shorter, headers={"content-type": "application/yaml"}).json()
         self.assertEqual({"then": "erase", "before": 1, "after_min": 3, "after_max": 3}, plan["reach"]["lapse"])
-        self.assertIn("prospects: the time of 3 people is over (now 1): they will be erased", plan["text"])
+        self.assertIn("retention: the time of 3 people is over (now 1): they will be erased", plan["text"])
         self.assertEqual(1, len(self.members()), "a dry run does nothing")
 
     def test_a_new_clock_counts_what_was_before_it(self):
@@ -210,6 +210,140 @@ class Clock(unittest.TestCase):
         # She clicks in that mail: she stays.
         self.shop.send(event("Email Link Clicked", "ana", 0))
         wait_until(lambda: self.inbox.types()[-1] == "segment.exited", "answered")
+
+
+KEPT = """\
+policy: POLICY
+destinations:
+  mailer: {connector: webhook, url: "URL", allow_private: true, country: FR}
+activations:
+  mail: {segment: lookers, destination: mailer, purpose: marketing, channel: email, map: {email: identifiers.email}}
+"""
+
+
+class Retention(unittest.TestCase):
+    """The span after her last act for which a purpose uses a person."""
+
+    def start(self, marketing="8s", service="1095d", policy="{extends: []}"):
+        self.inbox = self.enterContext(Inbox(lambda message: 204))
+        purposes = [("marketing", "consent", marketing), ("service", "contract", service)]
+        self.text = workspace(KEPT.replace("POLICY", policy).replace("URL", self.inbox.url))
+        for key, basis, span in purposes:
+            if span:
+                self.text = self.text.replace(f"{key}: {{basis: {basis}}}", f"{key}: {{basis: {basis}, retention: {span}}}")
+        self.shop = self.enterContext(Shop(self.text))
+
+    def enter(self, who="ana"):
+        self.shop.send(identified(who, email=f"{who}@example.org"), viewed(who), viewed(who))
+        self.shop.consent({"email": f"{who}@example.org"}, "granted", channel="email")
+
+    def gate(self, who="ana"):
+        question = {"destination": "mailer", "purpose": "marketing", "channel": "email", "ids": [f"email:{who}@example.org"]}
+        (item,) = self.shop.call("POST", "/v1/allowed", question).json()["items"]
+        return "open" if item["allowed"] else item["gate"]["code"]
+
+    def listed(self):
+        return [item["profile"] for item in self.shop.get("/v1/privacy/retention/people?state=retention_over")["items"]]
+
+    def test_the_gate_closes_at_its_end_the_tools_are_told_and_an_act_opens_it(self):
+        self.start()
+        asked = self.text.replace("  lookers:\n", "  old: {rule: {retention_over: marketing}}\n  agreed: {rule: {consent: {purpose: marketing, channel: email}}}\n  lookers:\n")
+        self.assertEqual(200, self.shop.apply(asked).status)
+        began = time.monotonic()
+        self.enter()
+        wait_until(lambda: self.inbox.types() == ["segment.entered"], "the mailer has her")
+        self.assertEqual({"agreed", "lookers"}, set(self.shop.segments("email:ana@example.org")))
+        # No event: the end of the span alone.
+        wait_until(lambda: self.inbox.types() == ["segment.entered", "consent.withdrawn"], "the mailer is told", 20)
+        self.assertGreater(time.monotonic() - began, 7.5)
+        self.assertEqual("retention_over", self.gate())
+        self.assertEqual({"old", "lookers"}, set(self.shop.segments("email:ana@example.org")))
+        why = self.shop.get("/v1/profiles/email:ana@example.org/explain?segment=old")
+        self.assertIn("the retention of marketing is over", json.dumps(why))
+        # What is done to her does not renew it, what she does does.
+        self.shop.send({"type": "track", "event": "Email Opened", "anonymousId": "ana"})
+        wait_until(self.shop.folded, "folded")
+        self.assertEqual("retention_over", self.gate())
+        self.shop.send({"type": "track", "event": "Email Link Clicked", "anonymousId": "ana"})
+        wait_until(lambda: self.inbox.types()[2:] == ["segment.entered"], "she is back")
+        self.assertEqual("open", self.gate())
+        self.shop.stop()
+        self.assertTrue(self.shop.offline("rebuild")["identical"])
+
+    def test_one_that_ends_while_the_server_is_down_is_found_when_it_starts(self):
+        self.start(marketing="5s")
+        self.enter()
+        wait_until(lambda: self.inbox.types() == ["segment.entered"], "the mailer has her")
+        self.shop.kill()
+        time.sleep(5)
+        self.shop.start()
+        wait_until(lambda: self.inbox.types()[-1] == "consent.withdrawn", "the mailer is told")
+
+    def test_a_message_that_waits_is_stopped(self):
+        self.start(marketing="5s")
+        self.inbox.answer = lambda message: 503
+        self.enter()
+        delivery = wait_until(lambda: self.shop.deliveries("email:ana@example.org"), "it waits")[0]
+        self.assertEqual("queued", delivery["state"])
+        wait_until(lambda: self.gate() == "retention_over", "its end")
+        self.inbox.answer = lambda message: 204
+        blocked = wait_until(lambda: next((d for d in self.shop.deliveries("email:ana@example.org") if d["state"] == "blocked"), None), "blocked", 60)
+        self.assertEqual("retention_over", blocked["gate"]["code"])
+        self.assertNotIn("segment.entered", self.inbox.types())
+
+    def test_nobody_is_erased_unless_the_policy_says_so(self):
+        self.start(marketing="3s", service="3s")
+        self.enter()
+        wait_until(lambda: self.gate() == "retention_over", "its end", 15)
+        found = wait_until(lambda: (f := self.shop.get("/v1/privacy/retention?fresh=true"))["clocks"]["past_every"] == 1 and f, "counted", 15)
+        self.assertEqual((None, None, {"marketing": 1, "service": 1}), (found["prospects"], found["then"], found["clocks"]["past_retention"]))
+        self.assertIsNotNone(self.shop.profile("email:ana@example.org"))
+        reporting = self.text.replace("{extends: []}", "{retention: {then: report}}")
+        plan = self.shop.call("PUT", "/v1/workspace?dry_run=true", reporting, headers={"content-type": "application/yaml"}).json()
+        self.assertIn("retention: the time of 1 people is over (now 0): they are reported", plan["text"])
+        self.assertEqual(200, self.shop.apply(reporting).status)
+        wait_until(lambda: len(self.listed()) == 1, "listed")
+        self.assertIn("beyond every retention: 1; report", self.shop.command("privacy", "retention"))
+
+    def test_whom_no_purpose_keeps_is_erased_and_the_restricted_is_not(self):
+        self.start(marketing="2s", service="9s", policy="{retention: {then: erase}}")
+        self.enter()
+        self.shop.send(identified("bob", email="bob@example.org"))
+        wait_until(lambda: self.shop.profile("email:bob@example.org"), "bob")
+        self.assertEqual(200, self.shop.call("POST", "/v1/privacy/restrict", {"identifier": "email:bob@example.org"}).status)
+        wait_until(lambda: self.gate() == "retention_over", "the end of the first")
+        self.assertIsNotNone(self.shop.profile("email:ana@example.org"), "the other purpose keeps her")
+
+        def gone():
+            self.shop.send(viewed("eva"))
+            return self.shop.profile("email:ana@example.org") is None
+
+        wait_until(gone, "erased", 25)
+        self.assertIsNotNone(self.shop.profile("email:bob@example.org"))
+        self.assertIsNotNone(self.shop.profile("anonymous_id:eva"))
+        self.assertEqual([1], [day["people"] for day in self.shop.get("/v1/privacy/retention")["erased"]])
+        self.assertNotIn("ana@example.org", json.dumps(self.shop.exported_events()))
+        self.shop.stop()
+        self.assertTrue(self.shop.offline("rebuild")["identical"])
+
+    def test_a_new_span_counts_what_was_before_it(self):
+        self.start(marketing=None, service=None)
+        for who, days in [("ana", 40), ("bob", 10)]:
+            first = {**identified(who, email=f"{who}@example.org"), "timestamp": now(days=100)}
+            self.shop.send(first, {**viewed(who), "timestamp": now(days=days)})
+            grant = {"purpose": "marketing", "state": "granted", "channel": "email", "for": {"email": f"{who}@example.org"}}
+            self.shop.send({"type": "track", "event": "Consent Recorded", "anonymousId": who, "timestamp": now(days=days), "context": {"consents": [grant]}})
+        wait_until(lambda: (self.gate("ana"), self.gate("bob")) == ("open", "open"), "both are reachable")
+        spanned = self.text.replace("marketing: {basis: consent}", "marketing: {basis: consent, retention: 30d}")
+        plan = self.shop.call("PUT", "/v1/workspace?dry_run=true", spanned, headers={"content-type": "application/yaml"}).json()
+        self.assertTrue(plan["reach"]["retention_unread"])
+        self.assertEqual([], plan["reach"]["changes"])
+        self.assertIn("whom it closes then is not counted here", plan["text"])
+        self.assertEqual(200, self.shop.apply(spanned).status)
+        wait_until(lambda: (self.gate("ana"), self.gate("bob")) == ("retention_over", "open"), "what they did is read")
+        shorter = spanned.replace("retention: 30d", "retention: 5d")
+        plan = self.shop.call("PUT", "/v1/workspace?dry_run=true", shorter, headers={"content-type": "application/yaml"}).json()
+        self.assertEqual([("marketing", "email", 0, 1)], [tuple(c[k] for k in ("purpose", "channel", "reachable", "unreachable")) for c in plan["reach"]["changes"] if c["channel"] == "email"])
 
 
 if __name__ == "__main__":

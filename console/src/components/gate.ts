@@ -22,6 +22,7 @@ const OTHER_CODES: ReadonlySet<string> = new Set<OtherCode>([
   "not_a_customer",
   "bounced",
   "restricted",
+  "retention_over",
   "minor",
   "transfer",
   "channel_not_declared",

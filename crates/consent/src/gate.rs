@@ -128,6 +128,8 @@ pub struct Circumstances {
     pub customer_for: Vec<String>,
     /// Until when she wants no marketing.
     pub paused_until: Option<Timestamp>,
+    /// When she last did something, and be it that she came in; none: nothing looks at it.
+    pub last_act: Option<Timestamp>,
     /// How often she wants to be contacted, at most.
     pub frequency: Option<Frequency>,
 }
@@ -198,6 +200,7 @@ fn passes(
     let evidence = consents(workspace, case, asked, party, next)?;
     not_paused(case, party, next)?;
     old_enough(workspace, case, party, next)?;
+    is_kept(case, party, next)?;
     may_be_transferred(workspace, case, asked)?;
     in_hours(workspace, case, party, next)?;
     not_too_often(workspace, case, party, next)?;
@@ -254,6 +257,17 @@ fn not_paused(case: Case<'_>, party: Party<'_>, next: &mut Timestamp) -> Result<
     let Some(until) = party.circumstances.paused_until.filter(|until| *until > case.at) else { return Ok(()) };
     if !case.purpose.is_marketing() {
         return Ok(());
+/// A purpose uses nobody beyond its retention: she leaves its tools until she does something herself.
+fn is_kept(case: Case<'_>, party: Party<'_>, next: &mut Timestamp) -> Result<(), Reason> {
+    let (Some(retention), Some(last_act)) = (case.purpose.terms.retention, party.circumstances.last_act) else { return Ok(()) };
+    let since = last_act + retention;
+    if since <= case.at {
+        return Err(Reason::RetentionOver { purpose: case.purpose.key.clone(), retention, since });
+    }
+    *next = (*next).min(since);
+    Ok(())
+}
+
     }
     *next = (*next).min(until);
     Err(Reason::Paused { purpose: case.purpose.key.clone(), until })

@@ -88,6 +88,15 @@ pub enum Reason {
         /// Until when.
         until: Timestamp,
     },
+    /// She has done nothing for longer than the purpose keeps people.
+    RetentionOver {
+        /// Purpose key.
+        purpose: String,
+        /// How long it keeps them.
+        retention: Span,
+        /// Since when it keeps her no more.
+        since: Timestamp,
+    },
     /// She is too young for the purpose.
     Minor {
         /// Purpose key.
@@ -160,7 +169,7 @@ pub enum Tongue {
 }
 
 impl Reason {
-    /// It passes by itself and soon: nobody is taken back out of a tool for it, what waits goes out later.
+    /// It passes, by itself or when the team lets it: nobody is taken back out of a tool for it, what waits goes out later.
     pub fn is_momentary(&self) -> bool {
         matches!(self, Reason::Hours { .. } | Reason::Frequency { .. })
     }
@@ -182,6 +191,7 @@ impl Reason {
             Reason::ChannelNotDeclared { .. } => "channel_not_declared",
             Reason::FieldNotAllowed { .. } => "field_not_allowed",
             Reason::NoPurpose { .. } => "no_purpose",
+            Reason::RetentionOver { .. } => "retention_over",
             Reason::Hours { .. } => "hours",
             Reason::Frequency { .. } => "frequency",
             Reason::NeverSent => "never_sent",
@@ -253,6 +263,9 @@ impl Reason {
                 None => format!("{destination} does not say in which country it is"),
             },
             Reason::ChannelNotDeclared { purpose, channel } => {
+            Reason::RetentionOver { purpose, retention, since } => {
+                format!("{purpose} keeps people for {retention} after their last act, and hers is over since {since}")
+            }
                 format!("the purpose {purpose} does not use the channel {}", channel.as_str())
             }
             Reason::FieldNotAllowed { purpose, field } => format!("the purpose {purpose} may not send the field {field}"),
@@ -312,6 +325,9 @@ impl Reason {
                 Some(country) => format!("{destination} est en {country} et ne nomme aucun contrat pour le transfert"),
                 None => format!("{destination} ne dit pas dans quel pays il se trouve"),
             },
+            Reason::RetentionOver { purpose, retention, since } => {
+                format!("{purpose} conserve {retention} après le dernier acte de la personne, durée écoulée depuis le {since}")
+            }
             Reason::ChannelNotDeclared { purpose, channel } => {
                 format!("la finalité {purpose} n'utilise pas le canal {}", channel.as_str())
             }

@@ -45,7 +45,7 @@ pub struct Census {
     pub reach: Vec<CensusReach>,
     /// People whom a tool has, or will have when what waits arrives, by destination.
     pub inside: BTreeMap<String, u64>,
-    /// Clocks of prospects; `None`: the policy has none.
+    /// Clocks of people who do nothing; `None`: there are none.
     pub clocks: Option<Clocks>,
 }
 
@@ -206,7 +206,8 @@ impl<'a> Count<'a> {
             .flat_map(|purpose| purpose.terms.channels.iter().map(|channel| (purpose.key.clone(), Some(*channel))));
         let used = activated.chain(declared).collect();
         let inside = workspace.destinations.iter().map(|destination| (destination.key.clone(), 0)).collect();
-        let clocks = workspace.policy.prospects.is_some().then(Clocks::default);
+        let has_clocks = workspace.policy.prospects.is_some() || workspace.has_retention();
+        let clocks = has_clocks.then(Clocks::default);
         let pairs = workspace.purposes.iter().flat_map(|purpose| {
             let channels = match purpose.terms.channels.is_empty() {
                 true => workspace.channels(),

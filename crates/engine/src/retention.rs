@@ -1,8 +1,8 @@
-//! The clock of prospects acts: who has done nothing for as long as `policy.prospects` says is counted, listed, and erased if the
-//! policy says so.
+//! The clocks act: who has done nothing for as long as `policy.prospects` says, or longer than any purpose keeps people
+//! (`policy.retention`), is counted, listed, and erased if the policy says so.
 //!
-//! Finding them costs no scan: each person's timer fires at her own instant and puts her into the segment `prospects_lapsed`, whose
-//! members are rows of an index. What erases them takes [`AT_ONCE`] a round, a round a second: 72,000 an hour; each is one durable
+//! Finding them costs no scan: each person's timer fires at her own instant and puts her into the segment `prospects_lapsed` or
+//! `retention_over`, whose members are rows of an index. What erases them takes [`AT_ONCE`] a round, a round a second: 72,000 an hour; each is one durable
 //! step of its own kind, at which the fold looks at her clock again, so nobody who acted meanwhile is erased.
 
 use std::collections::BTreeMap;
@@ -11,10 +11,10 @@ use std::time::Duration;
 use jiff::civil::Date;
 use jumelle_model::Workspace;
 use jumelle_model::ids::ProfileId;
-use jumelle_model::rule::ProspectState;
 use jumelle_model::time::{Span, Timestamp};
 use jumelle_model::workspace::policy::prospects::LAPSED;
-use jumelle_model::workspace::policy::{Acts, Prospects, Then};
+use jumelle_model::workspace::policy::retention::RETENTION_OVER;
+use jumelle_model::workspace::policy::{Acts, Then};
 use jumelle_profile::Person;
 use jumelle_segment::Plan;
 use jumelle_store::{Notice, Result, Table};
@@ -34,7 +34,7 @@ const AT_ONCE: usize = 20;
 pub const DUE_WITHIN: [Span; 2] = [Span(30 * DAY), Span(90 * DAY)];
 const DAY: i64 = 86_400 * 1_000_000;
 
-/// How many people's clocks have ended or will soon.
+/// How many people's clocks as prospects have ended or will soon, and how many are past a retention.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct Clocks {
     /// People with a running or ended clock.
@@ -49,6 +49,8 @@ pub struct Clocks {
     pub due_90d: u64,
     /// People whose last act is older than a purpose's retention, by purpose.
     pub past_retention: BTreeMap<String, u64>,
+    /// No purpose keeps them any more.
+    pub past_every: u64,
 }
 
 /// Erased on one day because their time was over.
@@ -63,16 +65,19 @@ pub struct LapsedDay {
 impl Clocks {
     /// Counts a person.
     pub(crate) fn count(&mut self, workspace: &Workspace, plan: &Plan, person: &Person, at: Timestamp) {
-        let Some((prospects, acts)) = clock(workspace, plan, person) else { return };
-        let Some(ends_at) = prospects.ends_at(&acts) else { return };
-        self.running += 1;
-        let last = acts.collected.max(acts.last).unwrap_or(Timestamp::MAX);
+        let Some(acts) = acts(plan, person) else { return };
+        let (mut purposes, mut past) = (0, 0);
         for purpose in &workspace.purposes {
-            if let Some(retention) = purpose.terms.retention {
-                let past = u64::from(last.0.saturating_add(retention.0) <= at.0);
-                *self.past_retention.entry(purpose.key.clone()).or_default() += past;
+            purposes += 1;
+            if purpose.terms.retention.is_some() {
+                let is_past = u64::from(purpose.keeps_until(&acts).is_some_and(|until| until <= at));
+                *self.past_retention.entry(purpose.key.clone()).or_default() += is_past;
+                past += is_past;
             }
         }
+        self.past_every += u64::from(purposes > 0 && past == purposes);
+        let Some(ends_at) = workspace.policy.prospects.as_ref().and_then(|prospects| prospects.ends_at(&acts)) else { return };
+        self.running += 1;
         if ends_at <= at {
             self.lapsed += 1;
             self.restricted += u64::from(person.known.choices.is_restricted());
@@ -84,17 +89,26 @@ impl Clocks {
     }
 }
 
-/// The clock under some definitions, and what hers starts from.
-pub(crate) fn clock<'w>(workspace: &'w Workspace, plan: &Plan, person: &Person) -> Option<(&'w Prospects, Acts)> {
-    Some((workspace.policy.prospects.as_ref()?, plan.acts(person.known.collected(), &person.known.states)?))
+/// What her clocks start from.
+pub(crate) fn acts(plan: &Plan, person: &Person) -> Option<Acts> {
+    plan.acts(person.known.collected(), &person.known.states)
 }
 
-/// Whether she is to be erased: her clock has ended, the policy says erase, and nothing asks to keep her as she is.
+/// What the policy does with somebody who has done nothing, and when: each clock that it has, with its segment.
+pub(crate) fn ends(workspace: &Workspace, acts: &Acts) -> [(&'static str, Option<Then>, Option<Timestamp>); 2] {
+    let prospects = workspace.policy.prospects.as_ref();
+    [
+        (LAPSED, prospects.map(|prospects| prospects.then), prospects.and_then(|prospects| prospects.ends_at(acts))),
+        (RETENTION_OVER, workspace.policy.retention, workspace.retention_ends_at(acts)),
+    ]
+}
+
+/// Whether she is to be erased: a clock has ended, the policy says erase, and nothing asks to keep her as she is.
 fn is_over(definitions: &Definitions, person: &Person, at: Timestamp) -> bool {
-    let Some((prospects, acts)) = clock(&definitions.workspace, &definitions.plan, person) else { return false };
-    prospects.then == Then::Erase
-        && prospects.state(&acts, at).0 == Some(ProspectState::Lapsed)
-        && !person.known.choices.is_restricted()
+    let Some(acts) = acts(&definitions.plan, person) else { return false };
+    let has_ended = |ends_at: Option<Timestamp>| ends_at.is_some_and(|ends_at| ends_at <= at);
+    !person.known.choices.is_restricted()
+        && ends(&definitions.workspace, &acts).into_iter().any(|(_, then, at)| then == Some(Then::Erase) && has_ended(at))
 }
 
 impl Fold {
@@ -123,10 +137,10 @@ impl Shared {
         Ok(days.into_iter().map(|(day, people)| LapsedDay { day, people }).collect())
     }
 
-    /// The next ones to be erased, after a place in the index, and the place to go on from; `None`: from the start.
-    fn lapsed_people(&self, after: Option<&[u8]>) -> Result<(Vec<Leaving>, Option<Vec<u8>>)> {
+    /// The next ones of a segment to be erased, after a place in the index, and the place to go on from; `None`: from the start.
+    fn lapsed_people(&self, segment: &str, after: Option<&[u8]>) -> Result<(Vec<Leaving>, Option<Vec<u8>>)> {
         let definitions = self.definitions();
-        let prefix = member_prefix(LAPSED);
+        let prefix = member_prefix(segment);
         let page = self.behind.scan(Table::Members, &prefix, after, AT_ONCE)?;
         let at = self.now();
         let mut leaving = Vec::new();
@@ -140,40 +154,45 @@ impl Shared {
         Ok((leaving, page.last().filter(|_| page.len() == AT_ONCE).map(|(key, _)| key.clone())))
     }
 
-    fn erases_lapsed(&self) -> bool {
-        let erases =
-            self.definitions().workspace.policy.prospects.as_ref().is_some_and(|prospects| prospects.then == Then::Erase);
-        erases && self.counts.read().get(LAPSED).is_some_and(|count| *count > 0)
+    /// The segments whose members are to be erased, if they have any.
+    fn erases(&self) -> Vec<&'static str> {
+        let definitions = self.definitions();
+        let counts = self.counts.read();
+        let has_members = |segment: &str| counts.get(segment).is_some_and(|count| *count > 0);
+        ends(&definitions.workspace, &Acts::default())
+            .into_iter()
+            .filter(|(segment, then, _)| *then == Some(Then::Erase) && has_members(segment))
+            .map(|(segment, ..)| segment)
+            .collect()
     }
 }
 
 /// Erases those whose time is over, as long as the engine runs. It keeps no state: a restart goes on with who is still there.
 pub(crate) fn start(shared: std::sync::Arc<Shared>, intake: Intake) -> tokio::task::JoinHandle<()> {
     tokio::spawn(async move {
-        let mut after: Option<Vec<u8>> = None;
+        let mut after: BTreeMap<&str, Vec<u8>> = BTreeMap::new();
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
-            if !shared.erases_lapsed() {
-                continue;
-            }
-            let (leaving, next) = match shared.lapsed_people(after.as_deref()) {
-                Ok(found) => found,
-                Err(error) => {
-                    tracing::warn!(%error, "people whose time is over could not be looked up; it is tried again");
+            for segment in shared.erases() {
+                let (leaving, next) = match shared.lapsed_people(segment, after.remove(segment).as_deref()) {
+                    Ok(found) => found,
+                    Err(error) => {
+                        tracing::warn!(%error, "people whose time is over could not be looked up; it is tried again");
+                        continue;
+                    }
+                };
+                after.extend(next.map(|next| (segment, next)));
+                if leaving.is_empty() {
                     continue;
                 }
-            };
-            after = next;
-            if leaving.is_empty() {
-                continue;
-            }
-            let drafts = leaving
-                .into_iter()
-                .map(|Leaving { profile, keys, notices }| Draft::Lapsed { profile, keys, notices })
-                .collect::<Vec<_>>();
-            // The next round begins when these are folded.
-            if let Err(error) = intake.submit(drafts, true).await {
-                tracing::warn!(%error, "people whose time is over could not be erased; it is tried again");
+                let drafts = leaving
+                    .into_iter()
+                    .map(|Leaving { profile, keys, notices }| Draft::Lapsed { profile, keys, notices })
+                    .collect::<Vec<_>>();
+                // The next round begins when these are folded.
+                if let Err(error) = intake.submit(drafts, true).await {
+                    tracing::warn!(%error, "people whose time is over could not be erased; it is tried again");
+                }
             }
         }
     })

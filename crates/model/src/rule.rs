@@ -39,6 +39,11 @@ pub enum Rule {
     },
     /// Where her clock as a prospect stands (`policy.prospects`).
     Prospect(ProspectState),
+    /// Her last act is older than a purpose's `retention`: the purpose keeps her no more.
+    RetentionOver {
+        /// Purpose key.
+        purpose: String,
+    },
     /// The gate's answer for a purpose and a channel is "open".
     Consent {
         /// Purpose key.

@@ -53,7 +53,8 @@ impl Person {
             Some(Scalar::Text(text)) => workspace.preferences.frequency(&text),
             _ => None,
         };
-        (Circumstances { country, timezone, born, business, customer_for, paused_until, frequency }, next)
+        let last_act = plan.acts(self.known.collected(), &self.known.states).and_then(|acts| acts.newest());
+        (Circumstances { country, timezone, born, business, customer_for, last_act, paused_until, frequency }, next)
     }
 }
 

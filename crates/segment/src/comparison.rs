@@ -115,7 +115,7 @@ impl Patterns {
                 self.add_query(&did.query);
             }
             Rule::Trait { test, .. } | Rule::Computed { test, .. } => self.add(test),
-            Rule::Consent { .. } | Rule::Prospect(_) => {}
+            Rule::Consent { .. } | Rule::Prospect(_) | Rule::RetentionOver { .. } => {}
         }
     }
 }

@@ -89,6 +89,10 @@ pub fn explain(rule: &Rule, workspace: &Workspace, language: Language) -> String
             .pick("sans acte de sa part, sa durée de conservation s’achève bientôt", "she does nothing and her time ends soon"),
         Rule::Prospect(ProspectState::Lapsed) => language
             .pick("sans acte de sa part, sa durée de conservation est écoulée", "she has done nothing and her time is over"),
+        Rule::RetentionOver { purpose } => match language {
+            Language::Fr => format!("la durée de conservation de {purpose} est écoulée"),
+            Language::En => format!("the retention of {purpose} is over"),
+        },
         Rule::Consent { purpose, channel } => match (language, channel) {
             (Language::Fr, None) => format!("consentement pour {purpose} sur tous les canaux"),
             (Language::En, None) => format!("consent for {purpose} on all channels"),

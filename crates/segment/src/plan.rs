@@ -50,6 +50,7 @@ pub(crate) enum Node {
     Query { query: usize, test: Test },
     Trait { path: String, test: Test },
     Prospect(ProspectState),
+    RetentionOver(String),
     Consent { purpose: String, channel: Option<Channel> },
 }
 
@@ -131,6 +132,7 @@ impl Plan {
                 None => Node::Any(Vec::new()),
             },
             Rule::Prospect(state) => Node::Prospect(*state),
+            Rule::RetentionOver { purpose } => Node::RetentionOver(purpose.clone()),
             Rule::Consent { purpose, channel } => Node::Consent { purpose: purpose.clone(), channel: *channel },
         }
     }
@@ -141,7 +143,7 @@ impl Plan {
             Node::Not(node) => self.depend(node, on),
             Node::Query { query, .. } => on.queries.push(self.queries[*query].id),
             Node::Trait { .. } => on.traits = true,
-            Node::Prospect(_) => on.queries.extend(self.clock.iter().flat_map(Clock::ids)),
+            Node::Prospect(_) | Node::RetentionOver(_) => on.queries.extend(self.clock.iter().flat_map(Clock::ids)),
             Node::Consent { .. } => on.consent = true,
         }
     }
@@ -222,13 +224,33 @@ impl Plan {
                 holds(test, value, &self.patterns)
             }
             Node::Prospect(state) => {
-                let Some(clock) = &self.clock else { return false };
-                let (found, changes) = clock.prospects.state(&clock.acts(facts.collected(), facts.states()), at);
+                let Some((clock, prospects)) = self.clock.as_ref().and_then(|clock| Some((clock, clock.prospects.as_ref()?)))
+                else {
+                    return false;
+                };
+                let (found, changes) = prospects.state(&clock.acts(facts.collected(), facts.states()), at);
                 *next = (*next).min(changes);
                 found == Some(*state)
             }
-            Node::Consent { purpose, channel } => facts.consent_open(purpose, *channel, at),
+            Node::RetentionOver(purpose) => match self.keeps_until(purpose, facts) {
+                Some(until) if until <= at => true,
+                until => {
+                    *next = (*next).min(until.unwrap_or(Timestamp::MAX));
+                    false
+                }
+            },
+            Node::Consent { purpose, channel } => {
+                let is_open = facts.consent_open(purpose, *channel, at);
+                if is_open {
+                    *next = (*next).min(self.keeps_until(purpose, facts).unwrap_or(Timestamp::MAX));
+                }
+                is_open
+            }
         }
+    }
+
+    fn keeps_until(&self, purpose: &str, facts: &dyn Facts) -> Option<Timestamp> {
+        self.clock.as_ref()?.keeps_until(purpose, facts)
     }
 
     /// A computed trait at an instant.

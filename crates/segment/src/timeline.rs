@@ -73,20 +73,28 @@ impl Timeline<'_, '_> {
                 computed.is_some_and(|computed| self.compare(&computed.query, test))
             }
             Rule::Prospect(state) => {
-                let workspace = self.question.workspace;
-                let Some(prospects) = &workspace.policy.prospects else { return false };
-                let newest = |counts: &dyn Fn(&Event<'_>) -> bool| {
-                    self.events.iter().filter(|event| event.time <= self.at && counts(event)).map(|event| event.time).max()
-                };
-                let kind = |event: &Event<'_>| workspace.source(event.source).map(|source| source.kind);
-                let acts = Acts {
-                    collected: self.facts.collected(),
-                    last: newest(&|event| prospects.is_act(kind(event), event)),
-                    ordered: newest(&|event| event.name == ORDER_COMPLETED),
-                };
-                prospects.state(&acts, self.at).0 == Some(*state)
+                let Some(prospects) = &self.question.workspace.policy.prospects else { return false };
+                prospects.state(&self.acts(), self.at).0 == Some(*state)
+            }
+            Rule::RetentionOver { purpose } => {
+                let purpose = self.question.workspace.purpose(purpose);
+                purpose.and_then(|purpose| purpose.keeps_until(&self.acts())).is_some_and(|until| until <= self.at)
             }
             Rule::Consent { purpose, channel } => self.facts.consent_open(purpose, *channel, self.at),
+        }
+    }
+
+    fn acts(&self) -> Acts {
+        let workspace = self.question.workspace;
+        let newest = |counts: &dyn Fn(&Event<'_>) -> bool| {
+            self.events.iter().filter(|event| event.time <= self.at && counts(event)).map(|event| event.time).max()
+        };
+        let (kind, names) =
+            (|event: &Event<'_>| workspace.source(event.source).map(|source| source.kind), workspace.policy.act_names());
+        Acts {
+            collected: self.facts.collected(),
+            last: newest(&|event| names.is_act(kind(event), event)),
+            ordered: newest(&|event| event.name == ORDER_COMPLETED),
         }
     }
 

@@ -109,7 +109,7 @@ async fn take(app: &App, identity: &Identity, mut workspace: Workspace, query: &
         app.engine.apply(&workspace, &identity.name).await?;
     }
     let mut text = difference.to_string();
-    if !reach.changes.is_empty() || reach.lapse.is_some() {
+    if !reach.changes.is_empty() || reach.lapse.is_some() || reach.retention_unread {
         text = format!("{text}\n{reach}");
     }
     for (key, people) in &left_behind {

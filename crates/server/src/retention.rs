@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::{Query, State};
 use jumelle_model::workspace::policy::prospects::{LAPSED, LAPSING};
+use jumelle_model::workspace::policy::retention::RETENTION_OVER;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -30,6 +31,7 @@ pub async fn retention(State(app): State<App>, Query(query): Query<ConsentsQuery
         shared.lapsed_days(days)?.iter().map(|lapsed| json!({"day": lapsed.day.to_string(), "people": lapsed.people})).collect();
     Ok(Json(json!({
         "prospects": definitions.workspace.policy.prospects.as_ref().map(|prospects| prospects.to_json()),
+        "then": definitions.workspace.policy.retention,
         "at": counted.as_ref().map(|census| census.at), "counting": counting, "clocks": clocks, "purposes": purposes,
         "erased": erased,
     })))
@@ -50,8 +52,10 @@ pub async fn people(
     let segment = match query.state.as_deref() {
         None | Some("lapsed") => LAPSED,
         Some("lapsing") => LAPSING,
+        Some(RETENTION_OVER) => RETENTION_OVER,
         Some(other) => {
-            return Err(Problem::bad_request(format!("{other:?} is not lapsed or lapsing")).with("field", "state"));
+            let problem = format!("{other:?} is not lapsed, lapsing or {RETENTION_OVER}");
+            return Err(Problem::bad_request(problem).with("field", "state"));
         }
     };
     let page = app.engine.shared().members(segment, list.cursor.as_deref(), list.limit())?;

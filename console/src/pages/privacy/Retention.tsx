@@ -1,5 +1,5 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { api, unwrap } from "../../api/client";
+import { api, unwrap, type Schemas } from "../../api/client";
 import { useCursor } from "../../api/paging";
 import { Instant } from "../../components/Instant";
 import { Panel } from "../../components/PageTitle";
@@ -24,7 +24,7 @@ export function Retention() {
   const again = useMutation({ mutationFn: () => askRetention(true), onSuccess: (data) => queries.setQueryData(RETENTION_KEY, data) });
   return (
     <Loaded query={retention}>
-      {({ prospects, at, counting, clocks, purposes, erased }) => (
+      {({ prospects, then, at, counting, clocks, purposes, erased }) => (
         <>
           {prospects ? (
             <p className={css.notice}>{t(`privacy.clock_${prospects.then}`, { after: format.written(prospects.after) })}</p>
@@ -38,7 +38,7 @@ export function Retention() {
             </div>
           )}
           {again.error && <Failure error={again.error} />}
-          {clocks && (
+          {prospects && clocks && (
             <Panel title={t("privacy.clocks")}>
               <table className="rows">
                 <tbody>
@@ -52,7 +52,8 @@ export function Retention() {
               </table>
             </Panel>
           )}
-          {prospects && <Lapsed />}
+          {prospects && <Lapsed state="lapsed" title={t("privacy.lapsed_people")} />}
+          {then && <Lapsed state="retention_over" title={t("privacy.past_every")} />}
           <Panel title={t("privacy.erased_days")}>
             {erased.length === 0 ? (
               <p className="body muted">{t("privacy.none_erased")}</p>
@@ -69,46 +70,66 @@ export function Retention() {
               </table>
             )}
           </Panel>
-          <Panel title={t("privacy.retention_by_purpose")}>
-            <table className="rows">
-              <thead>
-                <tr className="wrap">
-                  <th scope="col">{t("person.purpose")}</th>
-                  <th scope="col">{t("privacy.retention_span")}</th>
-                  <th scope="col" className="num">
-                    {t("privacy.past_retention")}
-                  </th>
-                </tr>
-              </thead>
-              <tbody>
-                {purposes.map(({ purpose, retention: span, past }) => (
-                  <tr key={purpose}>
-                    <th scope="row">{purpose}</th>
-                    <td>{span ? format.written(span) : t("privacy.retention_unsaid")}</td>
-                    <td className="num">{past === null ? "–" : format.number(past)}</td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-            <p className="body small muted">{t("privacy.past_retention_hint")}</p>
-          </Panel>
+          <ByPurpose purposes={purposes} clocks={clocks} then={then} />
         </>
       )}
     </Loaded>
   );
 }
 
+/** Each purpose's retention, and whom it keeps no more. */
+function ByPurpose({ purposes, clocks, then }: Pick<Schemas["Retention"], "purposes" | "clocks" | "then">) {
+  const { t } = useI18n();
+  const format = useFormat();
+  const hasEvery = purposes.length > 0 && purposes.every(({ retention: span }) => span);
+  return (
+    <Panel title={t("privacy.retention_by_purpose")}>
+      <table className="rows">
+        <thead>
+          <tr className="wrap">
+            <th scope="col">{t("person.purpose")}</th>
+            <th scope="col">{t("privacy.retention_span")}</th>
+            <th scope="col" className="num">
+              {t("privacy.past_retention")}
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {purposes.map(({ purpose, retention: span, past }) => (
+            <tr key={purpose}>
+              <th scope="row">{purpose}</th>
+              <td>{span ? format.written(span) : t("privacy.retention_unsaid")}</td>
+              <td className="num">{past === null ? "–" : format.number(past)}</td>
+            </tr>
+          ))}
+        </tbody>
+        {clocks && hasEvery && (
+          <tfoot>
+            <tr>
+              <th scope="row">{t("privacy.past_every")}</th>
+              <td />
+              <td className="num">{format.number(clocks.past_every)}</td>
+            </tr>
+          </tfoot>
+        )}
+      </table>
+      <p className="body small muted">{t("privacy.past_retention_hint")}</p>
+      {hasEvery && <p className="body small muted">{t(`privacy.past_every_${then ?? "none"}`)}</p>}
+    </Panel>
+  );
+}
+
 /** Whose time is over, by their ids. */
-function Lapsed() {
+function Lapsed({ state, title }: { state: "lapsed" | "retention_over"; title: string }) {
   const { t } = useI18n();
   const paging = useCursor();
   const { cursor } = paging;
   const people = useQuery({
-    queryKey: ["privacy", "retention", "people", cursor],
-    queryFn: ({ signal }) => unwrap(api.GET("/v1/privacy/retention/people", { params: { query: { limit: String(PAGE), ...(cursor ? { cursor } : {}) } }, signal })),
+    queryKey: ["privacy", "retention", "people", state, cursor],
+    queryFn: ({ signal }) => unwrap(api.GET("/v1/privacy/retention/people", { params: { query: { state, limit: String(PAGE), ...(cursor ? { cursor } : {}) } }, signal })),
   });
   return (
-    <Panel title={t("privacy.lapsed_people")}>
+    <Panel title={title}>
       <Loaded query={people}>
         {({ items, next }) => (
           <>
@@ -116,6 +137,12 @@ function Lapsed() {
               <p className="body muted">{t("privacy.nobody_lapsed")}</p>
             ) : (
               <table className="rows">
+                <thead>
+                  <tr className="wrap">
+                    <th scope="col">{t("person.one")}</th>
+                    <th scope="col">{t("privacy.past_since")}</th>
+                  </tr>
+                </thead>
                 <tbody>
                   {items.map(({ profile, since }) => (
                     <tr key={profile}>

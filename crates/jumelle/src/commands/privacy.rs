@@ -109,7 +109,7 @@ fn retention(answer: &Value) {
     let prospects = &answer["prospects"];
     if prospects.is_null() {
         println!(
-            "The policy has no clock of prospects: nobody is found, nobody is erased. policy.prospects: {{after: 1095d, then: report}}"
+            "The policy has no clock of prospects: nobody is found or erased by it. policy.prospects: {{after: 1095d, then: report}}"
         );
     } else {
         let (clocks, text) = (&answer["clocks"], |name: &str| prospects[name].as_str().unwrap_or("–").to_owned());
@@ -129,6 +129,9 @@ fn retention(answer: &Value) {
         vec![text("purpose"), text("retention"), row["past"].as_u64().map_or("–".into(), |past| past.to_string())]
     });
     println!("{}", table(&["purpose", "retention", "people beyond it"], &purposes.collect::<Vec<_>>()));
+    if let (Some(then), Some(past)) = (answer["then"].as_str(), answer["clocks"]["past_every"].as_u64()) {
+        println!("beyond every retention: {past}; {then}");
+    }
     let erased = list("erased");
     if !erased.is_empty() {
         let rows = erased.iter().map(|row| vec![row["day"].as_str().unwrap_or("–").to_owned(), row["people"].to_string()]);

@@ -433,9 +433,13 @@ impl Workspace {
         self.segments.iter().find(|segment| segment.key == key)
     }
 
-    /// Whether a segment comes with `policy.prospects`: it is not written, and not changed.
+    /// Whether a segment comes with `policy.prospects` or `policy.retention`: it is not written, and not changed.
     pub fn is_built_in(&self, segment: &str) -> bool {
-        self.policy.prospects.is_some() && [policy::prospects::LAPSING, policy::prospects::LAPSED].contains(&segment)
+        match segment {
+            policy::prospects::LAPSING | policy::prospects::LAPSED => self.policy.prospects.is_some(),
+            policy::retention::RETENTION_OVER => self.policy.retention.is_some(),
+            _ => false,
+        }
     }
 
     /// Destination by key.

@@ -19,6 +19,7 @@ use serde::Serialize;
 use super::node::{Node, get, read};
 use super::policy::Policy;
 use super::policy::prospects::{BUILT_IN, label};
+use super::policy::retention;
 use super::*;
 pub(super) use definition::SECRET_SHOWN;
 use reader::Reader;
@@ -170,6 +171,10 @@ fn workspace(reader: &mut Reader, root: &Node) -> Option<Workspace> {
         for (key, state) in BUILT_IN {
             found.segments.push(Segment { key: key.into(), label: label(state), rule: Rule::Prospect(state) });
         }
+    }
+    if found.policy.retention.is_some() {
+        let rule = retention::over(found.purposes.iter().map(|purpose| purpose.key.as_str()));
+        found.segments.push(Segment { key: retention::RETENTION_OVER.into(), label: retention::label(), rule });
     }
     if let Some(node) = get(entries, "destinations") {
         found.destinations = reader.each(node, "destinations", definition::destination);

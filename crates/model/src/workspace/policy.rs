@@ -2,12 +2,13 @@
 //! purpose × channel × country. The rules of a workspace come first, then those of the templates that it extends.
 
 pub mod prospects;
+pub mod retention;
 mod templates;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-pub use prospects::{Acts, Prospects, Then};
+pub use prospects::{ActNames, Acts, Prospects, Then};
 pub use templates::{TEMPLATES, Template, template};
 
 use super::text::label_json;
@@ -190,6 +191,9 @@ pub struct Policy {
     /// How long somebody who does nothing stays.
     #[serde(default)]
     pub prospects: Option<Prospects>,
+    /// What happens to people whom no purpose keeps any more; `None`: they stay, and no purpose uses them.
+    #[serde(default)]
+    pub retention: Option<Then>,
 }
 
 /// What a rule is asked about.
@@ -304,6 +308,11 @@ impl Policy {
         }
     }
 
+    /// Which events are acts of the person.
+    pub fn act_names(&self) -> ActNames {
+        self.prospects.as_ref().map(|prospects| prospects.names.clone()).unwrap_or_default()
+    }
+
     /// Whether anything is counted.
     pub fn counts_contacts(&self) -> bool {
         self.rules.iter().any(|rule| rule.frequency.is_some())
@@ -330,6 +339,9 @@ impl Policy {
         }
         if let Some(prospects) = &self.prospects {
             json["prospects"] = prospects.to_json();
+        }
+        if let Some(then) = self.retention {
+            json["retention"] = json!({"then": then});
         }
         json
     }

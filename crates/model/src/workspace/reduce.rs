@@ -145,6 +145,8 @@ fn in_rule(rule: &Rule, name: &str) -> bool {
         Rule::All(rules) | Rule::Any(rules) => rules.iter().any(|rule| in_rule(rule, name)),
         Rule::Not(rule) => in_rule(rule, name),
         Rule::Did(did) => did.query.event == name,
-        Rule::Trait { .. } | Rule::Computed { .. } | Rule::Consent { .. } | Rule::Prospect(_) => false,
+        Rule::Trait { .. } | Rule::Computed { .. } | Rule::Consent { .. } | Rule::Prospect(_) | Rule::RetentionOver { .. } => {
+            false
+        }
     }
 }

@@ -303,6 +303,7 @@ pub fn rule_json(rule: &Rule) -> Value {
             json
         }
         Rule::Prospect(state) => json!({"prospect": state}),
+        Rule::RetentionOver { purpose } => json!({"retention_over": purpose}),
         Rule::Consent { purpose, channel } => {
             let mut inner = json!({"purpose": purpose});
             if let Some(channel) = channel {

@@ -303,7 +303,11 @@ pub fn windows(workspace: &Workspace) -> Vec<Span> {
             Rule::All(rules) | Rule::Any(rules) => rules.iter().for_each(|rule| of(rule, spans)),
             Rule::Not(rule) => of(rule, spans),
             Rule::Did(did) => spans.extend(did.query.within),
-            Rule::Trait { .. } | Rule::Computed { .. } | Rule::Consent { .. } | Rule::Prospect(_) => {}
+            Rule::Trait { .. }
+            | Rule::Computed { .. }
+            | Rule::Consent { .. }
+            | Rule::Prospect(_)
+            | Rule::RetentionOver { .. } => {}
         }
     }
     let mut spans = Vec::new();

@@ -529,9 +529,9 @@ const PATHS: &[Path] = &[
         "get",
         "/v1/privacy/retention/people",
         "Privacy",
-        "Whose time as a prospect is over, or ends soon",
+        "Whose time as a prospect is over, or ends soon, or whom no purpose keeps any more",
         &[
-            ("state", "lapsed (default) or lapsing"),
+            ("state", "lapsed (default), lapsing or retention_over"),
             ("limit", "Items of a page, 1 to 1,000; 100 if left out"),
             ("cursor", "Where the last page ended"),
         ],

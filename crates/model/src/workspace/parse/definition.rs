@@ -11,6 +11,7 @@ use crate::consent::{Basis, Channel};
 use crate::workspace::node::{Key, Node, Value, get, join};
 use crate::workspace::policy::prospects::{LAPSED, LAPSING};
 use crate::workspace::text::node_to_json;
+use crate::workspace::policy::retention::RETENTION_OVER;
 use crate::workspace::{
     Activation, ComputedTrait, Destination, FieldPath, Initial, Label, NamespaceRule, Normalizer, Purpose, SEALED_PREFIX, Secret,
     Segment, Source, SourceKind, Vocabulary,
@@ -47,6 +48,8 @@ pub struct Known<'n> {
     /// The policy has a clock for prospects.
     pub has_prospects: bool,
 }
+    /// Purposes that say how long they keep people.
+    pub retained: Vec<&'n str>,
 
 impl<'n> Known<'n> {
     pub fn of(entries: &'n [(Key, Node)]) -> Known<'n> {
@@ -58,14 +61,21 @@ impl<'n> Known<'n> {
             Some(_) => keys("identifiers"),
             None => DEFAULT_NAMESPACES.iter().map(|(key, _)| *key).collect(),
         };
-        let has_prospects = match get(entries, "policy") {
-            Some(Node { value: Value::Map(policy), .. }) => get(policy, "prospects").is_some(),
-            _ => false,
+        let has = |node: Option<&Node>, key| matches!(node, Some(Node { value: Value::Map(map), .. }) if get(map, key).is_some());
+        let policy = get(entries, "policy");
+        let (has_prospects, has_retention) = (has(policy, "prospects"), has(policy, "retention"));
+        let built_in = [(has_prospects, LAPSING), (has_prospects, LAPSED), (has_retention, RETENTION_OVER)];
+        let built_in = built_in.into_iter().filter_map(|(is_there, key)| is_there.then_some(key));
+        let retained = match get(entries, "purposes") {
+            Some(Node { value: Value::Map(purposes), .. }) => {
+                purposes.iter().filter(|(_, purpose)| has(Some(purpose), "retention")).map(|(key, _)| key.text.as_str()).collect()
+            }
+            _ => Vec::new(),
         };
-        let built_in = if has_prospects { [LAPSING, LAPSED].as_slice() } else { &[] };
         Known {
             has_prospects,
-            segments: keys("segments").into_iter().chain(built_in.iter().copied()).collect(),
+            retained,
+            segments: keys("segments").into_iter().chain(built_in).collect(),
             destinations: keys("destinations"),
             purposes: keys("purposes"),
             traits: keys("traits"),
@@ -263,8 +273,13 @@ pub fn computed_trait(reader: &mut Reader, key: &str, node: &Node, path: &str) -
 
 pub fn segment(reader: &mut Reader, rules: &mut Rules<'_>, key: &str, node: &Node, path: &str) -> Option<Segment> {
     let entries = reader.map(node, path)?;
-    if [LAPSING, LAPSED].contains(&key) {
-        reader.at(node, path, format!("{key} is the name of a segment that comes with policy.prospects; choose another"));
+    let comes_with = match key {
+        LAPSING | LAPSED => Some("prospects"),
+        RETENTION_OVER => Some("retention"),
+        _ => None,
+    };
+    if let Some(part) = comes_with {
+        reader.at(node, path, format!("{key} is the name of a segment that comes with policy.{part}; choose another"));
         return None;
     }
     reader.only(entries, path, &["label", "rule"]);

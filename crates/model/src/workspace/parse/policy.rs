@@ -9,7 +9,7 @@ use crate::time::Span;
 use crate::workspace::node::{Key, Node, Value, get, join, read};
 use crate::workspace::policy::prospects::WARN_BEFORE;
 use crate::workspace::policy::{
-    About, Calendar, Case, Customer, DAYS, DeclaredChannel, Frequency, Hours, Meaning, Policy, PolicyRule, Prospects,
+    About, ActNames, Calendar, Case, Customer, DAYS, DeclaredChannel, Frequency, Hours, Meaning, Policy, PolicyRule, Prospects,
     PurposeText, TEMPLATES, Terms, Then, template,
 };
 use crate::workspace::{FieldPath, Workspace};
@@ -187,7 +187,7 @@ pub fn policy(reader: &mut Reader, known: &Known<'_>, node: &Node) -> Policy {
     let mut policy = Policy::default();
     let path = "policy";
     let Some(entries) = reader.map(node, path) else { return policy };
-    reader.only(entries, path, &["extends", "channels", "person", "rules", "prospects"]);
+    reader.only(entries, path, &["extends", "channels", "person", "rules", "prospects", "retention"]);
     if let Some(node) = get(entries, "person") {
         let path = join(path, "person");
         let entries = reader.map(node, &path).unwrap_or_default();
@@ -207,6 +207,9 @@ pub fn policy(reader: &mut Reader, known: &Known<'_>, node: &Node) -> Policy {
     }
     if let Some(node) = get(entries, "extends") {
         let names = items(reader, node, &join(path, "extends"), extends);
+    if let Some(node) = get(entries, "retention") {
+        policy.retention = retention(reader, known, node, &join(path, "retention"));
+    }
         for name in names {
             let Some(found) = template(&name) else { continue };
             policy.extends.push(format!("{}@{}", found.name, found.edition));
@@ -247,7 +250,7 @@ fn prospects(reader: &mut Reader, node: &Node, path: &str) -> Option<Prospects> 
         Some(node) => items(reader, node, &join(path, name), |reader, node, path| reader.name(node, path)),
         None => Vec::new(),
     };
-    let (acts, passive) = (names("acts"), names("passive"));
+    let names = ActNames { acts: names("acts"), passive: names("passive") };
     let (after, then) = (after?, then?);
     if let (Some(warn_before), Some(node)) = (warn_before, get(entries, "warn_before"))
         && warn_before >= after
@@ -255,7 +258,25 @@ fn prospects(reader: &mut Reader, node: &Node, path: &str) -> Option<Prospects> 
         reader.at(node, &join(path, "warn_before"), format!("{warn_before} is not shorter than after: {after}"));
     }
     let by_default = WARN_BEFORE.min(Span(after.0 / 2));
-    Some(Prospects { after, then, warn_before: warn_before.unwrap_or(by_default), customers, acts, passive })
+    Some(Prospects { after, then, warn_before: warn_before.unwrap_or(by_default), customers, names })
+}
+
+/// `{then: erase}`: of people whom no purpose keeps any more.
+fn retention(reader: &mut Reader, known: &Known<'_>, node: &Node, path: &str) -> Option<Then> {
+    let entries = reader.map(node, path)?;
+    reader.only(entries, path, &["then"]);
+    let Some(then) = get(entries, "then") else {
+        reader.at(node, path, "retention says what happens to people whom no purpose keeps any more: {then: report}, or erase");
+        return None;
+    };
+    let then = reader.choice(then, &join(path, "then"), &[("report", Then::Report), ("erase", Then::Erase)]);
+    let for_good: Vec<&str> = known.purposes.iter().copied().filter(|purpose| !known.retained.contains(purpose)).collect();
+    if !for_good.is_empty() || known.purposes.is_empty() {
+        let which =
+            if for_good.is_empty() { "no purpose is declared".into() } else { format!("{} has none", for_good.join(", ")) };
+        reader.at(node, path, format!("people are kept until the retention of every purpose is over, and {which}"));
+    }
+    then
 }
 
 fn extends(reader: &mut Reader, node: &Node, path: &str) -> Option<String> {

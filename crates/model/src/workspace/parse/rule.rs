@@ -12,6 +12,7 @@ use crate::rule::*;
 use crate::time::{Span, Timestamp};
 use crate::workspace::node::{Key, Node, Value, get, join};
 use crate::workspace::policy::prospects::BUILT_IN;
+use crate::workspace::policy::retention::{self, RETENTION_OVER};
 use crate::workspace::text::node_to_json;
 
 /// Items of an `in` list at most.
@@ -23,7 +24,8 @@ const PATTERN_BYTES_MAX: usize = 1_000;
 const COMPARISONS: [&str; 12] =
     ["eq", "ne", "in", "not_in", "gt", "gte", "lt", "lte", "contains", "starts_with", "matches", "exists"];
 const AGGREGATES: [&str; 9] = ["count", "sum", "min", "max", "avg", "first", "last", "distinct", "most_frequent"];
-const CONDITIONS: [&str; 9] = ["all", "any", "not", "did", "trait", "computed", "consent", "in_segment", "prospect"];
+const CONDITIONS: [&str; 10] =
+    ["all", "any", "not", "did", "trait", "computed", "consent", "in_segment", "prospect", "retention_over"];
 /// Words of the language that nothing evaluates yet.
 const LATER: [&str; 3] = ["sequence", "affinity", "score"];
 
@@ -173,6 +175,17 @@ impl<'n> Rules<'n> {
                 }
                 reader.choice(inner, &inner_path, &ProspectState::WORDS).map(Rule::Prospect)
             }
+            "retention_over" => {
+                reader.only(entries, path, &["retention_over"]);
+                let purpose = reader.reference(inner, &inner_path, "purpose", self.known.purposes.iter().copied())?;
+                if !self.known.retained.contains(&purpose.as_str()) {
+                    let problem =
+                        format!("{purpose} keeps people for good; say for how long: purposes.{purpose}.retention: 1095d");
+                    reader.at(inner, &inner_path, problem);
+                    return None;
+                }
+                Some(Rule::RetentionOver { purpose })
+            }
             "in_segment" => {
                 reader.only(entries, path, &["in_segment"]);
                 self.in_segment(reader, inner, &inner_path, extent)
@@ -210,6 +223,9 @@ impl<'n> Rules<'n> {
         let key = reader.reference(node, path, "segment", self.known.segments.iter().copied())?;
         if let Some((_, state)) = BUILT_IN.into_iter().find(|(built_in, _)| *built_in == key) {
             return Some(Rule::Prospect(state));
+        }
+        if key == RETENTION_OVER && !self.nodes.contains_key(RETENTION_OVER) {
+            return Some(retention::over(self.known.purposes.iter().copied()));
         }
         // One that is there without a rule is a problem of its own, reported there.
         let (key, _) = self.nodes.get_key_value(key.as_str())?;

@@ -54,6 +54,13 @@ pub struct Prospects {
     pub warn_before: Span,
     /// An order younger than this makes a customer, whose clock does not end. Default: `after`.
     pub customers: Option<Span>,
+    /// Which events are acts.
+    pub names: ActNames,
+}
+
+/// Events whose names the policy adds to those that are acts, or takes away.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct ActNames {
     /// Further events that are acts, whatever the source.
     pub acts: Vec<String>,
     /// Further events that are none.
@@ -61,7 +68,7 @@ pub struct Prospects {
 }
 
 /// What happens when the clock has ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Then {
     /// She is counted and listed.
@@ -88,7 +95,14 @@ pub struct Acts {
     pub ordered: Option<Timestamp>,
 }
 
-impl Prospects {
+impl Acts {
+    /// When she last did something, and be it that she came in; an order is an act.
+    pub fn newest(&self) -> Option<Timestamp> {
+        self.collected.max(self.last)
+    }
+}
+
+impl ActNames {
     /// Whether an event is an act of the person. `kind`: of its source, where that is declared.
     pub fn is_act(&self, kind: Option<SourceKind>, event: &Event<'_>) -> bool {
         let name = event.name.as_ref();
@@ -111,12 +125,13 @@ impl Prospects {
             EventKind::Group | EventKind::Alias => false,
         }
     }
+}
 
+impl Prospects {
     /// When her clock ends; `None`: it has not started.
     pub fn ends_at(&self, acts: &Acts) -> Option<Timestamp> {
-        let later = |from: Timestamp, span: Span| Timestamp(from.0.saturating_add(span.0));
-        let of_acts = acts.collected.max(acts.last).map(|from| later(from, self.after));
-        let of_orders = acts.ordered.map(|at| later(at, self.customers.unwrap_or(self.after)));
+        let of_acts = acts.newest().map(|from| from + self.after);
+        let of_orders = acts.ordered.map(|at| at + self.customers.unwrap_or(self.after));
         of_acts.max(of_orders)
     }
 
@@ -137,7 +152,7 @@ impl Prospects {
         if let Some(customers) = self.customers {
             json["customers"] = json!(customers);
         }
-        for (name, list) in [("acts", &self.acts), ("passive", &self.passive)] {
+        for (name, list) in [("acts", &self.names.acts), ("passive", &self.names.passive)] {
             if !list.is_empty() {
                 json[name] = json!(list);
             }
