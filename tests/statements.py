@@ -236,6 +236,49 @@ activations:
         self.assertEqual([], entered)
         self.assertNotIn('"custom_id":"ana"', "".join(r["text"] for r in partner.requests[asked[1] :] if "subscribed" in r["text"] and "unsubscribed" not in r["text"]))
 
+    def test_23_a_removal_that_is_a_job_is_asked_for_until_it_is_done(self):
+        done, asked, jobs = threading.Event(), [], []
+
+        def answer(request, nth):
+            if request["method"] == "GET":
+                asked.append(request["path"])
+                return 200, {}, {"done": int(done.is_set())}
+            if "attributes" in request["text"]:
+                return 202, {}, {"code": "SUCCESS"}
+            jobs.append([row["identifiers"]["custom_id"] for row in request["json"]])
+            return 202, {}, {"job": f"j{len(jobs)}"}
+
+        partner = self.enterContext(Partner(answer))
+        own = self.enterContext(tempfile.TemporaryDirectory())
+        steps = """\
+  remove:
+    steps:
+      - request: {method: POST, url: https://api.batch.com/2.6/profiles/remove, body: {json: {$each: rows, $as: {identifiers: {custom_id: {$: row.custom_id}}}}}}
+        save: {job: "$.job"}
+      - request: {method: GET, url: "https://api.batch.com/2.6/jobs/${step.job}"}
+        poll: {until: "$.done == 1", every: 1s, times: 60}
+"""
+        own_connector(own, "jobs", ("  remove:\n    like: add\n    with: {in: false}\n", steps), ("linger: 5s", "linger: 1s"))
+        tool = f'destinations:\n  tool: {{connector: jobs, rest_key: {{env: KEY}}, project_key: {{env: KEY}}, base_url: "{partner.url}", allow_private: true}}\nactivations:\n{MAIL}'
+        self.start(workspace(tool), "--connectors", own, environment={"KEY": "secret"})
+        self.member("ana", EMAIL)
+        wait_until(lambda: self.states("ana") == [("mail", "segment.entered", "sent")], "in", 30)
+        self.shop.consent({"email": "ana@example.org"}, "denied", channel="email")
+        wait_until(lambda: len(asked) >= 2, "the job is asked for", 30)
+        removals = lambda: self.shop.get("/v1/privacy/tools")["items"][0]["removals"]["waiting"]  # noqa: E731
+        self.assertIn(("mail", "consent.withdrawn", "queued"), self.states("ana"), "to have a job is no acknowledgement")
+        self.assertEqual(1, removals())
+        # Who asked is gone: the removal is asked for anew, and its own job.
+        self.shop.kill()
+        self.shop.start()
+        wait_until(lambda: asked[-1].endswith("/j2"), "asked anew", 30)
+        self.assertEqual([["ana"], ["ana"]], jobs)
+        done.set()
+        wait_until(lambda: ("mail", "consent.withdrawn", "sent") in self.states("ana") and removals() == 0, "acknowledged", 30)
+        acknowledged = next(item for item in self.shop.deliveries("user_id:ana") if item["type"] == "consent.withdrawn")
+        self.assertEqual(200, acknowledged["status"])
+        self.assertTrue(acknowledged["at"])
+
     def test_25_no_tool_goes_with_people_in_it_by_a_file_at_the_start_either(self):
         inbox = self.enterContext(Inbox())
         tool = f'destinations:\n  tool: {{connector: webhook, url: "{inbox.url}", allow_private: true}}\nactivations:\n{MAIL}'
@@ -256,6 +299,32 @@ activations:
         self.shop.stop()
         self.shop.start()
         self.assertEqual([], self.shop.get("/v1/destinations")["items"])
+
+    def test_25_a_paused_tool_gets_nobody_new_and_lets_everybody_go(self):
+        inbox = self.enterContext(Inbox())
+        tool = f'destinations:\n  tool: {{connector: webhook, url: "{inbox.url}", allow_private: true}}\nactivations:\n{MAIL}'
+        self.start(workspace(tool))
+        for name in ("ana", "bob"):
+            self.member(name, EMAIL)
+        wait_until(lambda: self.shop.get("/v1/destinations/tool/people")["count"] == 2, "in")
+        paused = workspace(tool.replace("{connector: webhook", "{paused: true, connector: webhook"))
+        plan = self.shop.call("PUT", "/v1/workspace?dry_run=true", paused, headers={"content-type": "application/yaml"}).json()
+        self.assertEqual([{"destination": "tool", "people": 2}], plan["pausing"])
+        self.assertIn("! 2 people stay in tool while it is paused", plan["text"])
+        self.assertIn("retire: true", plan["text"])
+        self.assertEqual(200, self.shop.apply(paused).status)
+        self.member("eve", EMAIL)
+        blocked = wait_until(lambda: [d for d in self.shop.deliveries("user_id:eve") if d["state"] == "blocked"], "nobody new")
+        self.assertEqual("destination_paused", blocked[0]["gate"]["code"])
+        self.shop.consent({"email": "ana@example.org"}, "denied", channel="email")
+        wait_until(lambda: inbox.types()[2:] == ["consent.withdrawn"], "she is taken out all the same")
+        self.assertEqual(1, self.shop.get("/v1/destinations/tool/people")["count"])
+        self.shop.stop()
+        self.assertTrue(self.shop.offline("rebuild")["identical"])
+        self.shop.start()
+        self.assertEqual(200, self.shop.apply(workspace(tool)).status)
+        wait_until(lambda: inbox.types()[3:] == ["segment.entered"], "who is in by then comes when it ends")
+        self.assertEqual("eve@example.org", inbox.taken()[-1]["data"]["email"])
 
     def test_27_the_consent_on_the_wire_is_the_ledgers_for_every_row(self):
         partner = self.enterContext(Partner(lambda request, nth: (200, {}, {"access_token": "t", "expires_in": 3600} if request["path"] == "/token" else {"requestId": "r"})))
@@ -341,6 +410,33 @@ activations:
         wait_until(lambda: {key for key, _, state in self.states("ana") if state == "sent"} == {"hooked", "mail"}, "in both", 30)
         left = json.dumps(inbox.messages) + "".join(request["text"] + json.dumps(request["headers"]) for request in partner.requests)
         self.assertNotIn(string[:40], left)
+
+    def test_29_a_tool_that_is_configured_for_them_gets_the_string_as_it_came(self):
+        inboxes = {name: self.enterContext(Inbox()) for name in ("both", "tcf", "none")}
+        strings = {"both": ", strings: [tcf, gpp]", "tcf": ", strings: [tcf]", "none": ""}
+        tools = "destinations:\n" + "".join(f'  {n}: {{connector: webhook, url: "{i.url}", allow_private: true{strings[n]}}}\n' for n, i in inboxes.items())
+        tools += "activations:\n" + "".join(f"  to_{n}: {{segment: lookers, destination: {n}, purpose: marketing, channel: display, map: {{browser: identifiers.anonymous_id}}}}\n" for n in inboxes)
+        tools += "  by_basis: {segment: lookers, destination: both, purpose: service, channel: display, map: {browser: identifiers.anonymous_id}}\n"
+        self.start(workspace(tools).replace("marketing: {basis: consent}", "marketing: {basis: consent, tcf: [1, 8]}"))
+        first, second = tc_string([1, 8]), tc_string([1, 2, 8])
+        self.assertNotEqual(first, second)
+        consents = [{"tcf": {"tcString": first, "eventStatus": "useractioncomplete", "gdprApplies": True}, "gpp": f"DBABMA~{first}"}, {"tcf": second, "gpp": f"DBABMA~{second}"}]
+        browsers = ("ana", "bob")
+        for browser, consent in zip(browsers, consents, strict=True):
+            self.shop.send({"type": "track", "event": "Seen", "anonymousId": browser, "context": {"consent": consent}}, viewed(browser), viewed(browser))
+        for name, inbox in inboxes.items():
+            wait_until(lambda inbox=inbox, name=name: len(inbox.taken()) == (4 if name == "both" else 2), name)
+            told = {(m["activation"], m["data"]["browser"]): {k: m["consent"][k] for k in ("tcf", "gpp") if k in m["consent"]} for m in inbox.taken()}
+            for browser, string in zip(browsers, (first, second), strict=True):
+                whole = {"tcf": string, "gpp": f"DBABMA~{string}"}
+                wanted = {"both": whole, "tcf": {"tcf": string}, "none": {}}[name]
+                self.assertEqual(wanted, told[(f"to_{name}", browser)], (name, browser))
+                if name == "both":
+                    self.assertEqual({}, told[("by_basis", browser)], "it rests on no string")
+        self.shop.send({"type": "track", "event": "Seen", "anonymousId": "ana", "context": {"consent": {"tcf": tc_string([])}}})
+        for inbox in inboxes.values():
+            left = wait_until(lambda inbox=inbox: next((m for m in inbox.taken() if m["type"] == "consent.withdrawn"), None), "taken back")
+            self.assertEqual([], [k for k in ("tcf", "gpp") if k in left["consent"]])
 
 
 if __name__ == "__main__":

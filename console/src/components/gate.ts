@@ -25,6 +25,7 @@ const OTHER_CODES: ReadonlySet<string> = new Set<OtherCode>([
   "retention_over",
   "minor",
   "transfer",
+  "destination_paused",
   "channel_not_declared",
   "field_not_allowed",
   "hours",

@@ -121,6 +121,8 @@ export const en = {
     code_not_a_customer: "No grant for {purpose} by {channel}, and no customer who was told.",
     code_bounced: "The address takes no messages by {channel}.",
     code_restricted: "Processing is restricted.",
+    code_retention_over: "The last act of the person is older than {purpose} keeps people.",
+    code_destination_paused: "The tool is paused.",
     code_minor: "Too young for {purpose}.",
     code_transfer: "The destination is in a country that asks for a contract.",
     code_channel_not_declared: "The purpose {purpose} does not use {channel}.",

@@ -123,6 +123,8 @@ export const fr: Catalogue = {
     code_not_a_customer: "Aucun accord pour {purpose} par {channel}, et pas de client informé.",
     code_bounced: "L’adresse ne reçoit plus de messages par {channel}.",
     code_restricted: "Le traitement est limité.",
+    code_retention_over: "Le dernier acte de la personne est plus ancien que la durée de conservation de {purpose}.",
+    code_destination_paused: "L’outil est en pause.",
     code_minor: "Trop jeune pour {purpose}.",
     code_transfer: "La destination est dans un pays qui demande un contrat.",
     code_channel_not_declared: "La finalité {purpose} n’utilise pas {channel}.",

@@ -268,6 +268,8 @@ mod tests {
             concurrency: 1,
             country: None,
             transfer: None,
+            paused: false,
+            strings: Vec::new(),
             take_back: Default::default(),
             file: None,
         };

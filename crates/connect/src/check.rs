@@ -146,7 +146,7 @@ impl Check {
     }
 
     fn settings(&mut self, manifest: &Manifest) {
-        const TAKEN: [&str; 14] = [
+        const TAKEN: [&str; 16] = [
             "connector",
             "url",
             "secret",
@@ -154,6 +154,8 @@ impl Check {
             "concurrency",
             "country",
             "transfer",
+            "paused",
+            "strings",
             "base_url",
             "settings",
             "map",

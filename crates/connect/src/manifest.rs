@@ -398,6 +398,10 @@ pub enum GateSignal {
     Purpose,
     /// The channel.
     Channel,
+    /// The TC string on which the grant rests, as it came; only where the destination says `strings: [tcf]`.
+    Tcf,
+    /// The GPP string, likewise: `strings: [gpp]`.
+    Gpp,
 }
 
 /// Names of operations.

@@ -192,6 +192,8 @@ fn consent(connector: &Connector, op: OpName, gate: &Value) -> Map<String, Value
             GateSignal::Receipt => gate.get("receipt").cloned(),
             GateSignal::Purpose => gate.get("purpose").cloned(),
             GateSignal::Channel => gate.get("channel").cloned(),
+            GateSignal::Tcf => gate.get("tcf").cloned(),
+            GateSignal::Gpp => gate.get("gpp").cloned(),
         };
         if let Some(value) = value {
             told.insert(name.clone(), value);

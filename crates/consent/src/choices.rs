@@ -285,6 +285,13 @@ impl Standing {
         }
     }
 
+    /// The message that brought the TC or GPP string on which it rests.
+    pub fn string_message(&self) -> Option<String> {
+        let proof = self.proof_json()?;
+        let of_string = matches!(proof["method"].as_str(), Some("tcf" | "gpp"));
+        proof["message"].as_str().filter(|_| of_string).map(str::to_owned)
+    }
+
     /// The signal that it is, if it is none of the person's choices.
     pub fn signal(&self) -> Option<Signal> {
         Signal::of_purpose(&self.purpose)

@@ -6,6 +6,7 @@ use jumelle_model::Workspace;
 use jumelle_model::consent::{Basis, Channel, ConsentState, Signal};
 use jumelle_model::message::Message;
 use jumelle_model::time::Timestamp;
+use jumelle_model::workspace::ConsentString;
 use jumelle_model::workspace::policy::{About, Case, Frequency, Meaning, PolicyRule, covers, speaks_of};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -33,7 +34,7 @@ use crate::reason::Reason;
 /// # use jumelle_consent::{Cleared, Evidence};
 /// # use jumelle_model::message::Message;
 /// fn forge(message: Message) -> Cleared {
-///     Cleared { message, evidence: Evidence::TakesBack, unsubscribe: None }
+///     Cleared { message, evidence: Evidence::TakesBack, unsubscribe: None, strings: Vec::new() }
 /// }
 /// ```
 ///
@@ -57,6 +58,7 @@ pub struct Cleared {
     message: Message,
     evidence: Evidence,
     unsubscribe: Option<String>,
+    strings: Vec<(ConsentString, String)>,
 }
 
 /// What let a message through.
@@ -126,10 +128,10 @@ pub struct Circumstances {
     pub business: bool,
     /// Purposes for which she is a customer who was told.
     pub customer_for: Vec<String>,
-    /// Until when she wants no marketing.
-    pub paused_until: Option<Timestamp>,
     /// When she last did something, and be it that she came in; none: nothing looks at it.
     pub last_act: Option<Timestamp>,
+    /// Until when she wants no marketing.
+    pub paused_until: Option<Timestamp>,
     /// How often she wants to be contacted, at most.
     pub frequency: Option<Frequency>,
 }
@@ -156,7 +158,7 @@ pub struct Verdict {
 
 /// Open, or closed for a moment only.
 pub trait OkOrSoon {
-    /// Whether nothing but hours or frequency stands in the way.
+    /// Whether nothing but hours, frequency or a pause of the tool stands in the way.
     fn is_ok_or_soon(&self) -> bool;
 }
 
@@ -198,10 +200,13 @@ fn passes(
     let case = Case { purpose, channel, country, business: party.circumstances.business, at };
     *next = (*next).min(workspace.policy.changes_after(case));
     let evidence = consents(workspace, case, asked, party, next)?;
+    is_kept(case, party, next)?;
     not_paused(case, party, next)?;
     old_enough(workspace, case, party, next)?;
-    is_kept(case, party, next)?;
     may_be_transferred(workspace, case, asked)?;
+    if let Some(destination) = asked.destination.filter(|key| workspace.destination(key).is_some_and(|found| found.paused)) {
+        return Err(Reason::DestinationPaused { destination: destination.to_owned() });
+    }
     in_hours(workspace, case, party, next)?;
     not_too_often(workspace, case, party, next)?;
     Ok(evidence)
@@ -252,11 +257,6 @@ fn consents(
     }
 }
 
-/// A pause that she asked for takes her out of the tools, and ends by itself.
-fn not_paused(case: Case<'_>, party: Party<'_>, next: &mut Timestamp) -> Result<(), Reason> {
-    let Some(until) = party.circumstances.paused_until.filter(|until| *until > case.at) else { return Ok(()) };
-    if !case.purpose.is_marketing() {
-        return Ok(());
 /// A purpose uses nobody beyond its retention: she leaves its tools until she does something herself.
 fn is_kept(case: Case<'_>, party: Party<'_>, next: &mut Timestamp) -> Result<(), Reason> {
     let (Some(retention), Some(last_act)) = (case.purpose.terms.retention, party.circumstances.last_act) else { return Ok(()) };
@@ -268,6 +268,11 @@ fn is_kept(case: Case<'_>, party: Party<'_>, next: &mut Timestamp) -> Result<(),
     Ok(())
 }
 
+/// A pause that she asked for takes her out of the tools, and ends by itself.
+fn not_paused(case: Case<'_>, party: Party<'_>, next: &mut Timestamp) -> Result<(), Reason> {
+    let Some(until) = party.circumstances.paused_until.filter(|until| *until > case.at) else { return Ok(()) };
+    if !case.purpose.is_marketing() {
+        return Ok(());
     }
     *next = (*next).min(until);
     Err(Reason::Paused { purpose: case.purpose.key.clone(), until })
@@ -362,7 +367,7 @@ pub fn clear(
     if message.kind.takes_back() {
         let same = sent.is_some_and(|sent| sent.data == message.data && sent.address == message.address);
         return if same {
-            Ok(Cleared { message, evidence: Evidence::TakesBack, unsubscribe: None })
+            Ok(Cleared { message, evidence: Evidence::TakesBack, unsubscribe: None, strings: Vec::new() })
         } else {
             Err(Refused { message, reason: Reason::NeverSent })
         };
@@ -377,7 +382,7 @@ pub fn clear(
         destination: Some(&message.destination),
     };
     match decide(workspace, asked, party, at).outcome {
-        Ok(evidence) => Ok(Cleared { message, evidence, unsubscribe: None }),
+        Ok(evidence) => Ok(Cleared { message, evidence, unsubscribe: None, strings: Vec::new() }),
         Err(reason) => Err(Refused { message, reason }),
     }
 }
@@ -414,6 +419,11 @@ impl Cleared {
         Cleared { unsubscribe: Some(url), ..self }
     }
 
+    /// With the strings on which the grant rests, as they came: for a tool that is to have them.
+    pub fn with_strings(self, strings: Vec<(ConsentString, String)>) -> Cleared {
+        Cleared { strings, ..self }
+    }
+
     /// The JSON body that a webhook receives (DESIGN §6): computed from the choices, never from a setting.
     pub fn body(&self) -> Vec<u8> {
         let message = &self.message;
@@ -429,6 +439,9 @@ impl Cleared {
                 consent.insert("state".into(), "granted".into());
                 consent.insert("since".into(), standing.since.to_string().into());
                 consent.insert("receipt".into(), standing.receipt().into());
+                for (which, string) in &self.strings {
+                    consent.insert(which.as_str().into(), string.as_str().into());
+                }
             }
             Evidence::Basis(basis) => {
                 consent.insert("state".into(), "unknown".into());

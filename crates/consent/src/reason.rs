@@ -111,6 +111,11 @@ pub enum Reason {
         /// Its country, if it says.
         country: Option<String>,
     },
+    /// The destination is paused: whom it has, it keeps until they leave.
+    DestinationPaused {
+        /// Destination key.
+        destination: String,
+    },
     /// The purpose does not use the channel (any more).
     ChannelNotDeclared {
         /// Purpose key.
@@ -171,7 +176,7 @@ pub enum Tongue {
 impl Reason {
     /// It passes, by itself or when the team lets it: nobody is taken back out of a tool for it, what waits goes out later.
     pub fn is_momentary(&self) -> bool {
-        matches!(self, Reason::Hours { .. } | Reason::Frequency { .. })
+        matches!(self, Reason::Hours { .. } | Reason::Frequency { .. } | Reason::DestinationPaused { .. })
     }
 
     /// For machines.
@@ -186,12 +191,13 @@ impl Reason {
             Reason::Bounced { .. } => "bounced",
             Reason::Restricted { .. } => "restricted",
             Reason::Paused { .. } => "paused",
+            Reason::RetentionOver { .. } => "retention_over",
             Reason::Minor { .. } => "minor",
             Reason::Transfer { .. } => "transfer",
+            Reason::DestinationPaused { .. } => "destination_paused",
             Reason::ChannelNotDeclared { .. } => "channel_not_declared",
             Reason::FieldNotAllowed { .. } => "field_not_allowed",
             Reason::NoPurpose { .. } => "no_purpose",
-            Reason::RetentionOver { .. } => "retention_over",
             Reason::Hours { .. } => "hours",
             Reason::Frequency { .. } => "frequency",
             Reason::NeverSent => "never_sent",
@@ -257,15 +263,16 @@ impl Reason {
             Reason::Bounced { channel, since } => format!("the address for {} takes no messages since {since}", channel.as_str()),
             Reason::Restricted { since } => format!("processing is restricted since {since}"),
             Reason::Paused { purpose, until } => format!("{purpose} is paused until {until}, as she asked"),
+            Reason::RetentionOver { purpose, retention, since } => {
+                format!("{purpose} keeps people for {retention} after their last act, and hers is over since {since}")
+            }
             Reason::Minor { purpose, age_min } => format!("she is under {age_min}, the least age for {purpose}"),
             Reason::Transfer { destination, country } => match country {
                 Some(country) => format!("{destination} is in {country} and names no contract for the transfer"),
                 None => format!("{destination} does not say in which country it is"),
             },
+            Reason::DestinationPaused { destination } => format!("{destination} is paused"),
             Reason::ChannelNotDeclared { purpose, channel } => {
-            Reason::RetentionOver { purpose, retention, since } => {
-                format!("{purpose} keeps people for {retention} after their last act, and hers is over since {since}")
-            }
                 format!("the purpose {purpose} does not use the channel {}", channel.as_str())
             }
             Reason::FieldNotAllowed { purpose, field } => format!("the purpose {purpose} may not send the field {field}"),
@@ -318,6 +325,9 @@ impl Reason {
             }
             Reason::Restricted { since } => format!("le traitement est limité depuis le {since}"),
             Reason::Paused { purpose, until } => format!("{purpose} est en pause jusqu'au {until}, à la demande de la personne"),
+            Reason::RetentionOver { purpose, retention, since } => {
+                format!("{purpose} conserve {retention} après le dernier acte de la personne, durée écoulée depuis le {since}")
+            }
             Reason::Minor { purpose, age_min } => {
                 format!("la personne a moins de {age_min} ans, l'âge minimal pour {purpose}")
             }
@@ -325,9 +335,7 @@ impl Reason {
                 Some(country) => format!("{destination} est en {country} et ne nomme aucun contrat pour le transfert"),
                 None => format!("{destination} ne dit pas dans quel pays il se trouve"),
             },
-            Reason::RetentionOver { purpose, retention, since } => {
-                format!("{purpose} conserve {retention} après le dernier acte de la personne, durée écoulée depuis le {since}")
-            }
+            Reason::DestinationPaused { destination } => format!("{destination} est en pause"),
             Reason::ChannelNotDeclared { purpose, channel } => {
                 format!("la finalité {purpose} n'utilise pas le canal {}", channel.as_str())
             }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jumelle_activate::{Clearance, DeliveryResult, Folders, House, QueueKey, Queued, Standing};
-use jumelle_consent::{Choices, Circumstances, Cleared, Party, Sent, clear};
+use jumelle_consent::{Choices, Circumstances, Cleared, Evidence, Party, Sent, clear};
 use jumelle_model::Workspace;
 use jumelle_model::consent::Channel;
 use jumelle_model::ids::{DeliveryId, ProfileId};
 use jumelle_model::message::{Message, MessageType};
 use jumelle_model::time::Timestamp;
-use jumelle_model::workspace::Activation;
+use jumelle_model::workspace::{Activation, ConsentString};
 use jumelle_profile::Held;
 use jumelle_store::{Table, failpoint};
 
@@ -22,6 +22,8 @@ use crate::shared::{Shared, member_key, member_prefix};
 
 /// How long a result waits before it is offered to a busy history again.
 const RECORD_AGAIN: Duration = Duration::from_millis(50);
+/// Events of a person among which the one with her string is looked for, at most: it comes with nearly every one of a site's.
+const STRING_LOOK_BACK: usize = 1_000;
 
 pub(crate) struct Outlet {
     pub(crate) shared: Arc<Shared>,
@@ -71,7 +73,35 @@ impl Outlet {
         };
         let party = Party { choices: &person.known.choices, circumstances: &circumstances, contacts: &contacts };
         let cleared = clear(workspace, message, party, received.as_ref(), now);
-        Ok(answer(cleared.map(|cleared| self.with_unsubscribe(workspace, cleared))))
+        let cleared = cleared.map(|cleared| self.with_unsubscribe(workspace, cleared));
+        Ok(answer(match cleared {
+            Ok(cleared) => Ok(self.with_strings(workspace, id, cleared)?),
+            Err(refused) => Err(refused),
+        }))
+    }
+
+    /// The strings on which a grant rests, for a tool that is to have them: they are read from the event that brought them, so what
+    /// leaves is what came.
+    fn with_strings(&self, workspace: &Workspace, id: ProfileId, cleared: Cleared) -> jumelle_store::Result<Cleared> {
+        let wanted =
+            workspace.destination(&cleared.message().destination).map(|found| found.strings.as_slice()).unwrap_or_default();
+        let Evidence::Granted(standing) = cleared.evidence() else { return Ok(cleared) };
+        let Some(message) = standing.string_message().filter(|_| !wanted.is_empty()) else { return Ok(cleared) };
+        let positions = self.shared.timeline_of(id)?;
+        for position in positions.iter().rev().take(STRING_LOOK_BACK) {
+            let Some(event) = self.shared.event_at(*position)?.filter(|event| event["messageId"] == message.as_str()) else {
+                continue;
+            };
+            let of = |which: &ConsentString| {
+                let told = &event["context"]["consent"][which.as_str()];
+                // The browser's object, or the string alone.
+                let string = told.as_str().or_else(|| told[which.member()].as_str())?;
+                Some((*which, string.to_owned()))
+            };
+            let strings = wanted.iter().filter_map(of).collect();
+            return Ok(cleared.with_strings(strings));
+        }
+        Ok(cleared)
     }
 
     /// Somebody who is in the tool, as the next file of everybody would have her: what she was last told with is what she is in with.

@@ -8,7 +8,7 @@ use jumelle_model::consent::Channel;
 use jumelle_model::ids::{DeliveryId, ProfileId};
 use jumelle_model::message::MessageType;
 use jumelle_model::time::Timestamp;
-use jumelle_model::workspace::Activation;
+use jumelle_model::workspace::{Activation, Destination};
 use jumelle_profile::{Activated, Held, Person};
 use jumelle_store::{Result, Table};
 use serde::Serialize;
@@ -225,11 +225,17 @@ impl Shared {
     /// Destinations that `after` no longer has, with the number of people who are in them or whose removal they have not confirmed.
     /// Looks at everyone, as [`Shared::people_in`] does.
     pub fn left_behind(&self, after: &Workspace) -> Result<Vec<(String, u64)>> {
+        self.inside(|destination| after.destination(&destination.key).is_none())
+    }
+
+    /// Destinations that `after` pauses, with the number of people who stay in them meanwhile. Looks at everyone.
+    pub fn pausing(&self, after: &Workspace) -> Result<Vec<(String, u64)>> {
+        self.inside(|before| !before.paused && after.destination(&before.key).is_some_and(|after| after.paused))
+    }
+
+    fn inside(&self, concerned: impl Fn(&Destination) -> bool) -> Result<Vec<(String, u64)>> {
         let mut left = Vec::new();
-        for destination in &self.definitions().workspace.destinations {
-            if after.destination(&destination.key).is_some() {
-                continue;
-            }
+        for destination in self.definitions().workspace.destinations.iter().filter(|destination| concerned(destination)) {
             let people = self.people_in(&destination.key)?.0.max(self.removals(&destination.key, self.now())?.waiting);
             if people > 0 {
                 left.push((destination.key.clone(), people));

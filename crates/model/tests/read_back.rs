@@ -8,9 +8,9 @@ use jumelle_model::time::{Span, Timestamp};
 use jumelle_model::workspace::policy::Terms;
 use jumelle_model::workspace::reduce::{Reduce, ReduceWhen, Reduction};
 use jumelle_model::workspace::{
-    Activation, CategoryChoice, ComputedTrait, Destination, Difference, EventRate, ExchangeRate, FieldPath, GppChoice, Initial,
-    Label, NamespaceRule, Normalizer, OptOut, Purpose, Secret, Segment, SetAside, Source, SourceKind, Strings, TcfChoice,
-    Vocabulary,
+    Activation, CategoryChoice, ComputedTrait, ConsentString, Destination, Difference, EventRate, ExchangeRate, FieldPath,
+    GppChoice, Initial, Label, NamespaceRule, Normalizer, OptOut, Purpose, Secret, Segment, SetAside, Source, SourceKind,
+    Strings, TcfChoice, Vocabulary,
 };
 use jumelle_model::{Workspace, workspace};
 use proptest::collection::{btree_map, vec};
@@ -322,6 +322,8 @@ fn definitions() -> impl Strategy<Value = Workspace> {
                 concurrency,
                 country: None,
                 transfer: None,
+                paused: concurrency % 3 == 0,
+                strings: if concurrency % 5 == 0 { vec![ConsentString::Tcf, ConsentString::Gpp] } else { Vec::new() },
                 take_back: jumelle_model::workspace::take_back::TakeBack {
                     confirm_within: Some(jumelle_model::time::Span(4 * 3_600 * 1_000_000)),
                     removal_none: Some(jumelle_model::workspace::take_back::RemovalNone {

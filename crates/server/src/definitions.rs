@@ -78,6 +78,9 @@ pub async fn apply(
     take(&app, &identity, workspace, &query).await
 }
 
+/// Destinations by key, and how many people are in them.
+type Inside = Vec<(String, u64)>;
+
 async fn take(app: &App, identity: &Identity, mut workspace: Workspace, query: &ApplyQuery) -> Result<Json<Value>, Problem> {
     let dry_run = query.dry_run;
     let before = app.engine.shared().definitions();
@@ -88,7 +91,7 @@ async fn take(app: &App, identity: &Identity, mut workspace: Workspace, query: &
     let reach = tokio::task::spawn_blocking(move || jumelle_engine::reach(&shared, &after)).await.map_err(|error| {
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "who can be reached was not found out", error.to_string())
     })??;
-    let left_behind = left_behind(app, &workspace).await?;
+    let (left_behind, pausing) = still_inside(app, &workspace).await?;
     if !dry_run
         && !query.leave_behind
         && let Some((key, people)) = left_behind.first()
@@ -115,6 +118,12 @@ async fn take(app: &App, identity: &Identity, mut workspace: Workspace, query: &
     for (key, people) in &left_behind {
         text = format!("{text}\n! {people} people are still in {key}: give it `retire: true` first, which takes them out");
     }
+    for (key, people) in &pausing {
+        text = format!(
+            "{text}\n! {people} people stay in {key} while it is paused, and are taken out when they leave: to take them out first, \
+             `retire: true`"
+        );
+    }
     for key in &unsealed {
         text = format!(
             "{text}\n! the secret of {key} stands in the history as it is: write {{env: NAME}}, or give the server a key"
@@ -130,17 +139,21 @@ async fn take(app: &App, identity: &Identity, mut workspace: Workspace, query: &
             Some(json!({"destination": key, "reason": none.reason, "contact": none.contact}))
         })
         .collect();
-    let left: Vec<Value> = left_behind.iter().map(|(key, people)| json!({"destination": key, "people": people})).collect();
+    let listed = |inside: &Inside| -> Vec<Value> {
+        inside.iter().map(|(key, people)| json!({"destination": key, "people": people})).collect()
+    };
     Ok(Json(json!({
-        "applied": applied, "changes": difference.changes, "reach": reach, "left_behind": left, "risks": risks, "unsealed": unsealed,
-        "text": text,
+        "applied": applied, "changes": difference.changes, "reach": reach, "left_behind": listed(&left_behind),
+        "pausing": listed(&pausing), "risks": risks, "unsealed": unsealed, "text": text,
     })))
 }
 
-/// Destinations that would go while people are in them.
-async fn left_behind(app: &App, after: &Workspace) -> Result<Vec<(String, u64)>, Problem> {
+/// Destinations that would go while people are in them, and those that would pause with people in them.
+async fn still_inside(app: &App, after: &Workspace) -> Result<(Inside, Inside), Problem> {
     let (shared, after) = (app.engine.shared().clone(), after.clone());
-    let counted = tokio::task::spawn_blocking(move || shared.left_behind(&after)).await;
+    let counted =
+        tokio::task::spawn_blocking(move || shared.left_behind(&after).and_then(|left| Ok((left, shared.pausing(&after)?))))
+            .await;
     Ok(counted.map_err(|_| Problem::bad_request("the people could not be read"))??)
 }
 

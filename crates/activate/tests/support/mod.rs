@@ -160,6 +160,8 @@ pub fn destination(key: &str, url: &str) -> Destination {
         concurrency: 8,
         country: None,
         transfer: None,
+        paused: false,
+        strings: Vec::new(),
         take_back: Default::default(),
         file: None,
     }

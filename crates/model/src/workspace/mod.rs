@@ -280,12 +280,46 @@ pub struct Destination {
     /// What a transfer there rests on: the contract's name, as the team calls it.
     #[serde(default)]
     pub transfer: Option<String>,
+    /// `paused: true`: nobody new goes there and nothing is updated; whoever leaves is taken out all the same.
+    #[serde(default)]
+    pub paused: bool,
+    /// `strings: [tcf, gpp]`: it gets the string on which a grant rests, as it came.
+    #[serde(default)]
+    pub strings: Vec<ConsentString>,
     /// How people are taken back out of it, and what it tells us.
     #[serde(default)]
     pub take_back: take_back::TakeBack,
     /// Of the connector `file`: what, when and how. Where to is [`Destination::url`].
     #[serde(default)]
     pub file: Option<Box<file::FileTerms>>,
+}
+
+/// A string of the IAB in which a consent management platform writes what was chosen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ConsentString {
+    /// Of the Transparency and Consent Framework.
+    Tcf,
+    /// Of the Global Privacy Platform.
+    Gpp,
+}
+
+impl ConsentString {
+    /// As it is written: also its member of `context.consent` in an event, and of `consent` in a message.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            ConsentString::Tcf => "tcf",
+            ConsentString::Gpp => "gpp",
+        }
+    }
+
+    /// Its member in what the browser's API answers (`TCData`, `GPPData`).
+    pub const fn member(self) -> &'static str {
+        match self {
+            ConsentString::Tcf => "tcString",
+            ConsentString::Gpp => "gppString",
+        }
+    }
 }
 
 impl Destination {

@@ -373,6 +373,12 @@ fn destination_json(destination: &Destination, secret: &dyn Fn(&Secret) -> Value
             json[name] = json!(found);
         }
     }
+    if destination.paused {
+        json["paused"] = json!(true);
+    }
+    if !destination.strings.is_empty() {
+        json["strings"] = json!(destination.strings);
+    }
     let back = &destination.take_back;
     if let Some(span) = back.confirm_within {
         json["confirm_within"] = json!(span);

@@ -8,10 +8,11 @@ use super::rule::Rules;
 use super::set_aside::set_aside;
 use super::take_back;
 use crate::consent::{Basis, Channel};
+use crate::workspace::ConsentString;
 use crate::workspace::node::{Key, Node, Value, get, join};
 use crate::workspace::policy::prospects::{LAPSED, LAPSING};
-use crate::workspace::text::node_to_json;
 use crate::workspace::policy::retention::RETENTION_OVER;
+use crate::workspace::text::node_to_json;
 use crate::workspace::{
     Activation, ComputedTrait, Destination, FieldPath, Initial, Label, NamespaceRule, Normalizer, Purpose, SEALED_PREFIX, Secret,
     Segment, Source, SourceKind, Vocabulary,
@@ -47,9 +48,9 @@ pub struct Known<'n> {
     pub namespaces: Vec<&'n str>,
     /// The policy has a clock for prospects.
     pub has_prospects: bool,
-}
     /// Purposes that say how long they keep people.
     pub retained: Vec<&'n str>,
+}
 
 impl<'n> Known<'n> {
     pub fn of(entries: &'n [(Key, Node)]) -> Known<'n> {
@@ -292,8 +293,8 @@ pub fn segment(reader: &mut Reader, rules: &mut Rules<'_>, key: &str, node: &Nod
 }
 
 /// What every destination of a declared connector may say; the rest are its settings.
-const OF_EVERY_DESTINATION: [&str; 7] =
-    ["connector", "settings", "base_url", "allow_private", "concurrency", "country", "transfer"];
+const OF_EVERY_DESTINATION: [&str; 9] =
+    ["connector", "settings", "base_url", "allow_private", "concurrency", "country", "transfer", "paused", "strings"];
 /// Requests at once to a tool that says nothing else.
 const CONCURRENCY_OF_A_TOOL: u32 = 2;
 
@@ -320,7 +321,7 @@ pub fn destination(reader: &mut Reader, key: &str, node: &Node, path: &str) -> O
             entries,
             path,
             &[
-                &["connector", "url", "secret", "allow_private", "concurrency", "country", "transfer"],
+                &["connector", "url", "secret", "allow_private", "concurrency", "country", "transfer", "paused", "strings"],
                 take_back::TERMS.as_slice(),
             ]
             .concat(),
@@ -349,6 +350,11 @@ pub fn destination(reader: &mut Reader, key: &str, node: &Node, path: &str) -> O
         Some(node) => reader.integer(node, &join(path, "concurrency"), 1..=256),
         None => Some(if is_webhook { 8 } else { CONCURRENCY_OF_A_TOOL }),
     };
+    let paused = get(entries, "paused").and_then(|node| reader.flag(node, &join(path, "paused")));
+    let strings = get(entries, "strings").map(|node| {
+        let words = [ConsentString::Tcf, ConsentString::Gpp].map(|string| (string.as_str(), string));
+        policy::items(reader, node, &join(path, "strings"), |reader, node, path| reader.choice(node, path, &words))
+    });
     Some(Destination {
         key: key.to_owned(),
         connector: connector?,
@@ -363,6 +369,8 @@ pub fn destination(reader: &mut Reader, key: &str, node: &Node, path: &str) -> O
         concurrency: concurrency?,
         country: get(entries, "country").and_then(|node| policy::country(reader, node, &join(path, "country"), false)),
         transfer: get(entries, "transfer").and_then(|node| reader.name(node, &join(path, "transfer"))),
+        paused: paused.unwrap_or(false),
+        strings: strings.unwrap_or_default(),
         take_back: take_back::take_back(reader, entries, path, is_webhook),
         file: None,
     })

@@ -131,6 +131,9 @@ pub fn destination(reader: &mut Reader, key: &str, entries: &[(Key, Node)], node
         concurrency: 1,
         country: get(entries, "country").and_then(|node| policy::country(reader, node, &join(path, "country"), false)),
         transfer: text(reader, "transfer"),
+        // The next file is how a tool of files learns who left: one that gets none is retired.
+        paused: false,
+        strings: Vec::new(),
         take_back: take_back::take_back(reader, entries, path, true),
         file: Some(Box::new(FileTerms {
             user: text(reader, "user"),

@@ -65,7 +65,12 @@ pub fn terms(reader: &mut Reader, known: &Known<'_>, entries: &[(Key, Node)], pa
     terms
 }
 
-fn items<T>(reader: &mut Reader, node: &Node, path: &str, mut read: impl FnMut(&mut Reader, &Node, &str) -> Option<T>) -> Vec<T> {
+pub fn items<T>(
+    reader: &mut Reader,
+    node: &Node,
+    path: &str,
+    mut read: impl FnMut(&mut Reader, &Node, &str) -> Option<T>,
+) -> Vec<T> {
     let items = reader.list(node, path).unwrap_or_default();
     if items.len() > ITEMS_MAX {
         reader.at(node, path, format!("{ITEMS_MAX} at most, not {}", items.len()));
@@ -202,14 +207,14 @@ pub fn policy(reader: &mut Reader, known: &Known<'_>, node: &Node) -> Policy {
     if let Some(node) = get(entries, "prospects") {
         policy.prospects = prospects(reader, node, &join(path, "prospects"));
     }
+    if let Some(node) = get(entries, "retention") {
+        policy.retention = retention(reader, known, node, &join(path, "retention"));
+    }
     if let Some(node) = get(entries, "rules") {
         policy.rules = rules(reader, Some(known), node, &join(path, "rules"));
     }
     if let Some(node) = get(entries, "extends") {
         let names = items(reader, node, &join(path, "extends"), extends);
-    if let Some(node) = get(entries, "retention") {
-        policy.retention = retention(reader, known, node, &join(path, "retention"));
-    }
         for name in names {
             let Some(found) = template(&name) else { continue };
             policy.extends.push(format!("{}@{}", found.name, found.edition));
