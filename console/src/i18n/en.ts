@@ -122,6 +122,8 @@ export const en = {
     code_bounced: "The address takes no messages by {channel}.",
     code_restricted: "Processing is restricted.",
     code_retention_over: "The last act of the person is older than {purpose} keeps people.",
+    code_paused: "{purpose} is paused, as the person asked.",
+    code_cannot_be_told: "The tool cannot be told; have the person removed there.",
     code_destination_paused: "The tool is paused.",
     code_minor: "Too young for {purpose}.",
     code_transfer: "The destination is in a country that asks for a contract.",

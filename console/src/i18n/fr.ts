@@ -124,6 +124,8 @@ export const fr: Catalogue = {
     code_bounced: "L’adresse ne reçoit plus de messages par {channel}.",
     code_restricted: "Le traitement est limité.",
     code_retention_over: "Le dernier acte de la personne est plus ancien que la durée de conservation de {purpose}.",
+    code_paused: "{purpose} est en pause, à la demande de la personne.",
+    code_cannot_be_told: "L’outil ne peut pas être prévenu ; faire retirer la personne là-bas.",
     code_destination_paused: "L’outil est en pause.",
     code_minor: "Trop jeune pour {purpose}.",
     code_transfer: "La destination est dans un pays qui demande un contrat.",
