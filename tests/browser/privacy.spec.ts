@@ -171,6 +171,26 @@ test("how consent stood is drawn, and a number of weak grants leads to the peopl
   await expect(page).toHaveURL(/\/people\//);
 });
 
+test("whom no purpose keeps any more is counted and listed", async ({ officer, maison }) => {
+  const definitions = await maison.api("/v1/workspace");
+  for (const purpose of Object.values<any>(definitions.purposes)) purpose.retention = "60d";
+  definitions.policy = { prospects: { after: "1095d", then: "report" }, retention: { then: "report" } };
+  await maison.api("/v1/workspace", { method: "PUT", headers: { "content-type": "application/yaml" }, body: JSON.stringify(definitions) });
+  const timestamp = new Date(Date.now() - 100 * 86_400_000).toISOString();
+  const body = JSON.stringify({ writeKey: "wk_site", batch: [{ type: "page", anonymousId: "long-ago", timestamp, properties: { path: "/" } }] });
+  expect((await fetch(`${maison.url}/v1/batch`, { method: "POST", headers: { "content-type": "application/json" }, body })).status).toBe(200);
+  await expect.poll(async () => (await maison.api("/v1/privacy/retention?fresh=true")).clocks?.past_every, { timeout: 30_000, intervals: [1_000] }).toBe(1);
+  const page = await officer("/privacy/retention");
+  await page.getByRole("button", { name: "Count again" }).click();
+  const purposes = page.getByRole("region", { name: "By purpose" }).first();
+  await expect(purposes.getByRole("row").filter({ hasText: "marketing" })).toContainText("60 days");
+  await expect(purposes.getByRole("row").filter({ hasText: "Beyond every retention" }).locator("td.num")).toHaveText("1");
+  const listed = page.getByRole("region", { name: "Beyond every retention" }).first();
+  await expect(listed.getByRole("columnheader")).toHaveText(["Person", "Since"]);
+  await expect(listed.getByRole("row")).toHaveCount(2);
+  await expect(page.getByText("After 1,095 days without an act", { exact: false })).toBeVisible();
+});
+
 for (const look of LOOKS)
   for (const size of [DESK, PHONE])
     test(`every part is accessible and fits, ${look.language}, ${size.width} px`, async ({ officer }, info) => {
