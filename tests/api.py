@@ -367,6 +367,8 @@ class Definitions(unittest.TestCase):
         self.assertEqual({"lookers", "fine"}, set(self.shop.get("/v1/workspace")["segments"]))
         again = self.shop.apply(workspace("  fine:\n    rule: {did: A}"))
         self.assertEqual((200, False), (again.status, again.json()["applied"]), "nothing changed, nothing applied")
+        shown = self.shop.apply(json.dumps(self.shop.get("/v1/workspace")))
+        self.assertEqual((200, False), (shown.status, shown.json().get("applied")), f"what is shown can be put back: {shown}")
 
     def test_a_segment_added_later_takes_in_people_from_their_past(self):
         self.shop.send(*[viewed("past", f"past-{n}", seconds=1_000 * n) for n in range(1, 6)], viewed("idle"))

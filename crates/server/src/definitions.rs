@@ -35,27 +35,18 @@ pub(crate) const DAYS: usize = 30;
 pub(crate) const COLLECTIONS: [&str; 7] =
     ["sources", "identifiers", "purposes", "traits", "segments", "destinations", "activations"];
 
-/// `GET /v1/workspace`: secrets are not shown.
+/// `GET /v1/workspace`: as a `workspace.yaml` that can be put back; secrets are not shown.
 pub async fn whole(State(app): State<App>, Extension(identity): Extension<Identity>) -> Json<Value> {
     let definitions = app.engine.shared().definitions();
-    let mut whole = serde_json::Map::new();
-    whole.insert("workspace".into(), json!(definitions.workspace.settings));
-    whole.insert("policy".into(), definitions.workspace.policy.to_json());
+    let mut whole = definitions.workspace.shown();
     for collection in COLLECTIONS {
         if identity.role == Role::Privacy && matches!(collection, "segments" | "traits") {
-            continue;
+            whole.as_object_mut().map(|whole| whole.remove(collection));
+        } else if let Some(items) = whole[collection].as_object_mut() {
+            items.values_mut().for_each(|definition| veil(identity.role, collection, definition));
         }
-        let items: serde_json::Map<String, Value> = keys(&definitions.workspace, collection)
-            .into_iter()
-            .filter_map(|key| {
-                let mut definition = definitions.workspace.definition_json(collection, &key)?;
-                veil(identity.role, collection, &mut definition);
-                Some((key, definition))
-            })
-            .collect();
-        whole.insert(collection.into(), Value::Object(items));
     }
-    Json(Value::Object(whole))
+    Json(whole)
 }
 
 /// `PUT /v1/workspace` with the text of a `workspace.yaml`: validated whole, applied whole or not at all.

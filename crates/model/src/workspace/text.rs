@@ -21,14 +21,18 @@ impl Workspace {
         .to_string()
     }
 
-    /// One definition as `workspace.yaml` would have it, secrets not shown. `None`: there is none.
-    pub fn definition_json(&self, collection: &str, key: &str) -> Option<Value> {
-        let whole = self.to_json(&|secret| match secret {
+    /// As `workspace.yaml` would have it, secrets not shown.
+    pub fn shown(&self) -> Value {
+        self.to_json(&|secret| match secret {
             Secret::Env(name) => json!({"env": name}),
             Secret::Plain(_) => json!(SECRET_SHOWN),
             Secret::Sealed(text) => json!({"sealed": text}),
-        });
-        whole.get(collection)?.get(key).cloned()
+        })
+    }
+
+    /// One definition of [`Workspace::shown`]. `None`: there is none.
+    pub fn definition_json(&self, collection: &str, key: &str) -> Option<Value> {
+        self.shown().get(collection)?.get(key).cloned()
     }
 
     /// With one definition put in the place of another, added (last), or, with `None`, removed; validated whole, so one that
