@@ -31,7 +31,7 @@ CRASHES = 1_000
 POWER_CUTS = 500
 FLIPS = 1_000
 # Of the four tools some have a person before she withdraws: this many people come to a million sends, or a few more.
-RACE_PEOPLE = int(os.environ.get("RACE_PEOPLE", "320000"))
+RACE_PEOPLE = int(os.environ.get("RACE_PEOPLE", "460000"))
 OVERLOAD_S = float(os.environ.get("OVERLOAD_S", "300"))
 DIRECTORIES = 2
 # Crashes or cuts that one directory goes through: a new one from time to time begins with new people and an empty history.
