@@ -123,6 +123,12 @@ fn answer(app: &App, asked: &Asked<'_>, id: &str) -> Result<Value, Problem> {
         .allowed(Question { purpose, channel, destination, namespace, value })
         .map_err(|error| Problem::bad_request(error).with("field", "id"))??;
     let mut json = answer.facts();
+    let gate = answer.outcome.as_ref().err().map(Reason::to_json);
+    let said = |field: &str, tongue| match &gate {
+        Some(gate) => gate[field].clone(),
+        None => json!(answer.sentence(tongue)),
+    };
+    let (fr, en) = (said("fr", Tongue::Fr), said("en", Tongue::En));
     for (field, value) in [
         ("id", json!(id)),
         ("destination", json!(destination)),
@@ -131,9 +137,9 @@ fn answer(app: &App, asked: &Asked<'_>, id: &str) -> Result<Value, Problem> {
         ("at", json!(answer.at)),
         ("changes_at", json!(answer.changes_at)),
         ("known", json!(answer.profile.is_some())),
-        ("gate", json!(answer.outcome.as_ref().err().map(Reason::to_json))),
-        ("fr", json!(answer.sentence(Tongue::Fr))),
-        ("en", json!(answer.sentence(Tongue::En))),
+        ("gate", json!(gate)),
+        ("fr", fr),
+        ("en", en),
     ] {
         json[field] = value;
     }
