@@ -41,7 +41,7 @@ def main():
     book = ROOT / "docs"
     pages = [page for page in book.rglob("*.md") if "book" not in page.relative_to(book).parts]
     problems = []
-    for page in [*pages, *ROOT.glob("*.md")]:
+    for page in [*pages, *ROOT.glob("*.md"), *ROOT.glob("examples/**/*.md")]:
         for target in links(page):
             if not (page.parent / target).exists():
                 problems.append(f"{page.relative_to(ROOT)}: {target} is not there")

@@ -210,6 +210,7 @@ SUITES = [
     ("formats", black_box("formats")),
     ("docs_commands", black_box("docs_commands")),
     ("online_retail", black_box("online_retail")),
+    ("recipes", black_box("recipes")),
     ("truth", black_box("truth")),
     ("browser", browser),
     # These load the machine, or count on its time.

@@ -101,6 +101,28 @@ class Tools(unittest.TestCase):
             if message["type"] == "segment.exited":
                 self.assertEqual(first[message["data"]["email"]], message["profile"], "under the id that the tool knows")
 
+    def test_who_left_at_a_join_while_her_addition_waited_does_not_stay_in_the_tool(self):
+        listens = []
+        self.mailer = self.enterContext(Inbox(lambda message: 204 if listens else 503))
+        newcomers = "{all: [{did: Product Viewed}, {not: {did: Order Completed}}]}"
+        text = workspace(TOOLS.replace("MAILER", self.mailer.url).replace("ADS", self.mailer.url).replace("EXTRA", "").replace("MORE", ""))
+        self.shop = self.enterContext(Shop(text.replace("{did: Product Viewed, count: {gte: 2}, within: 30d}", newcomers)))
+        self.shop.send({"type": "track", "event": "Order Completed", "userId": "ana", "properties": {"order_id": "o-1", "total": 59.9}})
+        self.member("browser", email="ana@example.org")
+        wait_until(lambda: self.mailer.messages, "it was tried, and the tool is away")
+        # She logs in, and turns out to be a customer: her exit is queued under the older id.
+        self.shop.send(identified("browser", "ana"))
+
+        def exits():
+            return [item["state"] for item in self.shop.deliveries("email:ana@example.org") if item["type"] == "segment.exited"]
+
+        wait_until(lambda: exits() and "queued" not in exits(), "there is nothing to take back yet")
+        self.assertEqual([], self.mailer.taken())
+        listens.append(True)
+        wait_until(lambda: len(self.mailer.taken()) == 4, "in both tools, and out again", 40)
+        self.assertEqual(["segment.entered"] * 2 + ["segment.exited"] * 2, sorted(self.mailer.types()))
+        self.until_states("email:ana@example.org", {"mailer": "confirmed", "ads": "confirmed"})
+
     def test_a_removal_waits_for_no_addition_and_is_tried_until_it_is_confirmed(self):
         listens = []
         self.start(

@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 
 use jumelle_consent::Cleared;
+use jumelle_model::number::Money;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -140,7 +141,7 @@ fn build<O>(connector: &Connector, nth: usize, incoming: Incoming, country: &str
         .data
         .iter()
         .filter(|(key, value)| !reads.contains(key.as_str()) && !value.is_null())
-        .map(|(k, v)| (k.clone(), v.clone()))
+        .map(|(key, value)| (key.clone(), in_major_units(value)))
         .collect();
     let mut values = json!({
         "row": row,
@@ -159,6 +160,11 @@ fn build<O>(connector: &Connector, nth: usize, incoming: Incoming, country: &str
     }
     let profile = if incoming.profile.is_empty() { format!("#{nth}") } else { incoming.profile };
     Ok(Row { nth, op, profile, values, origin: PhantomData })
+}
+
+/// The house's money as a number that a tool's template can show; anything else as it is.
+fn in_major_units(value: &Value) -> Value {
+    serde_json::from_value::<Money>(value.clone()).map_or_else(|_| value.clone(), |money| money.to_major().to_json())
 }
 
 /// What the tool is told, from what the gate knows and nothing else.

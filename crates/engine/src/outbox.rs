@@ -224,6 +224,14 @@ impl Fold {
                 standing.last = None;
             }
         })?;
+        let may_be_there = match (message.kind.takes_back(), state) {
+            (false, ResultState::Sent) | (true, ResultState::Blocked) => true,
+            (false, _) => attempts > 0,
+            (true, _) => false,
+        };
+        if may_be_there {
+            self.take_back_what_came_late(id, &message.activation, &carried)?;
+        }
         self.evaluate(id)
     }
 

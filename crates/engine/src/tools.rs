@@ -124,6 +124,28 @@ impl Fold {
         }
         Ok(())
     }
+
+    /// What a tool took under a name that she had left meanwhile is taken out again. Messages of one person do not overtake each other;
+    /// but at a join her exit is queued under one id while the addition waits under the other, and is held back as never received.
+    pub(crate) fn take_back_what_came_late(&mut self, id: ProfileId, activation: &str, carried: &Sent) -> Result<()> {
+        let definitions = self.definitions.clone();
+        let Some(activation) = definitions.workspace.activation(activation) else { return Ok(()) };
+        let Some(person) = self.shared.people.get(id)? else { return Ok(()) };
+        let Some(standing) = person.activations.get(&activation.key) else { return Ok(()) };
+        let is_same_name = |other: &Sent| !names_otherwise(activation, carried, other);
+        if standing.held == Held::In && standing.last.as_ref().is_some_and(is_same_name) {
+            return Ok(());
+        }
+        let Some(arrived) = standing.received.clone().filter(is_same_name) else { return Ok(()) };
+        let leaves_already = self.shared.newest_of(id)?.iter().any(|delivery| {
+            let message = &delivery.message;
+            delivery.state == DeliveryState::Queued
+                && message.kind.takes_back()
+                && message.activation == activation.key
+                && is_same_name(&Sent { address: message.address.clone(), data: message.data.clone() })
+        });
+        if leaves_already { Ok(()) } else { self.queue(activation, id, MessageType::Exited, arrived, None) }
+    }
 }
 
 /// What a tool has, or will have when what waits arrives.
