@@ -131,7 +131,8 @@ function comparable(request, shape) {
   const headers = Object.fromEntries(Object.entries(request.headers).map(([name, value]) => [name.toLowerCase(), value]));
   // Both write JSON; their client adds the type itself.
   for (const name of ["content-type", "accept", "user-agent"]) delete headers[name];
-  const body = shape ? shape(request.body) : form(request.body);
+  // `null` is how a preview prints that there is none.
+  const body = shape ? shape(request.body) : form(request.body ?? undefined);
   const found = leaves({ method: request.method, url: decodeURIComponent(request.url), headers, body });
   delete found.headers;
   return found;

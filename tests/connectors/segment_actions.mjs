@@ -50,6 +50,7 @@ export const actions = {
     payload: (p) => ({ list_id: "Y6nRLr", email: p.email, phone_number: PHONE, external_id: p.user_id, first_name: "Ana", last_name: "Martin", properties: { favourite: "candle" } }),
     settings: { api_key: "k", list: "Y6nRLr" },
     data: (p) => ({ email: p.email, phone: PHONE, external_id: p.user_id, first_name: "Ana", last_name: "Martin", favourite: "candle" }),
+    removal: { action: "removeProfile", batch: false, answers: { "profiles": { data: [{ id: "<klaviyo_id>" }] } }, payload: (p) => ({ list_id: "Y6nRLr", email: p.email }) },
   },
   hubspot: {
     theirs: { destination: "hubspot", action: "upsertContact", batch: true, auth: { accessToken: "t" }, settings: {}, answers: (p) => ({ "batch/read": { results: [], numErrors: 1, errors: [{ status: "error", category: "OBJECT_NOT_FOUND", context: { ids: [p.email.toLowerCase()] } }] } }) },
@@ -87,6 +88,7 @@ export const actions = {
     payload: (p) => ({ primary_email: p.email, first_name: "Ana", last_name: "Martin", external_id: p.user_id }),
     settings: { api_key: "k", list: "0b5f2c1e-7b8e-4a52-9f53-1f0f9c9f9a10" },
     data: (p) => ({ email: p.email, external_id: p.user_id, first_name: "Ana", last_name: "Martin" }),
+    removal: { destination: "sendgrid-audiences", action: "syncAudience", batch: true, answers: { "contacts/search": { result: [{ id: "<contact>" }] } }, payload: (p) => ({ external_audience_id: "0b5f2c1e-7b8e-4a52-9f53-1f0f9c9f9a10", segment_audience_key: "vip", traits_or_props: { vip: false }, identifiers: { email: p.email } }) },
   },
   drip: {
     theirs: { destination: "drip", action: "identify", batch: true, settings: { accountId: "9", apiKey: "k" } },
