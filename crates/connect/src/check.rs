@@ -556,7 +556,12 @@ impl Check {
         for (name, text) in lines {
             let at = format!("auth.{name}");
             let Some(line) = self.take(&at, Line::parse(&text)) else { continue };
-            line.paths().for_each(|path| self.known(&at, path, manifest));
+            for path in line.paths() {
+                self.known(&at, path, manifest);
+                if !["settings", "now"].contains(&path.root()) {
+                    self.at(&at, "a key is nobody's: here are settings and now");
+                }
+            }
             if name == "token_url" {
                 self.host(&at, &line, manifest);
             }
