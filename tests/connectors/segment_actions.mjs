@@ -2,6 +2,8 @@
 //
 // `theirs` names destination and action of npm @segment/action-destinations, with its settings and payload; `ours` has the
 // settings of the connector and the fields of an activation's `map`. Hashing, addresses, methods and bodies are then compared.
+// `removal` is what of theirs takes a person out again, where they have it; ours is what `segment.exited` sends. `shape` reads a
+// body that both write by columns.
 
 const ORDER = { event_id: "o-1042", time: "2026-11-28T09:59:00.000Z", value: 59.9, currency: "EUR" };
 const PHONE = "+33612345678";
@@ -10,7 +12,65 @@ const CLICKS = { fbc: "fb.1.1764323000000.Click", fbp: "fb.1.1764320000000.123",
 /** The order as an activation's `map` names it. */
 const order = (p) => ({ ...ORDER, email: p.email, phone: PHONE, external_id: p.user_id, first_name: "Ana", last_name: "Martin", url: "https://shop.example/thanks", user_agent: "UA" });
 
+/** Meta's columns by name, empty cells left out: each of the two declares other columns. */
+const columns = ({ payload: { schema, data } }) => data.map((row) => Object.fromEntries(schema.map((name, n) => [name, row[n]]).filter(([, cell]) => cell !== "")));
+
 export const actions = {
+  "meta-custom-audiences": {
+    theirs: { destination: "facebook-custom-audiences", action: "sync", batch: true, auth: { accessToken: "t" }, settings: { retlAdAccountId: "1" }, data: { audienceMembership: [true] } },
+    payload: (p) => ({ external_audience_id: "77", externalId: p.user_id, email: p.email, phone: PHONE, name: { first: "Zoé-Ana", last: "Martin" }, city: "Saint-Étienne", zip: "42 000", country: "FR", mobileAdId: "abc-1" }),
+    settings: { access_token: "t", audience: "77" },
+    data: (p) => ({ external_id: p.user_id, email: p.email, phone: PHONE, first_name: "Zoé-Ana", last_name: "Martin", city: "Saint-Étienne", postcode: "42 000", country: "FR", madid: "abc-1" }),
+    removal: { data: { audienceMembership: [false] } },
+    shape: columns,
+  },
+  "linkedin-audiences": {
+    theirs: { destination: "linkedin-audiences", action: "updateAudience", batch: true, auth: { accessToken: "t" }, settings: { ad_account_id: "1", send_email: true, send_google_advertising_id: false }, answers: { dmpSegments: { elements: [{ id: 77 }] } } },
+    payload: (p) => ({ email: p.email, source_segment_id: "vip", personas_audience_key: "vip", dmp_user_action: "ADD", enable_batching: true }),
+    settings: { token: "t", segment: "77" },
+    data: (p) => ({ email: p.email }),
+    removal: { payload: (p) => ({ email: p.email, source_segment_id: "vip", personas_audience_key: "vip", dmp_user_action: "REMOVE", enable_batching: true }) },
+  },
+  "snapchat-audiences": {
+    theirs: { destination: "snap-audiences", action: "syncAudience", batch: true, auth: { accessToken: "<access_token>" }, settings: { ad_account_id: "1" } },
+    payload: (p) => ({ external_audience_id: "77", audienceKey: "vip", props: { vip: true }, email: p.email }),
+    settings: { client_id: "c", client_secret: "s", refresh_token: "r", segment: "77" },
+    data: (p) => ({ email: p.email }),
+    removal: { payload: (p) => ({ external_audience_id: "77", audienceKey: "vip", props: { vip: false }, email: p.email }) },
+  },
+  iterable: {
+    theirs: { destination: "iterable-lists", action: "syncAudience", batch: true, settings: { apiKey: "k" }, audienceSettings: { globalUnsubscribe: false } },
+    payload: (p) => ({ segmentAudienceId: "77", segmentAudienceKey: "vip", traitsOrProperties: { vip: true }, email: p.email, dataFields: { favourite: "candle" } }),
+    settings: { api_key: "k", list: "77" },
+    data: (p) => ({ email: p.email, favourite: "candle" }),
+    removal: { payload: (p) => ({ segmentAudienceId: "77", segmentAudienceKey: "vip", traitsOrProperties: { vip: false }, email: p.email }) },
+  },
+  klaviyo: {
+    theirs: { destination: "klaviyo", action: "addProfileToList", batch: true, settings: { api_key: "k" } },
+    payload: (p) => ({ list_id: "Y6nRLr", email: p.email, phone_number: PHONE, external_id: p.user_id, first_name: "Ana", last_name: "Martin", properties: { favourite: "candle" } }),
+    settings: { api_key: "k", list: "Y6nRLr" },
+    data: (p) => ({ email: p.email, phone: PHONE, external_id: p.user_id, first_name: "Ana", last_name: "Martin", favourite: "candle" }),
+    removal: { action: "removeProfile", batch: false, answers: { "profiles": { data: [{ id: "<klaviyo_id>" }] } }, payload: (p) => ({ list_id: "Y6nRLr", email: p.email }) },
+  },
+  hubspot: {
+    theirs: { destination: "hubspot", action: "upsertContact", batch: true, auth: { accessToken: "t" }, settings: {}, answers: (p) => ({ "batch/read": { results: [], numErrors: 1, errors: [{ status: "error", category: "OBJECT_NOT_FOUND", context: { ids: [p.email.toLowerCase()] } }] } }) },
+    payload: (p) => ({ email: p.email, firstname: "Ana", lastname: "Martin", phone: PHONE, properties: { favourite: "candle" } }),
+    settings: { token: "t" },
+    data: (p) => ({ email: p.email, first_name: "Ana", last_name: "Martin", phone: PHONE, favourite: "candle" }),
+  },
+  "salesforce-marketing-cloud": {
+    theirs: { destination: "salesforce-marketing-cloud", action: "dataExtension", auth: { accessToken: "<access_token>" }, settings: { subdomain: "mc123" } },
+    payload: (p) => ({ key: "VIP", keys: { contactKey: p.user_id }, values: { email: p.email, favourite: "candle", member: "true" } }),
+    settings: { subdomain: "mc123", client_id: "c", client_secret: "s", key: "VIP" },
+    data: (p) => ({ user_id: p.user_id, email: p.email, favourite: "candle" }),
+    removal: { payload: (p) => ({ key: "VIP", keys: { contactKey: p.user_id }, values: { member: "false" } }) },
+  },
+  "twilio-sms": {
+    theirs: { destination: "twilio", action: "sendSMS", settings: { accountId: `AC${"0".repeat(32)}`, token: "t", phoneNumber: "+33755500000" } },
+    payload: () => ({ To: PHONE, Body: "Bonjour" }),
+    settings: { sid: `AC${"0".repeat(32)}`, token: "t", from: "+33755500000", text: "Bonjour" },
+    data: () => ({ phone: "06 12 34 56 78" }),
+  },
   braze: {
     theirs: { destination: "braze", action: "updateUserProfile2", syncMode: "update", settings: { api_key: "k", endpoint: "https://rest.fra-01.braze.eu" } },
     payload: (p) => ({ external_id: p.user_id, email: p.email, first_name: "Ana", last_name: "Martin", phone: PHONE, custom_attributes: { in_vip: true } }),
@@ -28,6 +88,7 @@ export const actions = {
     payload: (p) => ({ primary_email: p.email, first_name: "Ana", last_name: "Martin", external_id: p.user_id }),
     settings: { api_key: "k", list: "0b5f2c1e-7b8e-4a52-9f53-1f0f9c9f9a10" },
     data: (p) => ({ email: p.email, external_id: p.user_id, first_name: "Ana", last_name: "Martin" }),
+    removal: { destination: "sendgrid-audiences", action: "syncAudience", batch: true, answers: { "contacts/search": { result: [{ id: "<contact>" }] } }, payload: (p) => ({ external_audience_id: "0b5f2c1e-7b8e-4a52-9f53-1f0f9c9f9a10", segment_audience_key: "vip", traits_or_props: { vip: false }, identifiers: { email: p.email } }) },
   },
   drip: {
     theirs: { destination: "drip", action: "identify", batch: true, settings: { accountId: "9", apiKey: "k" } },
@@ -46,12 +107,14 @@ export const actions = {
     payload: (p) => ({ contactlistid: 7, key_field: "3", key_value: p.email }),
     settings: { user: "u", secret: "w", list: "7" },
     data: (p) => ({ email: p.email }),
+    removal: { action: "removeFromContactList" },
   },
   airship: {
     theirs: { destination: "airship", action: "manageTags", settings: { access_token: "t", app_key: "k", endpoint: "EU" } },
     payload: (p) => ({ named_user_id: p.user_id, tag_group: "jumelle", tags: { vip: true } }),
     settings: { token: "t", app_key: "k" },
     data: (p) => ({ named_user: p.user_id }),
+    removal: { payload: (p) => ({ named_user_id: p.user_id, tag_group: "jumelle", tags: { vip: false } }) },
   },
   intercom: {
     theirs: { destination: "intercom", action: "identifyContact", auth: { accessToken: "t" }, settings: {}, answers: { "contacts/search": { total_count: 1, data: [{ id: "<contact>", external_id: "u1" }] } } },
@@ -112,6 +175,7 @@ export const actions = {
     payload: (p) => ({ audience_id: "77", traits_or_props: { vip: true }, audience_key: "vip", identifier_type: "Email", email: p.email, enable_batching: true, batch_size: 1000, computation_class: "audience" }),
     settings: { audience: "77", customer: "22", account: "11", developer_token: "", client_id: "c", client_secret: "s", refresh_token: "r" },
     data: (p) => ({ email: p.email }),
+    removal: { payload: (p) => ({ audience_id: "77", traits_or_props: { vip: false }, audience_key: "vip", identifier_type: "Email", email: p.email, enable_batching: true, batch_size: 1000, computation_class: "audience" }) },
   },
   "reddit-conversions": {
     theirs: { destination: "reddit-conversions-api", action: "standardEvent", batch: true, settings: { ad_account_id: "t2_a", conversion_token: "t" } },
@@ -124,6 +188,7 @@ export const actions = {
     payload: (p) => ({ segment_computation_action: "audience", computation_key: "vip", external_audience_id: "77", email: p.email, traits_or_props: { vip: true }, enable_batching: true }),
     settings: { audience: "77", client_id: "c", client_secret: "s", refresh_token: "r" },
     data: (p) => ({ email: p.email }),
+    removal: { payload: (p) => ({ segment_computation_action: "audience", computation_key: "vip", external_audience_id: "77", email: p.email, traits_or_props: { vip: false }, enable_batching: true }) },
   },
   "amazon-conversions": {
     theirs: { destination: "amazon-conversions-api", action: "trackConversion", batch: true, auth: { accessToken: "<access_token>" }, settings: { region: "https://advertising-api-eu.amazon.com", advertiserId: "999" } },

@@ -106,7 +106,7 @@ impl Partner {
             let why = answer.error.unwrap_or_else(|| "the server of tokens cannot".into());
             return Err(TokenError::Away(format!("no token: {why}")));
         };
-        let token = auth::read_token(status, &answer.body).map_err(TokenError::Refused)?;
+        let token = auth::read_token(&self.connector, status, &answer.body).map_err(TokenError::Refused)?;
         let holds = Duration::from_secs(token.expires_in_s.saturating_sub(auth::RENEW_BEFORE_S).max(1));
         *kept = Some((token.text.clone(), Instant::now() + holds));
         Ok(Some(token.text))

@@ -11,9 +11,11 @@ use serde_json::{Value, json};
 use sha1::Sha1;
 use sha2::Sha256;
 
+use crate::check::parse_duration;
 use crate::connector::Connector;
 use crate::manifest::{Auth, Digest};
 use crate::normalize::Hash;
+use crate::path::Path;
 use crate::request::{Moment, Request, encode};
 use crate::row::Nobody;
 use crate::settings::Settings;
@@ -62,7 +64,10 @@ fn given<'a>(connector: &'a Connector, settings: &Settings) -> Given<'a> {
 
 /// Whether requests carry a token that has to be fetched.
 pub fn needs_token(connector: &Connector) -> bool {
-    matches!(connector.manifest.auth, Auth::Oauth2Client { .. } | Auth::Oauth2Refresh { .. } | Auth::Oauth2Jwt { .. })
+    matches!(
+        connector.manifest.auth,
+        Auth::Oauth2Client { .. } | Auth::Oauth2Refresh { .. } | Auth::Oauth2Jwt { .. } | Auth::TokenForKey { .. }
+    )
 }
 
 /// The request that fetches one.
@@ -101,6 +106,7 @@ pub fn token_request(connector: &Connector, settings: &Settings, moment: &Moment
             put("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer".into());
             put("assertion", assertion(&given, scopes, moment)?);
         }
+        Auth::TokenForKey { method, body, .. } => return token_for_key(&given, method, body),
         _ => return Err("this connector needs no token".into()),
     }
     fields.extend(given.prefixed("extra."));
@@ -118,17 +124,39 @@ pub fn token_request(connector: &Connector, settings: &Settings, moment: &Moment
     Ok(Request::new("POST", url, headers, body.into_bytes()))
 }
 
+/// As the tool itself asks for it: headers and a JSON body of its own.
+fn token_for_key(given: &Given<'_>, method: &str, body: &BTreeMap<String, String>) -> Result<Request<Nobody>, String> {
+    let scope = Scope { whole: &given.whole, row: None, rows: &[] };
+    let line = given.connector.auth.get("token_url");
+    let url = line.and_then(|line| line.write(&scope, encode)).ok_or("the token's address is missing")?;
+    let mut headers = vec![("accept".to_owned(), "application/json".to_owned())];
+    headers.extend(given.prefixed("header.").into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)));
+    let body = if body.is_empty() {
+        Vec::new()
+    } else {
+        headers.push(("content-type".into(), "application/json".into()));
+        json!(given.prefixed("body.").into_iter().collect::<BTreeMap<_, _>>()).to_string().into_bytes()
+    };
+    Ok(Request::new(method, url, headers, body))
+}
+
 /// Reads the answer to [`token_request`].
-pub fn read_token(status: u16, body: &[u8]) -> Result<Token, String> {
+pub fn read_token(connector: &Connector, status: u16, body: &[u8]) -> Result<Token, String> {
     let answer: Value = serde_json::from_slice(body).unwrap_or_default();
-    match answer["access_token"].as_str() {
-        Some(token) if (200..300).contains(&status) => {
-            let seconds = answer["expires_in"].as_u64().or_else(|| answer["expires_in"].as_str()?.parse().ok());
-            Ok(Token { text: token.to_owned(), expires_in_s: seconds.unwrap_or(3_600) })
+    let (token, seconds) = match &connector.manifest.auth {
+        Auth::TokenForKey { token, holds, .. } => {
+            let found = Path::parse(token).ok().and_then(|path| path.first(&answer)?.as_str().map(str::to_owned));
+            (found, parse_duration(holds).map(|holds| holds.as_secs()))
         }
         _ => {
-            let why =
-                answer["error_description"].as_str().or(answer["error"].as_str()).unwrap_or("no access_token in the answer");
+            let seconds = answer["expires_in"].as_u64().or_else(|| answer["expires_in"].as_str()?.parse().ok());
+            (answer["access_token"].as_str().map(str::to_owned), seconds)
+        }
+    };
+    match token {
+        Some(text) if (200..300).contains(&status) => Ok(Token { text, expires_in_s: seconds.unwrap_or(3_600) }),
+        _ => {
+            let why = answer["error_description"].as_str().or(answer["error"].as_str()).unwrap_or("no token in the answer");
             Err(format!("the token was refused ({status}): {}", why.chars().take(200).collect::<String>()))
         }
     }
@@ -193,7 +221,9 @@ pub(crate) fn sign<O>(
                 None => header("authorization", format!("Bearer {token}")),
             }
         }
-        Auth::Oauth2Jwt { .. } => header("authorization", format!("Bearer {}", token.unwrap_or("<access_token>"))),
+        Auth::Oauth2Jwt { .. } | Auth::TokenForKey { .. } => {
+            header("authorization", format!("Bearer {}", token.unwrap_or("<access_token>")));
+        }
         Auth::Oauth1 { .. } => {
             let value = oauth1(&given, &request.method, &request.url, moment);
             request.headers.push(("authorization".into(), value));

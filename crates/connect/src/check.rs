@@ -519,6 +519,11 @@ impl Check {
                 add("audience", audience.as_deref().unwrap_or(token_url));
                 add("private_key", private_key);
             }
+            Auth::TokenForKey { token_url, headers, body, .. } => {
+                add("token_url", token_url);
+                headers.iter().for_each(|(name, text)| add(&format!("header.{name}"), text));
+                body.iter().for_each(|(name, text)| add(&format!("body.{name}"), text));
+            }
             Auth::Oauth1 { consumer_key, consumer_secret, token, token_secret } => {
                 add("consumer_key", consumer_key);
                 add("consumer_secret", consumer_secret);
@@ -540,11 +545,25 @@ impl Check {
                 add("consumer_key", consumer_key);
             }
         }
+        if let Auth::TokenForKey { method, token, holds, .. } = &manifest.auth {
+            if !["GET", "POST"].contains(&method.as_str()) {
+                self.at("auth.method", format!("{method:?}: a token is asked for with GET or POST"));
+            }
+            self.take("auth.token", Path::parse(token));
+            if parse_duration(holds).is_none() {
+                self.at("auth.holds", format!("{holds:?} is not a duration; write 24h"));
+            }
+        }
         let mut read = AuthLines::new();
         for (name, text) in lines {
             let at = format!("auth.{name}");
             let Some(line) = self.take(&at, Line::parse(&text)) else { continue };
-            line.paths().for_each(|path| self.known(&at, path, manifest));
+            for path in line.paths() {
+                self.known(&at, path, manifest);
+                if !["settings", "now"].contains(&path.root()) {
+                    self.at(&at, "a key is nobody's: here are settings and now");
+                }
+            }
             if name == "token_url" {
                 self.host(&at, &line, manifest);
             }
@@ -596,6 +615,7 @@ impl Check {
             errors,
             only,
             index,
+            first: written.first,
             index_regex,
             by_place: written.by_place,
             key,

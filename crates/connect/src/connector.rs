@@ -106,6 +106,8 @@ pub(crate) struct RowErrors {
     pub errors: Path,
     pub only: Option<(Path, Option<Value>)>,
     pub index: Option<Path>,
+    /// The number of the first place.
+    pub first: usize,
     pub index_regex: Option<Regex>,
     pub by_place: bool,
     pub key: Option<(Path, String)>,

@@ -265,6 +265,23 @@ pub enum Auth {
         #[serde(default)]
         scopes: Vec<String>,
     },
+    /// A token for a key, in a way of the tool's own: asked for once while it holds, sent as `Authorization: Bearer …`.
+    TokenForKey {
+        /// Where tokens come from.
+        token_url: String,
+        /// `POST`, or `GET` where the key stands in a header.
+        method: String,
+        /// Headers of the request for it.
+        #[serde(default)]
+        headers: BTreeMap<String, String>,
+        /// Members of its JSON body; none: no body.
+        #[serde(default)]
+        body: BTreeMap<String, String>,
+        /// Where the token stands in the answer: `$.token`.
+        token: String,
+        /// How long it holds, by the tool's own word: `24h`.
+        holds: String,
+    },
     /// OAuth 1.0a, HMAC-SHA1 (RFC 5849).
     #[serde(rename = "oauth1")]
     Oauth1 {
@@ -686,6 +703,9 @@ pub struct RowErrors {
     /// Where an error has its place in this request.
     #[serde(default)]
     pub index: Option<String>,
+    /// The number that the tool gives the first person of a request. Default 0.
+    #[serde(default)]
+    pub first: usize,
     /// The number within that text: its first group.
     #[serde(default)]
     pub index_regex: Option<String>,

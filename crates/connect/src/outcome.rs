@@ -171,7 +171,8 @@ fn named<O>(errors: &RowErrors, rows: &[&Row<O>], body: &Value, others: &RowEnd,
                 Some(regex) => regex.captures(&written).and_then(|found| found.get(1)).map(|found| found.as_str().to_owned()),
                 None => Some(written),
             };
-            number.and_then(|number| number.parse().ok()).into_iter().collect()
+            let number = number.and_then(|number| number.parse::<usize>().ok());
+            number.and_then(|number| number.checked_sub(errors.first)).into_iter().collect()
         } else if let Some((key, field)) = &errors.key {
             let wanted = key.first(error).map(text).unwrap_or_default().to_lowercase();
             let holds = |row: &&Row<O>| text(&row.values["row"][field]).to_lowercase() == wanted;

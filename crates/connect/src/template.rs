@@ -2,15 +2,15 @@
 //!
 //! `{$: path}` is a value, `{$: [a, b]}` the first of several that is there; `"…${path}…"` is a text with holes. `{$each: rows, $as: T}`
 //! repeats per row (`$unique: true` leaves equal ones out, `$join: ","` makes a text of them); `{$if: path, $then: T, $else: T}`
-//! chooses; `{$json: T}` writes JSON into a text; `{$merge: [T, T]}` lays maps over each other; `{$entry: "in_${path}", $is: T}` is a
-//! map of one member whose name has holes. Missing members and items are left
-//! out, and with them maps and lists that held nothing else. `{$or: T}` beside `$` says what stands for a missing value.
+//! chooses; `{$json: T}` writes JSON into a text; `{$merge: [T, T]}` lays maps over each other, those of a list one by one;
+//! `{$entry: "in_${path}", $is: T}` is a map of one member whose name has holes; `{$named: T}` is a map as a list of
+//! `{name, value}`. Missing members and items are left out, and with them maps and lists that held nothing else. `{$or: T}` beside `$` says what stands for a missing value.
 //! After a path, `|` names a function of [`Function`].
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jumelle_model::Money;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::normalize::Hash;
 use crate::path::Path;
@@ -227,6 +227,8 @@ pub enum Template {
     Json(Box<Template>),
     /// Maps over each other.
     Merge(Vec<Template>),
+    /// A map as a list of `{name, value}`.
+    Named(Box<Template>),
     /// A map of one member, whose name has holes.
     Entry(Line, Box<Template>),
 }
@@ -358,6 +360,10 @@ impl Template {
                     only(&["$json"])?;
                     return Ok(Template::Json(boxed(inner)?));
                 }
+                if let Some(inner) = members.get("$named") {
+                    only(&["$named"])?;
+                    return Ok(Template::Named(boxed(inner)?));
+                }
                 if let Some(inner) = members.get("$merge") {
                     only(&["$merge"])?;
                     let Template::List(parts) = Template::read(inner, depth + 1)? else { return Err("$merge has a list".into()) };
@@ -427,11 +433,22 @@ impl Template {
                 }
             }
             Template::Json(inner) => Some(inner.render(scope)?.to_string().into()),
+            Template::Named(inner) => {
+                let Value::Object(members) = inner.render(scope)? else { return None };
+                let pairs = members.into_iter().map(|(name, value)| json!({"name": name, "value": value}));
+                Some(Value::Array(pairs.collect())).filter(|pairs| pairs.as_array().is_some_and(|pairs| !pairs.is_empty()))
+            }
             Template::Merge(parts) => {
                 let mut whole = Map::new();
                 for part in parts.iter().filter_map(|part| part.render(scope)) {
-                    if let Value::Object(members) = part {
-                        whole.extend(members);
+                    let maps = match part {
+                        Value::Array(maps) => maps,
+                        map => vec![map],
+                    };
+                    for map in maps {
+                        if let Value::Object(members) = map {
+                            whole.extend(members);
+                        }
                     }
                 }
                 Some(Value::Object(whole))
@@ -465,7 +482,7 @@ impl Template {
                 then.visit(see);
                 other.iter().for_each(|other| other.visit(see));
             }
-            Template::Json(inner) => inner.visit(see),
+            Template::Json(inner) | Template::Named(inner) => inner.visit(see),
             Template::Entry(name, inner) => {
                 name.paths().for_each(|path| see(Seen::Path(path)));
                 see(Seen::Named(name.prefix()));
@@ -488,7 +505,7 @@ impl Template {
             Template::Map(fields) => fields.iter().any(|(_, field)| field.has_value(is)),
             Template::Each { each, .. } => each.has_value(is),
             Template::If { then, other, .. } => then.has_value(is) || other.as_ref().is_some_and(|other| other.has_value(is)),
-            Template::Json(inner) | Template::Entry(_, inner) => inner.has_value(is),
+            Template::Json(inner) | Template::Named(inner) | Template::Entry(_, inner) => inner.has_value(is),
         }
     }
 }

@@ -4,9 +4,13 @@ use jumelle_connect::{Connector, built_in_files};
 
 /// The faults of Brevo's folder after one change.
 fn faults(change: impl Fn(&mut String), file: &str) -> String {
-    let mut files = built_in_files().remove("brevo").unwrap();
+    faults_of("brevo", change, file)
+}
+
+fn faults_of(connector: &str, change: impl Fn(&mut String), file: &str) -> String {
+    let mut files = built_in_files().remove(connector).unwrap();
     change(files.get_mut(file).unwrap());
-    Connector::load("brevo", &files).err().map(|faults| faults.to_string()).unwrap_or_default()
+    Connector::load(connector, &files).err().map(|faults| faults.to_string()).unwrap_or_default()
 }
 
 #[test]
@@ -36,6 +40,26 @@ fn a_manifest_that_does_not_hold_is_refused_with_its_field() {
         ),
     ] {
         let found = faults(
+            |text| {
+                assert!(text.contains(old), "{old}");
+                *text = text.replacen(old, new, 1);
+            },
+            "connector.yaml",
+        );
+        assert!(found.contains(expected), "{new}: {found:?}");
+    }
+}
+
+#[test]
+fn a_token_for_a_key_is_asked_for_in_a_known_way() {
+    for (old, new, expected) in [
+        ("method: POST\n  body", "method: PUT\n  body", "auth.method: \"PUT\": a token is asked for with GET or POST"),
+        ("token: $.token", "token: \"$.token[0\"", "a bracket is open"),
+        ("holds: 24h", "holds: long", "auth.holds: \"long\" is not a duration"),
+        ("api_key: \"${settings.api_key}\"}", "api_key: \"${row.email}\"}", "auth.body.api_key: a key is nobody's"),
+    ] {
+        let found = faults_of(
+            "splio",
             |text| {
                 assert!(text.contains(old), "{old}");
                 *text = text.replacen(old, new, 1);

@@ -362,7 +362,7 @@ async fn try_out(global: &Global, connector: &Arc<Loaded>, given: Map<String, Va
         let request = auth::token_request(connector, &settings, &moment).map_err(Failure::refused)?;
         let answer = transport.transfer(request).await;
         let status = answer.status.ok_or_else(|| anyhow::anyhow!("no answer: {}", answer.error.unwrap_or_default()))?;
-        token = Some(auth::read_token(status, &answer.body).map_err(Failure::refused)?.text);
+        token = Some(auth::read_token(connector, status, &answer.body).map_err(Failure::refused)?.text);
     }
     if !connector.has_test() {
         let message = "the connector has no test call; its settings are well-formed";
