@@ -46,6 +46,13 @@ activations:
            map: {event_id: computed.order_id, value: computed.order_total, email: identifiers.email, fbc: traits.fbc.value}}
 """
 
+SPLIO = """\
+destinations:
+  tool: {connector: splio, api_key: {env: API_KEY}, list: 25, base_url: "URL", allow_private: true}
+activations:
+  mail: {segment: lookers, destination: tool, purpose: marketing, channel: email, map: {key: identifiers.email, email: identifiers.email}}
+"""
+
 
 class Partner:
     """Answers as it is told and remembers every request."""
@@ -247,6 +254,26 @@ class Partners(unittest.TestCase):
         # A contract asks for no grant, and is not told as one.
         consent = self.partner.requests[-1]["json"]["audienceMembers"][0]["consent"]
         self.assertEqual({"adUserData": "CONSENT_DENIED", "adPersonalization": "CONSENT_DENIED"}, consent)
+
+    def test_a_token_for_a_key_is_asked_for_once_and_takes_out_again(self):
+        def answer(request, nth):
+            if request["path"] == "/authenticate":
+                return 200, {}, {"token": "short-lived"}
+            return (404 if request["method"] == "GET" else 200), {}, {}
+
+        self.start(SPLIO, answer)
+        self.member("ana")
+        self.until_state("ana", [("segment.entered", "sent")])
+        self.shop.consent({"email": "ana@example.org"}, "denied", channel="email")
+        self.until_state("ana", [("segment.entered", "sent"), ("consent.withdrawn", "sent")])
+        contact = "/data/contacts/ana%40example.org"
+        self.assertEqual(
+            [("POST", "/authenticate"), ("GET", contact), ("POST", "/data/contacts"), ("POST", f"{contact}/lists/unsubscribe")],
+            [(request["method"], request["path"]) for request in self.partner.requests],
+        )
+        self.assertEqual({"api_key": "api-secret"}, self.partner.requests[0]["json"])
+        self.assertEqual({"Bearer short-lived"}, {request["headers"].get("authorization") for request in self.partner.requests[1:]})
+        self.assertNotIn("api-secret", "".join(request["text"] for request in self.partner.requests[1:]))
 
     def test_definitions_are_held_to_the_manifest(self):
         self.start(BREVO)
