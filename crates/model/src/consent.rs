@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
-use serde::de::Error as _;
+use serde::de::{EnumAccess, Error as _, VariantAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::ids::Stamp;
@@ -188,45 +188,19 @@ fn interned(key: &str) -> &'static str {
     kept
 }
 
-/// The compact form. The order of the first twelve is that of the files.
-#[derive(Serialize, Deserialize)]
-enum Compact {
-    Email,
-    Sms,
-    Push,
-    Phone,
-    Postal,
-    Onsite,
-    Display,
-    Social,
-    Retargeting,
-    CallCenter,
-    Personalization,
-    PartnerSharing,
-    Declared(String, u8),
-}
+/// Compact, a channel is the variant of its place in [`Channel::ALL`]: the order is that of the files. A declared one comes after them.
+const DECLARED: u32 = Channel::ALL.len() as u32;
 
 impl Serialize for Channel {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {
             return serializer.serialize_str(self.as_str());
         }
-        let compact = match self {
-            Channel::Email => Compact::Email,
-            Channel::Sms => Compact::Sms,
-            Channel::Push => Compact::Push,
-            Channel::Phone => Compact::Phone,
-            Channel::Postal => Compact::Postal,
-            Channel::Onsite => Compact::Onsite,
-            Channel::Display => Compact::Display,
-            Channel::Social => Compact::Social,
-            Channel::Retargeting => Compact::Retargeting,
-            Channel::CallCenter => Compact::CallCenter,
-            Channel::Personalization => Compact::Personalization,
-            Channel::PartnerSharing => Compact::PartnerSharing,
-            Channel::Declared(declared) => Compact::Declared(declared.key.to_owned(), declared.like),
-        };
-        compact.serialize(serializer)
+        if let Channel::Declared(Declared { key, like }) = self {
+            return serializer.serialize_newtype_variant("Channel", DECLARED, "declared", &(key, like));
+        }
+        let place = (0..).zip(Channel::ALL).find_map(|(place, known)| (known == *self).then_some(place));
+        serializer.serialize_unit_variant("Channel", place.unwrap_or(DECLARED), self.as_str())
     }
 }
 
@@ -234,30 +208,34 @@ impl<'de> Deserialize<'de> for Channel {
     /// From JSON a name that every workspace does not know is taken for one that some workspace had: what is kept of it is read.
     /// What comes from outside is asked of [`crate::Workspace::channel`].
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Channel, D::Error> {
-        let unknown = |key: &str| D::Error::custom(format!("{key:?} is no channel"));
         if deserializer.is_human_readable() {
             let key = String::deserialize(deserializer)?;
             let known = Channel::parse(&key).or_else(|| Channel::declared(&key, Channel::PartnerSharing));
-            return known.ok_or_else(|| unknown(&key));
+            return known.ok_or_else(|| D::Error::custom(format!("{key:?} is no channel")));
         }
-        Ok(match Compact::deserialize(deserializer)? {
-            Compact::Email => Channel::Email,
-            Compact::Sms => Channel::Sms,
-            Compact::Push => Channel::Push,
-            Compact::Phone => Channel::Phone,
-            Compact::Postal => Channel::Postal,
-            Compact::Onsite => Channel::Onsite,
-            Compact::Display => Channel::Display,
-            Compact::Social => Channel::Social,
-            Compact::Retargeting => Channel::Retargeting,
-            Compact::CallCenter => Channel::CallCenter,
-            Compact::Personalization => Channel::Personalization,
-            Compact::PartnerSharing => Channel::PartnerSharing,
-            Compact::Declared(key, like) => {
-                let like = Channel::ALL.get(usize::from(like)).copied().ok_or_else(|| unknown(&key))?;
-                Channel::declared(&key, like).ok_or_else(|| unknown(&key))?
-            }
-        })
+        deserializer.deserialize_enum("Channel", &[], Compact)
+    }
+}
+
+struct Compact;
+
+impl<'de> Visitor<'de> for Compact {
+    type Value = Channel;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a channel")
+    }
+
+    fn visit_enum<A: EnumAccess<'de>>(self, data: A) -> Result<Channel, A::Error> {
+        let (place, variant): (u32, A::Variant) = data.variant()?;
+        let known = |place: usize| Channel::ALL.get(place).copied();
+        let unknown = || A::Error::custom("no channel");
+        if place != DECLARED {
+            variant.unit_variant()?;
+            return known(place as usize).ok_or_else(unknown);
+        }
+        let (key, like): (String, u8) = variant.newtype_variant()?;
+        known(like.into()).and_then(|like| Channel::declared(&key, like)).ok_or_else(unknown)
     }
 }
 
