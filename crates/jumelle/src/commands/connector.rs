@@ -232,7 +232,8 @@ fn read_map(path: &Path) -> anyhow::Result<(Map<String, Value>, bool)> {
             // A whole destination is understood as well.
             let nested = map.remove("settings");
             let allow_private = map.get("allow_private") == Some(&Value::Bool(true));
-            for name in ["connector", "allow_private", "concurrency", "country", "transfer", "base_url"] {
+            let of_every = ["connector", "allow_private", "concurrency", "country", "transfer", "base_url"];
+            for name in of_every.into_iter().chain(["removal", "confirm_within", "retire", "inbound"]) {
                 map.remove(name);
             }
             if let Some(Value::Object(nested)) = nested {
