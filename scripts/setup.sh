@@ -30,6 +30,8 @@ if [ "$purpose" != run ]; then
   python3 -c 'import venv, ensurepip' >/dev/null 2>&1 || packages+=(python3-venv)
   # Files are put onto a real SFTP server.
   [ -x /usr/sbin/sshd ] || packages+=(openssh-server)
+  # Rows are written into a real database; only its programs are wanted, each test starts its own.
+  compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || has initdb || packages+=(postgresql)
   # The browser tests take any Chromium that is there; CHROMIUM=PATH names another one.
   [ -n "${CHROMIUM:-}" ] || has chromium || has chromium-browser || has google-chrome || packages+=(chromium)
 fi

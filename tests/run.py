@@ -192,6 +192,7 @@ SUITES = [
     ("activation", black_box("activation")),
     ("tools", black_box("tools")),
     ("partners", black_box("partners")),
+    ("native", black_box("native")),
     ("files", black_box("files")),
     ("connectors_differential", black_box("connectors_differential")),
     ("policy", black_box("policy")),

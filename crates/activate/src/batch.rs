@@ -25,6 +25,8 @@ struct Member {
     verdict: Option<Verdict>,
     /// What is to be recorded.
     end: Option<(FinalState, Option<String>)>,
+    /// Nothing reaches her address.
+    bounced: bool,
     tried: bool,
 }
 
@@ -58,7 +60,7 @@ pub(crate) async fn attempt(
     let gate = tracing::trace_span!(target: "jumelle::trace", "gate");
     let passages = join_all(waiting.iter().map(|waiting| pass(&*house, &waiting.queued))).instrument(gate).await;
     let members = waiting.into_iter().zip(passages).map(|(waiting, passage)| {
-        let mut member = Member { waiting, noted: None, verdict: None, end: None, tried: false };
+        let mut member = Member { waiting, noted: None, verdict: None, end: None, bounced: false, tried: false };
         match passage {
             Ok(Clearance::Cleared(cleared)) => member.noted = Some(cleared.into()),
             Ok(Clearance::Superseded) => member.verdict = Some(Verdict::Ended),
@@ -182,9 +184,22 @@ impl Load<'_> {
                     match end {
                         RowEnd::Ok => member.end = Some((FinalState::Sent, None)),
                         RowEnd::Drop(reason) => member.end = Some((FinalState::Dead, Some(reason))),
+                        RowEnd::Bounce(reason) => {
+                            member.end = Some((FinalState::Dead, Some(reason)));
+                            member.bounced = true;
+                        }
                         RowEnd::Again(reason) => {
-                            let at = Instant::now() + delay(member.waiting.attempts + 1, rand::random());
-                            member.verdict = Some(Verdict::Again { reason, at });
+                            let now = Instant::now();
+                            let age =
+                                member.waiting.first_attempt.map_or(Duration::ZERO, |first| now.saturating_duration_since(first));
+                            let takes_back = member.noted.as_ref().is_some_and(|noted| noted.message().kind.takes_back());
+                            match age >= GIVE_UP_AFTER && !takes_back {
+                                true => member.end = Some((FinalState::Dead, Some(reason))),
+                                false => {
+                                    let at = now + delay(member.waiting.attempts + 1, rand::random());
+                                    member.verdict = Some(Verdict::Again { reason, at });
+                                }
+                            }
                         }
                         RowEnd::AtOnce => at_once.push(nth),
                     }
@@ -268,7 +283,15 @@ impl Load<'_> {
             lane.count(&member.waiting, state, house);
             let status = status.filter(|_| member.tried);
             member.verdict = Some(Verdict::Ended);
-            Some(record(house, &member.waiting, state, status, reason))
+            let bounced = member.noted.clone().filter(|_| member.bounced);
+            let waiting = &member.waiting;
+            Some(async move {
+                // Before the result: nobody who looks at it finds the address open.
+                if let Some(noted) = bounced {
+                    house.bounced(&noted, reason.as_deref().unwrap_or_default()).await;
+                }
+                record(house, waiting, state, status, reason).await;
+            })
         });
         join_all(records.collect::<Vec<_>>()).await;
         for member in &self.members {

@@ -117,6 +117,10 @@ pub trait House: Send + Sync + 'static {
     fn failed(&self, _destination: &str) {}
     /// A place is reached where a test may end the process.
     fn reached(&self, _place: &'static str) {}
+    /// A tool says that nothing reaches the address of a message: the gate closes for it. `said`: its own word, for the proof.
+    fn bounced(&self, _cleared: &Cleared, _said: &str) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(std::future::ready(()))
+    }
     /// Records a result durably; resolves when the person's state knows of it.
     fn record(&self, result: DeliveryResult) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 

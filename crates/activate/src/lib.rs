@@ -14,6 +14,7 @@ mod files;
 mod house;
 mod last_look;
 mod list;
+mod native;
 mod partner;
 mod queue;
 pub mod secrets;

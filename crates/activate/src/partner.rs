@@ -19,6 +19,7 @@ pub(crate) struct Partner {
     pub connector: Arc<Connector>,
     pub settings: Settings,
     pub transport: Transport,
+    limit: Option<(u32, Duration)>,
     token: tokio::sync::Mutex<Option<(String, Instant)>>,
     /// When the last requests left, as many as the limit counts, and until when the tool wants none.
     turns: Mutex<(VecDeque<Instant>, Option<Instant>)>,
@@ -52,7 +53,8 @@ impl Partner {
         }
         let settings = Settings::new(&connector.manifest, given, country);
         let transport = Transport::new(Some(&destination.url), destination.allow_private)?;
-        Ok(Partner { connector, settings, transport, token: Default::default(), turns: Default::default() })
+        let limit = connector.limit_of(&settings);
+        Ok(Partner { connector, settings, transport, limit, token: Default::default(), turns: Default::default() })
     }
 
     /// Waits until the tool's limit lets one more request leave.
@@ -63,7 +65,7 @@ impl Partner {
                 let mut turns = self.turns.lock();
                 let (left, held) = &mut *turns;
                 let held = held.filter(|until| *until > now);
-                match (held, self.connector.limit) {
+                match (held, self.limit) {
                     (Some(until), _) => until,
                     (None, None) => return,
                     (None, Some((most, within))) => {

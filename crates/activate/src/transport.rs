@@ -1,11 +1,14 @@
-//! Requests over HTTP. What carries people goes out only if the gate has let them through: [`MaySend`] is a type, not a check.
+//! Requests, by the wire of their address. What carries people goes out only if the gate has let them through: [`MaySend`] is a
+//! type, not a check.
 
 use std::time::Duration;
 
-use jumelle_connect::{MaySend, Request, Response};
+use jumelle_connect::{MaySend, Request, Response, Wire};
 
 use crate::egress::{self, is_private_host};
 use crate::last_look;
+use crate::native::postgresql::Postgresql;
+use crate::native::smtp::Smtp;
 use crate::webhook::describe;
 
 /// Answers about thousands of people take their time.
@@ -24,13 +27,16 @@ pub struct Transport {
     client: reqwest::Client,
     base: Option<String>,
     allow_private: bool,
+    smtp: Smtp,
+    postgresql: Postgresql,
 }
 
 impl Transport {
     /// `base`: another host than the tools' own, for tests and gateways; `allow_private`: it may be a private one.
     pub fn new(base: Option<&str>, allow_private: bool) -> Result<Transport, String> {
         let client = egress::client(allow_private).map_err(|error| format!("HTTP client: {error}"))?;
-        Ok(Transport { client, base: base.filter(|base| !base.is_empty() && allow_private).map(str::to_owned), allow_private })
+        let base = base.filter(|base| !base.is_empty() && allow_private).map(str::to_owned);
+        Ok(Transport { client, base, allow_private, smtp: Smtp::default(), postgresql: Postgresql::default() })
     }
 
     /// Sends one request. An answer that does not come is an answer without a status.
@@ -49,6 +55,14 @@ impl Transport {
             Some(base) => request.through(base),
             None => request,
         };
+        let (authorization, said) = (request.header("authorization"), (request.method.as_str(), request.body.as_slice()));
+        match Wire::of(&request.url) {
+            Some(Wire::Smtp) => return self.smtp.exchange(&request.url, authorization, said, self.allow_private, still).await,
+            Some(Wire::Postgresql) => {
+                return self.postgresql.exchange(&request.url, authorization, said, self.allow_private, still).await;
+            }
+            Some(Wire::Http) | None => {}
+        }
         let Ok(url) = reqwest::Url::parse(&request.url) else { return failed("the address cannot be read".into()) };
         if !self.allow_private && (url.host_str().is_some_and(is_private_host) || url.scheme() != "https") {
             return failed("a private address, or one without TLS, needs allow_private: true".into());

@@ -12,6 +12,7 @@ use crate::manifest::{self, Auth, Body as WrittenBody, Manifest, OpName, Removal
 use crate::path::{Condition, Path};
 use crate::problem::{Fault, Faults};
 use crate::template::{Line, Seen, Template};
+use crate::wire::Wire;
 
 /// Bytes of a manifest, at most.
 pub const MANIFEST_BYTES_MAX: usize = 256 * 1024;
@@ -54,8 +55,12 @@ impl Connector {
     /// Reads a folder whole: manifest, README, icon and cases. All faults at once.
     pub fn load(key: &str, files: &Files) -> Result<Connector, Faults> {
         let manifest = read_manifest(files)?;
-        let mut check =
-            Check { faults: Vec::new(), settings: manifest.settings.keys().cloned().collect(), rows: BTreeSet::new() };
+        let mut check = Check {
+            faults: Vec::new(),
+            settings: manifest.settings.keys().cloned().collect(),
+            rows: BTreeSet::new(),
+            says_how_to_stop: false,
+        };
         check.rows = manifest.fields.keys().cloned().collect();
         if manifest.connector != key {
             check.at("connector", format!("{:?} stands in the folder {key:?}; they are the same", manifest.connector));
@@ -104,11 +109,32 @@ impl Connector {
         if !icon.contains("<svg") || icon.contains("<script") || icon.contains("href") {
             check.at("icon.svg", "an icon is a plain SVG, without scripts and links");
         }
+        if let Some(name) = &manifest.rate.setting
+            && !manifest.settings.contains_key(name)
+        {
+            check.at("rate.setting", format!("{name:?} is not one of the settings"));
+        }
+        let says_how_to_stop = check.says_how_to_stop;
         let cases = check.cases(files, &ops);
         if !check.faults.is_empty() {
             return Err(Faults(check.faults));
         }
-        Ok(Connector { manifest, readme, icon, cases, ops, require, outcome, test, auth, group_by, bytes_max, linger, limit })
+        Ok(Connector {
+            manifest,
+            readme,
+            icon,
+            cases,
+            ops,
+            require,
+            outcome,
+            test,
+            auth,
+            group_by,
+            bytes_max,
+            linger,
+            limit,
+            says_how_to_stop,
+        })
     }
 }
 
@@ -134,6 +160,8 @@ struct Check {
     settings: BTreeSet<String>,
     /// What templates may read as `row.NAME`.
     rows: BTreeSet<String>,
+    /// A body has the link that stops such messages.
+    says_how_to_stop: bool,
 }
 
 impl Check {
@@ -173,6 +201,14 @@ impl Check {
                 && let Err(error) = Regex::new(&format!("^(?:{test})$"))
             {
                 self.at(&format!("{path}.test"), format!("not a regular expression: {error}"));
+            }
+            let wires: Vec<_> = setting.schemes.iter().map(|scheme| Wire::of_scheme(scheme)).collect();
+            let one_wire = wires.iter().all(|wire| wire.is_some() && *wire == wires[0]);
+            if !one_wire || (!wires.is_empty() && setting.kind != manifest::SettingType::Url) {
+                self.at(
+                    &format!("{path}.schemes"),
+                    "schemes are of a setting of type url, and of one wire: smtps and smtp, or postgresql",
+                );
             }
             if setting.secret && setting.default.is_some() {
                 self.at(&format!("{path}.default"), "a secret has no default");
@@ -356,12 +392,12 @@ impl Check {
     }
 
     fn request(&mut self, path: &str, written: &WrittenRequest, manifest: &Manifest) -> Option<Request> {
-        const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
-        if !METHODS.contains(&written.method.as_str()) {
-            self.at(&format!("{path}.request.method"), format!("{:?} is not one of {}", written.method, METHODS.join(", ")));
-        }
         let at = format!("{path}.request.url");
         let url = self.take(&at, Line::parse(&written.url))?;
+        let methods = wire_of(&url, manifest).methods();
+        if !methods.contains(&written.method.as_str()) {
+            self.at(&format!("{path}.request.method"), format!("{:?} is not one of {}", written.method, methods.join(", ")));
+        }
         self.host(&at, &url, manifest);
         url.paths().for_each(|found| self.known(&at, found, manifest));
         let mut headers = Vec::new();
@@ -395,9 +431,10 @@ impl Check {
         let template = self.take(path, Template::parse(written))?;
         let mut paths = Vec::new();
         let (mut literal, mut foreign) = (Vec::new(), Vec::new());
-        let mut open = Vec::new();
+        let (mut open, mut filled) = (Vec::new(), Vec::new());
         template.visit(&mut |seen| match seen {
             Seen::Path(found) => paths.push(found.clone()),
+            Seen::Fill(found) => filled.push(found.clone()),
             Seen::Member(name, value) => {
                 let is_known = CONSENT_NAMES.contains(&name);
                 // A name that a manifest alone calls a consent may be another thing elsewhere in it (a tag's status).
@@ -424,7 +461,14 @@ impl Check {
                 format!("{prefix:?}: a name with holes begins with a text that no consent field begins with, such as in_"),
             );
         }
-        paths.iter().for_each(|found| self.known(path, found, manifest));
+        paths.iter().chain(&filled).for_each(|found| self.known(path, found, manifest));
+        self.says_how_to_stop |= paths.iter().any(|found| found.root() == "unsubscribe");
+        for found in filled {
+            let setting = manifest.settings.get(found.member().unwrap_or_default());
+            if setting.is_some_and(|setting| setting.kind != manifest::SettingType::Template) {
+                self.at(path, format!("{found} is not of type template, so it has no holes to fill"));
+            }
+        }
         for name in literal {
             self.at(
                 &format!("{path}.{name}"),
@@ -448,7 +492,7 @@ impl Check {
             "row" => self.rows.contains(member),
             "consent" => manifest.consent.fields.contains_key(member),
             "message" => ["id", "type", "at", "profile", "activation", "segment"].contains(&member),
-            "data" | "attributes" | "op" | "step" | "whole" | "" => true,
+            "data" | "attributes" | "unsubscribe" | "op" | "step" | "whole" | "" => true,
             "now" => ["unix", "unix_ms", "iso", "day"].contains(&member),
             "count" => true,
             _ => false,
@@ -651,6 +695,13 @@ impl Check {
     }
 }
 
+/// How a request travels: as the setting says that is its address, else as its address begins.
+fn wire_of(url: &Line, manifest: &Manifest) -> Wire {
+    let setting = url.paths().next().filter(|_| url.prefix().is_empty()).and_then(|path| manifest.settings.get(path.member()?));
+    let scheme = setting.and_then(|setting| setting.schemes.first());
+    scheme.and_then(|scheme| Wire::of_scheme(scheme)).or_else(|| Wire::of(url.prefix())).unwrap_or(Wire::Http)
+}
+
 /// `5s`, `30d`, and `0s`.
 pub fn parse_duration(text: &str) -> Option<Duration> {
     if text == "0s" {
@@ -671,7 +722,8 @@ fn parse_bytes(text: &str) -> Option<usize> {
     }
 }
 
-fn parse_rate(text: &str) -> Option<(u32, Duration)> {
+/// `10/s`, `250/min`, `100/h`, `1000/d`.
+pub(crate) fn parse_rate(text: &str) -> Option<(u32, Duration)> {
     let (number, unit) = text.split_once('/')?;
     let number: u32 = number.parse().ok().filter(|&n| n > 0)?;
     let seconds = match unit {

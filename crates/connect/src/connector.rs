@@ -7,9 +7,12 @@ use regex::Regex;
 use serde_json::Value;
 
 use crate::cases::Case;
+use crate::check::parse_rate;
 use crate::manifest::{Manifest, Missing, OpName, Then};
 use crate::path::{Condition, Path};
+use crate::settings::Settings;
 use crate::template::{Line, Template};
+use crate::wire::Wire;
 
 /// A connector that holds.
 #[derive(Debug)]
@@ -34,6 +37,8 @@ pub struct Connector {
     pub linger: Duration,
     /// Requests in so much time.
     pub limit: Option<(u32, Duration)>,
+    /// Whether what it sends carries the link that stops it.
+    pub(crate) says_how_to_stop: bool,
 }
 
 /// Fields that a person needs.
@@ -125,6 +130,20 @@ impl Connector {
     /// Whether it says how to test the settings.
     pub fn has_test(&self) -> bool {
         self.test.is_some()
+    }
+
+    /// Requests in so much time: what a destination says, else what is known of the tool.
+    pub fn limit_of(&self, settings: &Settings) -> Option<(u32, Duration)> {
+        let said = self.manifest.rate.setting.as_deref().and_then(|name| settings.text(name)).and_then(parse_rate);
+        said.or(self.limit)
+    }
+
+    /// Whether a destination of it has its tool's address among its settings, and travels by another wire than HTTP.
+    pub fn is_native(&self) -> bool {
+        self.manifest
+            .settings
+            .values()
+            .any(|setting| setting.schemes.iter().any(|scheme| Wire::of_scheme(scheme) != Some(Wire::Http)))
     }
 
     /// Why an operation sends nothing, if so.

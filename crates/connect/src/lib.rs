@@ -19,6 +19,7 @@ mod request;
 mod row;
 pub mod settings;
 mod template;
+mod wire;
 mod workspace;
 
 pub use cases::{Case, CaseResult, run_cases};
@@ -32,6 +33,7 @@ pub use problem::{Fault, Faults};
 pub use request::{Moment, RenderError, Request, batches, last_of_each, render_test};
 pub use row::{Gated, Incoming, MaySend, Nobody, Row, Sample, op_of};
 pub use settings::{Secrets, Settings};
+pub use wire::Wire;
 pub use workspace::check_workspace;
 
 /// JSON Schema of `connector.yaml`, for editors.

@@ -147,6 +147,10 @@ pub struct Setting {
     /// The texts to choose from.
     #[serde(default)]
     pub one_of: Vec<String>,
+    /// Of type `url`: how the address may begin, `https` and `http` if nothing is said; with `smtps` or `postgresql` requests travel
+    /// by that.
+    #[serde(default)]
+    pub schemes: Vec<String>,
     /// What it is, in both languages.
     pub label: Both,
     /// An example.
@@ -165,8 +169,13 @@ pub enum SettingType {
     Integer,
     /// true or false.
     Boolean,
-    /// A web address: only for tools that the team runs itself.
+    /// An address: only for tools that the team runs itself.
     Url,
+    /// A text with holes about the person, which a body takes by `$fill`: `Hello ${data.first_name|or there}`.
+    Template,
+    /// Fields of the activation's `map` that leave, separated by commas: `email, city`. One that is mapped and neither read by name
+    /// nor named here is refused.
+    Fields,
 }
 
 /// How requests prove who they come from. Values are texts with holes into `settings`.
@@ -545,7 +554,7 @@ pub struct Poll {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
-    /// HTTP method.
+    /// HTTP method; of another wire what it knows (`MAIL`, `UPSERT`).
     pub method: String,
     /// Address; holes are percent-encoded. The host is written out, or a setting with `one_of` or a narrow `test`.
     pub url: String,
@@ -642,6 +651,8 @@ impl Default for Batch {
 pub struct Rate {
     /// `10/s`, `250/min`, `100/h`. Empty: nothing is known.
     pub limit: Option<String>,
+    /// A setting in which a destination says another limit, in the same form.
+    pub setting: Option<String>,
     /// Requests at once. Default 2.
     pub concurrency: Option<u32>,
     /// Header that says how many are left.
@@ -686,6 +697,10 @@ pub enum Then {
     Config,
     /// Refused for good.
     Drop,
+    /// These people again, after a while: the tool is there, it is about them.
+    Again,
+    /// Refused for good, because nothing reaches the address: nobody writes to it until that is lifted.
+    Bounce,
 }
 
 /// Which people an answer names.

@@ -46,6 +46,8 @@ pub enum RowEnd {
     Ok,
     /// Refused for good.
     Drop(String),
+    /// Refused for good: nothing reaches the address.
+    Bounce(String),
     /// To be sent again after a while.
     Again(String),
     /// To be sent again at once: another one of the request was the reason.
@@ -126,6 +128,8 @@ pub(crate) fn judge<O>(connector: &Connector, rows: &[&Row<O>], response: &Respo
         Then::Auth => Ending::Auth(reason),
         Then::Split if rows.len() > 1 => Ending::Split(reason),
         Then::Split | Then::Drop => all(rows, &RowEnd::Drop(reason)),
+        Then::Again => all(rows, &RowEnd::Again(reason)),
+        Then::Bounce => all(rows, &RowEnd::Bounce(reason)),
         Then::Config => Ending::Config(reason),
     }
 }

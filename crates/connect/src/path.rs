@@ -91,6 +91,21 @@ impl Path {
     }
 }
 
+/// As it is written, without `$.`.
+impl std::fmt::Display for Path {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (n, step) in self.0.iter().enumerate() {
+            match step {
+                Step::Member(name) if n == 0 => write!(f, "{name}")?,
+                Step::Member(name) => write!(f, ".{name}")?,
+                Step::Item(item) => write!(f, "[{item}]")?,
+                Step::Every => write!(f, "[*]")?,
+            }
+        }
+        Ok(())
+    }
+}
+
 /// What a condition looks at.
 #[derive(Clone, Copy, Debug)]
 pub struct Answer<'a> {

@@ -13,6 +13,7 @@ use crate::manifest::OpName;
 use crate::row::{Nobody, Row};
 use crate::settings::Settings;
 use crate::template::{Line, Scope, text};
+use crate::wire::Wire;
 
 /// RFC 3986: unreserved characters stay.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -34,9 +35,9 @@ pub struct Moment {
 /// A request. `O` says whose data it carries: only what [`crate::MaySend`] names can be sent.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Request<O> {
-    /// HTTP method.
+    /// HTTP method, or what another wire calls it.
     pub method: String,
-    /// Address.
+    /// Address; its scheme says by which wire it travels.
     pub url: String,
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
@@ -81,8 +82,12 @@ impl<O> Request<O> {
         Request { method: method.to_owned(), url, headers, body, origin: PhantomData }
     }
 
-    /// The same to another host: for tests, and for gateways that the team runs itself.
+    /// The same to another host: for tests, and for gateways that the team runs itself. Over HTTP alone: elsewhere the host is the
+    /// team's own already.
     pub fn through(mut self, base: &str) -> Request<O> {
+        if Wire::of(&self.url) != Some(Wire::Http) {
+            return self;
+        }
         if let Some(at) = self.url.find("://").and_then(|at| Some(at + 3 + self.url[at + 3..].find('/')?)) {
             self.url = format!("{}{}", base.trim_end_matches('/'), &self.url[at..]);
         }
@@ -166,6 +171,9 @@ fn from_scope<O>(
     let (content_type, body) = match &request.body {
         None => (None, Vec::new()),
         Some(Body::Json(template)) => {
+            if let Some(missing) = template.unfilled(scope) {
+                return Err(RenderError::Missing(missing));
+            }
             (Some("application/json"), template.render(scope).unwrap_or(json!({})).to_string().into_bytes())
         }
         Some(Body::Form(template)) => {

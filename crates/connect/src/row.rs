@@ -59,6 +59,9 @@ pub struct Incoming {
     /// What let it through.
     #[serde(default)]
     pub consent: Value,
+    /// The signed link that stops such messages: `url`, and the `headers` of RFC 8058.
+    #[serde(default)]
+    pub unsubscribe: Value,
 }
 
 /// A row of a request. `O` says where it comes from.
@@ -151,6 +154,9 @@ fn build<O>(connector: &Connector, nth: usize, incoming: Incoming, country: &str
         },
         "consent": consent(connector, op, &incoming.consent),
     });
+    if !incoming.unsubscribe.is_null() {
+        values["unsubscribe"] = incoming.unsubscribe;
+    }
     // A removal carries no more than who is to be removed.
     if !op.takes_back() || manifest.require.is_none() {
         values["data"] = Value::Object(incoming.data);

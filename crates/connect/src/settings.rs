@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::manifest::{Manifest, Setting, SettingType};
 use crate::problem::Fault;
+use crate::template::Line;
 
 /// How a given secret is shown.
 pub const MASK: &str = "••••••";
@@ -93,8 +94,15 @@ fn wrong(setting: &Setting, value: &Value) -> Option<String> {
         (_, Value::String(text)) => text.clone(),
         _ => return Some(format!("{} is not a text", shown(setting, value))),
     };
-    if setting.kind == SettingType::Url && !(written.starts_with("https://") || written.starts_with("http://")) {
-        return Some(format!("{written:?} is not a web address"));
+    if setting.kind == SettingType::Url
+        && let Some(problem) = address_problem(setting, &written)
+    {
+        return Some(problem);
+    }
+    if setting.kind == SettingType::Template
+        && let Err(problem) = template(&written)
+    {
+        return Some(problem);
     }
     if !setting.one_of.is_empty() && !setting.one_of.contains(&written) {
         return Some(format!("{} is not one of {}", shown(setting, value), setting.one_of.join(", ")));
@@ -105,6 +113,43 @@ fn wrong(setting: &Setting, value: &Value) -> Option<String> {
         format!("{} does not look like one{example}", shown(setting, value))
     })
 }
+
+fn address_problem(setting: &Setting, written: &str) -> Option<String> {
+    if setting.schemes.is_empty() {
+        let is_web = written.starts_with("https://") || written.starts_with("http://");
+        return (!is_web).then(|| format!("{written:?} is not a web address"));
+    }
+    let rest = setting.schemes.iter().find_map(|scheme| written.strip_prefix(scheme.as_str())?.strip_prefix("://"));
+    let authority = rest.unwrap_or_default().split('/').next().unwrap_or_default();
+    if authority.contains('@') {
+        return Some("user and password do not belong in an address; they have settings of their own".into());
+    }
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
+    let port_holds = match authority.rsplit_once(':') {
+        Some((host, port)) if !authority.ends_with(']') => !host.is_empty() && port.parse::<u16>().is_ok(),
+        _ => true,
+    };
+    let path_holds = |rest: &str| !rest.contains(|c: char| c.is_whitespace() || c.is_control() || "?#".contains(c));
+    if authority.is_empty() || !authority.chars().all(plain) || !port_holds || !rest.is_some_and(path_holds) {
+        let forms: Vec<String> = setting.schemes.iter().map(|scheme| format!("{scheme}://host:port")).collect();
+        return Some(format!("{written:?} is not an address; write {}", forms.join(" or ")));
+    }
+    None
+}
+
+/// A text with holes about the person. `Err`: what does not hold.
+pub(crate) fn template(written: &str) -> Result<Line, String> {
+    let line = Line::parse(written)?;
+    if let Some(path) = line.paths().find(|path| !ABOUT_HER.contains(&path.root()) || path.member().is_none()) {
+        return Err(format!(
+            "${{{path}}} is not about the person; write ${{data.FIELD}} for a field of the activation's map, ${{message.segment}} or ${{unsubscribe.url}}"
+        ));
+    }
+    Ok(line)
+}
+
+/// What a text of a setting may look at.
+const ABOUT_HER: [&str; 4] = ["data", "row", "message", "unsubscribe"];
 
 /// A secret does not stand in a message.
 fn shown(setting: &Setting, value: &Value) -> String {

@@ -4,8 +4,11 @@
 //! repeats per row (`$unique: true` leaves equal ones out, `$join: ","` makes a text of them); `{$if: path, $then: T, $else: T}`
 //! chooses; `{$json: T}` writes JSON into a text; `{$merge: [T, T]}` lays maps over each other, those of a list one by one;
 //! `{$entry: "in_${path}", $is: T}` is a map of one member whose name has holes; `{$named: T}` is a map as a list of
-//! `{name, value}`. Missing members and items are left out, and with them maps and lists that held nothing else. `{$or: T}` beside `$` says what stands for a missing value.
-//! After a path, `|` names a function of [`Function`].
+//! `{name, value}`. Missing members and items are left out, and with them maps and lists that held nothing else. `{$or: T}` beside `$`
+//! says what stands for a missing value.
+//! After a path, `|` names a function of [`Function`], or at the end what stands for a missing value: `${data.first_name|or you}`.
+//! `{$fill: settings.text}` is a text with holes that a destination gives (a setting of type `template`); it sees what is about the
+//! person and no setting. `$as: html` escapes what is put into it. A value that is missing there is an error, not an empty place.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -167,18 +170,31 @@ pub fn text(value: &Value) -> String {
 pub struct Hole {
     path: Path,
     functions: Vec<Function>,
+    /// Stands for a missing value.
+    or: Option<String>,
 }
 
 impl Hole {
     fn parse(written: &str) -> Result<Hole, String> {
         let mut parts = written.split('|').map(str::trim);
         let path = Path::parse(parts.next().unwrap_or_default())?;
-        Ok(Hole { path, functions: parts.map(Function::parse).collect::<Result<_, _>>()? })
+        let mut hole = Hole { path, functions: Vec::new(), or: None };
+        for part in parts {
+            if hole.or.is_some() {
+                return Err(format!("{written:?}: what stands for a missing value is said at the end"));
+            }
+            match part.strip_prefix("or ") {
+                Some(or) => hole.or = Some(or.trim().to_owned()),
+                None => hole.functions.push(Function::parse(part)?),
+            }
+        }
+        Ok(hole)
     }
 
     fn value(&self, scope: &Scope<'_>) -> Option<Value> {
-        let found = scope.get(&self.path)?.clone();
-        self.functions.iter().try_fold(found, |value, function| function.apply(value))
+        let found = scope.get(&self.path).filter(|found| self.or.is_none() || !text(found).is_empty());
+        let made = found.and_then(|found| self.functions.iter().try_fold(found.clone(), |value, function| function.apply(value)));
+        made.or_else(|| self.or.clone().map(Value::String))
     }
 }
 
@@ -231,6 +247,8 @@ pub enum Template {
     Named(Box<Template>),
     /// A map of one member, whose name has holes.
     Entry(Line, Box<Template>),
+    /// A text that a setting gives, with holes about the person.
+    Fill { from: Path, html: bool },
 }
 
 /// A text with holes.
@@ -266,6 +284,22 @@ impl Line {
             }
         }
         Some(written)
+    }
+
+    /// The first hole whose value is missing, as a path.
+    pub fn missing(&self, scope: &Scope<'_>) -> Option<&Path> {
+        self.0.iter().find_map(|piece| match piece {
+            Piece::Hole(hole) if hole.value(scope).is_none() => Some(&hole.path),
+            _ => None,
+        })
+    }
+
+    /// Paths of its holes that nothing stands for when their value is missing.
+    pub fn needed(&self) -> impl Iterator<Item = &Path> {
+        self.0.iter().filter_map(|piece| match piece {
+            Piece::Hole(hole) if hole.or.is_none() => Some(&hole.path),
+            _ => None,
+        })
     }
 
     /// Paths of its holes.
@@ -350,6 +384,19 @@ impl Template {
                     let unique = members.get("$unique") == Some(&Value::Bool(true));
                     let join = members.get("$join").map(text);
                     return Ok(Template::Each { each, unique, join });
+                }
+                if let Some(from) = members.get("$fill") {
+                    only(&["$fill", "$as"])?;
+                    let from = Path::parse(from.as_str().unwrap_or_default())?;
+                    if from.root() != "settings" || from.member().is_none() {
+                        return Err("$fill names a setting of type template: settings.NAME".into());
+                    }
+                    let html = match members.get("$as").map(text).as_deref() {
+                        None | Some("text") => false,
+                        Some("html") => true,
+                        Some(other) => return Err(format!("$as: {other:?} is neither text nor html")),
+                    };
+                    return Ok(Template::Fill { from, html });
                 }
                 if let Some(test) = members.get("$if") {
                     only(&["$if", "$then", "$else"])?;
@@ -457,7 +504,26 @@ impl Template {
                 let member = (name.write(scope, str::to_owned)?, inner.render(scope)?);
                 Some(Value::Object(Map::from_iter([member])))
             }
+            Template::Fill { from, html } => {
+                let escape: fn(&str) -> String = if *html { escape_html } else { str::to_owned };
+                line_of(from, scope)?.write(&about_her(scope), escape).map(Value::String)
+            }
         }
+    }
+
+    /// The first value that a text of a setting needs and that is missing: the setting and the path.
+    pub fn unfilled(&self, scope: &Scope<'_>) -> Option<String> {
+        let mut found = None;
+        self.visit(&mut |seen| {
+            if found.is_none()
+                && let Seen::Fill(from) = seen
+            {
+                let line = line_of(from, scope);
+                let missing = line.as_ref().and_then(|line| line.missing(&about_her(scope)));
+                found = missing.map(|path| format!("{from}: ${{{path}}}"));
+            }
+        });
+        found
     }
 
     /// Calls `see` with every path in it, and every member with a literal value.
@@ -483,6 +549,7 @@ impl Template {
                 other.iter().for_each(|other| other.visit(see));
             }
             Template::Json(inner) | Template::Named(inner) => inner.visit(see),
+            Template::Fill { from, .. } => see(Seen::Fill(from)),
             Template::Entry(name, inner) => {
                 name.paths().for_each(|path| see(Seen::Path(path)));
                 see(Seen::Named(name.prefix()));
@@ -504,16 +571,44 @@ impl Template {
             Template::List(items) | Template::Merge(items) => items.iter().any(|item| item.has_value(is)),
             Template::Map(fields) => fields.iter().any(|(_, field)| field.has_value(is)),
             Template::Each { each, .. } => each.has_value(is),
+            Template::Fill { from, .. } => is(Some(from)),
             Template::If { then, other, .. } => then.has_value(is) || other.as_ref().is_some_and(|other| other.has_value(is)),
             Template::Json(inner) | Template::Named(inner) | Template::Entry(_, inner) => inner.has_value(is),
         }
     }
 }
 
+/// The text that a setting gives; settings are checked before.
+fn line_of(from: &Path, scope: &Scope<'_>) -> Option<Line> {
+    Line::parse(from.first(scope.whole)?.as_str()?).ok()
+}
+
+/// No text of a setting sees another setting: a password is one.
+fn about_her<'a>(scope: &Scope<'a>) -> Scope<'a> {
+    Scope { whole: &Value::Null, ..*scope }
+}
+
+fn escape_html(text: &str) -> String {
+    let mut written = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => written.push_str("&amp;"),
+            '<' => written.push_str("&lt;"),
+            '>' => written.push_str("&gt;"),
+            '"' => written.push_str("&quot;"),
+            '\'' => written.push_str("&#39;"),
+            c => written.push(c),
+        }
+    }
+    written
+}
+
 /// What [`Template::visit`] comes by.
 pub enum Seen<'t> {
     /// A path of a hole.
     Path(&'t Path),
+    /// A setting that is filled.
+    Fill(&'t Path),
     /// A member of a map.
     Member(&'t str, &'t Template),
     /// A member whose name has holes: what it begins with.

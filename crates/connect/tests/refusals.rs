@@ -7,10 +7,10 @@ fn faults(change: impl Fn(&mut String), file: &str) -> String {
     faults_of("brevo", change, file)
 }
 
-fn faults_of(connector: &str, change: impl Fn(&mut String), file: &str) -> String {
-    let mut files = built_in_files().remove(connector).unwrap();
+fn faults_of(key: &str, change: impl Fn(&mut String), file: &str) -> String {
+    let mut files = built_in_files().remove(key).unwrap();
     change(files.get_mut(file).unwrap());
-    Connector::load(connector, &files).err().map(|faults| faults.to_string()).unwrap_or_default()
+    Connector::load(key, &files).err().map(|faults| faults.to_string()).unwrap_or_default()
 }
 
 #[test]
@@ -66,6 +66,29 @@ fn a_token_for_a_key_is_asked_for_in_a_known_way() {
             },
             "connector.yaml",
         );
+        assert!(found.contains(expected), "{new}: {found:?}");
+    }
+}
+
+#[test]
+fn another_wire_has_its_own_words() {
+    for (key, old, new, expected) in [
+        ("smtp", "method: MAIL", "method: POST", "\"POST\" is not one of MAIL, NOOP"),
+        ("smtp", "schemes: [smtps, smtp]", "schemes: [smtps, postgresql]", "of one wire"),
+        ("smtp", "schemes: [smtps, smtp]", "schemes: [gopher]", "of one wire"),
+        ("smtp", "{$fill: settings.subject}", "{$fill: settings.from}", "settings.from is not of type template"),
+        ("smtp", "{$fill: settings.subject}", "{$fill: row.email}", "$fill names a setting of type template"),
+        ("smtp", "{$fill: settings.html, $as: html}", "{$fill: settings.html, $as: xml}", "neither text nor html"),
+        ("smtp", "setting: rate}", "setting: speed}", "\"speed\" is not one of the settings"),
+        ("smtp", "${settings.user}", "${settings.user|or a|lower}", "is said at the end"),
+        ("postgresql", "method: UPSERT", "method: DROP", "\"DROP\" is not one of UPSERT, LEAVE, DELETE, NOOP"),
+        ("postgresql", "consent_at: {$: consent.since}", "consent_at: {$: message.at}", "only the gate knows"),
+    ] {
+        let change = |text: &mut String| {
+            assert!(text.contains(old), "{old}");
+            *text = text.replacen(old, new, 1);
+        };
+        let found = faults_of(key, change, "connector.yaml");
         assert!(found.contains(expected), "{new}: {found:?}");
     }
 }

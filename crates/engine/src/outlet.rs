@@ -5,21 +5,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jumelle_activate::{Clearance, DeliveryResult, Folders, House, QueueKey, Queued, Standing};
+use jumelle_collect::inbound::{Report, ReportKind};
+use jumelle_collect::{Limits, decode_single};
 use jumelle_consent::{Choices, Circumstances, Cleared, Evidence, Party, Sent, clear};
 use jumelle_model::Workspace;
 use jumelle_model::consent::Channel;
+use jumelle_model::event::EventKind;
 use jumelle_model::ids::{DeliveryId, ProfileId};
 use jumelle_model::message::{Message, MessageType};
 use jumelle_model::time::Timestamp;
 use jumelle_model::workspace::{Activation, ConsentString};
 use jumelle_profile::Held;
 use jumelle_store::{Table, failpoint};
+use serde_json::json;
 
 use crate::committer::{Draft, Intake, SubmitError};
 use crate::delivery::{Delivery, DeliveryState, queue_key, queue_prefix, read_place};
 use crate::links::{LINK_DAYS, Link, LinkScope};
 use crate::shared::{Shared, member_key, member_prefix};
 
+/// Where events of tools come from.
+const INBOUND: &str = "inbound";
 /// How long a result waits before it is offered to a busy history again.
 const RECORD_AGAIN: Duration = Duration::from_millis(50);
 /// Events of a person among which the one with her string is looked for, at most: it comes with nearly every one of a site's.
@@ -201,6 +207,30 @@ impl Outlet {
     }
 }
 
+/// A tool's word that nothing reaches an address, as the event that a report of it would be ([`jumelle_collect::inbound`]). Derived
+/// from the delivery: said twice it is one event.
+fn bounce(cleared: &Cleared, said: &str) -> Option<Draft> {
+    let message = cleared.message();
+    let (namespace, value) = message.address.clone().filter(|(namespace, _)| namespace == "email")?;
+    // The codes, not the sentence: it repeats the address.
+    let is_code = |word: &&str| word.chars().all(|c| c.is_ascii_digit() || ".:".contains(c));
+    let called = said.split(' ').take_while(is_code).collect::<Vec<_>>().join(" ");
+    let report = Report { address: ("email", value.clone()), kind: ReportKind::Bounced, at: None, called };
+    let event = json!({
+        "type": "track", "event": format!("Reported by {}", message.destination), "messageId": format!("bounce-{}", message.id),
+        "context": {
+            "externalIds": [{"type": namespace, "id": value, "collection": "users", "encoding": "none"}],
+            "consents": report.entries(&message.destination),
+        },
+    });
+    // It has a message id.
+    let mut no_id = String::new;
+    let decoded =
+        decode_single(&event.to_string(), Some(EventKind::Track), &Limits::default(), Timestamp::now(), &mut no_id).ok()?;
+    let event = decoded.collected.into_iter().next()?;
+    Some(Draft::Event { source: INBOUND.into(), event })
+}
+
 fn answer(outcome: Result<jumelle_consent::Cleared, jumelle_consent::Refused>) -> Clearance {
     match outcome {
         Ok(cleared) => Clearance::Cleared(Box::new(cleared)),
@@ -335,6 +365,26 @@ impl House for Outlet {
 
     fn reached(&self, place: &'static str) {
         failpoint::reach(place);
+    }
+
+    fn bounced(&self, cleared: &Cleared, said: &str) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let destination = cleared.message().destination.clone();
+        let (intake, draft) = (self.intake.clone(), bounce(cleared, said));
+        Box::pin(async move {
+            let Some(draft) = draft else { return };
+            metrics::counter!("jumelle_inbound_total", "destination" => destination.clone()).increment(1);
+            loop {
+                match intake.submit(vec![draft.clone()], true).await {
+                    Err(SubmitError::Overloaded) => tokio::time::sleep(RECORD_AGAIN).await,
+                    Ok(_) => return,
+                    Err(error) => {
+                        // The delivery's own result says it too; the next message to the address bounces again.
+                        tracing::warn!(%error, destination, "a bounce was not recorded");
+                        return;
+                    }
+                }
+            }
+        })
     }
 
     fn record(&self, result: DeliveryResult) -> Pin<Box<dyn Future<Output = ()> + Send>> {

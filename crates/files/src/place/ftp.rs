@@ -9,7 +9,7 @@ use suppaftp::types::FileType;
 use suppaftp::{FtpError, Status};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::{Network, PART, PIECE_BYTES, PlaceError, host_port_path, local, within};
+use super::{Network, PART, PIECE_BYTES, PlaceError, host_port_path, local, trusting_the_machine, within};
 
 const PORT: u16 = 21;
 
@@ -44,7 +44,7 @@ impl Ftp {
         network: Network,
     ) -> Result<Ftp, PlaceError> {
         let (host, port, folder) = host_port_path(rest, PORT)?;
-        let tls = tls.then(trusting_the_machine).transpose()?;
+        let tls = tls.then(trusting_the_machine).transpose().map_err(PlaceError::Refused)?;
         Ok(Ftp {
             host,
             port,
@@ -103,15 +103,6 @@ impl FtpSession {
             Err(error) => Err(failed(error)),
         }
     }
-}
-
-/// Certificates that this machine trusts.
-fn trusting_the_machine() -> Result<Arc<rustls::ClientConfig>, PlaceError> {
-    let refused = |error: rustls::Error| PlaceError::Refused(format!("TLS: {error}"));
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier = rustls_platform_verifier::Verifier::new(provider.clone()).map_err(refused)?;
-    let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(refused)?;
-    Ok(Arc::new(config.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth()))
 }
 
 fn failed(error: FtpError) -> PlaceError {

@@ -7,6 +7,7 @@ mod sftp;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jumelle_model::workspace::Destination;
@@ -135,6 +136,15 @@ impl Session<'_> {
             Session::Bucket(bucket) => bucket.size_of(name).await,
         }
     }
+}
+
+/// TLS with the certificates that this machine trusts. `Err`: why there is none.
+pub fn trusting_the_machine() -> Result<Arc<rustls::ClientConfig>, String> {
+    let said = |error: rustls::Error| format!("TLS: {error}");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = rustls_platform_verifier::Verifier::new(provider.clone()).map_err(said)?;
+    let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(said)?;
+    Ok(Arc::new(config.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth()))
 }
 
 /// Host, port and path of `host:port/path`.

@@ -30,7 +30,7 @@ pub fn run(global: &Global, connector: &Connector) -> anyhow::Result<()> {
         Connector::Test { key, own } => test(global, key.as_deref(), own.connectors.as_deref()),
         Connector::Preview { key, settings, messages, country, show_secrets, at, own } => {
             let connector = find(key, own.connectors.as_deref())?;
-            let given = settings.as_deref().map(read_map).transpose()?.unwrap_or_default();
+            let given = settings.as_deref().map(read_map).transpose()?.unwrap_or_default().0;
             let secrets = if *show_secrets { Secrets::Shown } else { Secrets::Masked };
             let now = match at {
                 Some(text) => {
@@ -224,19 +224,22 @@ fn read_text(path: &Path) -> anyhow::Result<String> {
     std::fs::read_to_string(path).map_err(|error| Failure::refused(format!("{}: {error}", path.display())))
 }
 
-fn read_map(path: &Path) -> anyhow::Result<Map<String, Value>> {
+/// Settings, and whether private addresses are allowed beside them.
+fn read_map(path: &Path) -> anyhow::Result<(Map<String, Value>, bool)> {
     let value = read_yaml(&read_text(path)?).map_err(|problems| Failure::refused(format!("{}: {problems}", path.display())))?;
     match value {
         Value::Object(mut map) => {
             // A whole destination is understood as well.
             let nested = map.remove("settings");
-            for name in ["connector", "allow_private", "concurrency", "country", "transfer", "base_url"] {
+            let allow_private = map.get("allow_private") == Some(&Value::Bool(true));
+            let of_every = ["connector", "allow_private", "concurrency", "country", "transfer", "base_url"];
+            for name in of_every.into_iter().chain(["removal", "confirm_within", "retire", "inbound"]) {
                 map.remove(name);
             }
             if let Some(Value::Object(nested)) = nested {
                 map.extend(nested);
             }
-            Ok(map)
+            Ok((map, allow_private))
         }
         _ => Err(Failure::refused(format!("{}: settings are a map", path.display()))),
     }
@@ -333,7 +336,12 @@ fn preview(
     Ok(())
 }
 
-async fn try_out(global: &Global, connector: &Arc<Loaded>, given: Map<String, Value>, base: Option<&str>) -> anyhow::Result<()> {
+async fn try_out(
+    global: &Global,
+    connector: &Arc<Loaded>,
+    (given, allow_private): (Map<String, Value>, bool),
+    base: Option<&str>,
+) -> anyhow::Result<()> {
     let faults = jumelle_connect::settings::check(&connector.manifest, &given);
     if !faults.is_empty() {
         let lines: Vec<String> = faults.iter().map(|fault| format!("settings.{fault}")).collect();
@@ -355,7 +363,7 @@ async fn try_out(global: &Global, connector: &Arc<Loaded>, given: Map<String, Va
         read.insert(name, value);
     }
     let settings = Settings::new(&connector.manifest, read, "FR");
-    let transport = Transport::new(base, base.is_some()).map_err(anyhow::Error::msg)?;
+    let transport = Transport::new(base, allow_private || base.is_some()).map_err(anyhow::Error::msg)?;
     let moment = Moment { now: Timestamp::now(), nonce: format!("{:032x}", rand::random::<u128>()) };
     let mut token = None;
     if auth::needs_token(connector) {
