@@ -277,8 +277,11 @@ fn retention(reader: &mut Reader, known: &Known<'_>, node: &Node, path: &str) ->
     let then = reader.choice(then, &join(path, "then"), &[("report", Then::Report), ("erase", Then::Erase)]);
     let for_good: Vec<&str> = known.purposes.iter().copied().filter(|purpose| !known.retained.contains(purpose)).collect();
     if !for_good.is_empty() || known.purposes.is_empty() {
-        let which =
-            if for_good.is_empty() { "no purpose is declared".into() } else { format!("{} has none", for_good.join(", ")) };
+        let which = match for_good.as_slice() {
+            [] => "no purpose is declared".to_owned(),
+            [one] => format!("{one} has none"),
+            several => format!("{} have none", several.join(", ")),
+        };
         reader.at(node, path, format!("people are kept until the retention of every purpose is over, and {which}"));
     }
     then
