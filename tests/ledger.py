@@ -121,6 +121,22 @@ class Proofs(Ledgers):
                     key = "00" * 31 + "01"
                 self.assertNotEqual(0, self.check_outside(forged, key).returncode)
 
+    def test_the_document_has_the_words_that_she_was_shown(self):
+        texts = """{basis: consent, label: {fr: Nos offres, en: Our offers}, texts: [
+            {version: "2026-03", fr: "Je veux bien des offres", en: "Send me offers"}, {version: "2026-08", fr: "Deux fois par mois", en: "Twice a month"}]}"""
+        text = workspace(ACTIVATED.replace("URL", self.inbox.url)).replace("marketing: {basis: consent}", f"marketing: {texts}", 1)
+        self.assertEqual(200, self.shop.apply(text).status)
+        self.shop.send(identified("b0", email="ana@example.org"))
+        self.shop.consent({"email": "ana@example.org"}, "granted", channel="email", proof={"text_version": "2026-03", "method": "form"})
+        proof = self.jumelle("ledger", "proof", "email:ana@example.org")
+        self.assertEqual({"fr": "Je veux bien des offres", "en": "Send me offers"}, proof["purposes"]["marketing"]["texts"]["2026-03"])
+        for lang, there in (("fr", ("«\u00a0Je veux bien des offres\u00a0»", "Nos offres (marketing) · E-mail")), ("en", ("“Send me offers”", "Our offers (marketing) · E-mail"))):
+            page = self.shop.request("GET", f"/v1/privacy/proof?identifier=email:ana@example.org&format=html&lang={lang}").decode()
+            for words in there:
+                self.assertIn(words, page)
+            for words in ("Deux fois par mois", "Twice a month"):
+                self.assertNotIn(words, page, "another version's")
+
     def test_what_a_signal_says_is_one_entry_and_each_of_its_choices_has_its_proof(self):
         self.shop.apply(workspace(ACTIVATED.replace("URL", self.inbox.url)).replace("purposes:\n", SIGNALLED, 1))
         states = {"analytics_storage": "granted", "ad_storage": "granted"}

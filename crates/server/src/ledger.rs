@@ -1,6 +1,6 @@
 //! The ledger: roots, verification, and the proof for one person.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use axum::Json;
@@ -9,6 +9,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jumelle_engine::Shared;
 use jumelle_ledger::{Against, LedgerError, Proof, Root, Statement, Under};
+use jumelle_model::Workspace;
 use jumelle_model::ids::{DeliveryId, ProfileId};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -59,7 +60,7 @@ pub async fn proof(State(app): State<App>, Query(query): Query<ProofQuery>) -> R
     let ids = ids_of(&app, &query.identifier)?;
     let (asked, locale) = (ids.clone(), app.engine.shared().definitions().workspace.settings.locale.clone());
     let proof = blocking(&app, move |shared| shared.ledger.prove(&ids, shared.wall.now())).await?;
-    let document = document(&query.identifier, &asked, &proof);
+    let document = document(&app.engine.shared().definitions().workspace, &query.identifier, &asked, &proof);
     if format == "json" {
         return Ok(Json(document).into_response());
     }
@@ -125,7 +126,7 @@ fn ids_of(app: &App, identifier: &str) -> Result<Vec<ProfileId>, Problem> {
 }
 
 /// The proof as people and programs read it: what was chosen, what was sent under which choice, and the entries that say so.
-fn document(identifier: &str, ids: &[ProfileId], proof: &Proof) -> Value {
+fn document(workspace: &Workspace, identifier: &str, ids: &[ProfileId], proof: &Proof) -> Value {
     let (mut choices, mut erasures) = (Vec::new(), Vec::new());
     let mut by_receipt: HashMap<String, Value> = HashMap::new();
     let mut outcomes: HashMap<DeliveryId, Value> = HashMap::new();
@@ -185,6 +186,23 @@ fn document(identifier: &str, ids: &[ProfileId], proof: &Proof) -> Value {
     json!({
         "version": 1, "identifier": identifier, "profiles": ids, "made_at": proof.made_at, "truncated": proof.truncated,
         "choices": choices, "sent": sent.into_values().collect::<Vec<_>>(), "erasures": erasures,
+        "purposes": purposes(workspace, proof),
         "entries": proof.entries, "roots": proof.roots,
     })
+}
+
+/// What the definitions in force say of the purposes that somebody chose for: their names, and the words of each version of their
+/// texts. The ledger has the version; its words stand in the definitions, which keep those of earlier ones.
+fn purposes(workspace: &Workspace, proof: &Proof) -> Value {
+    let statements = proof.entries.iter().filter_map(|entry| entry.statement());
+    let chosen: BTreeSet<String> = statements
+        .flat_map(|statement| statement.choices().into_iter().map(|choice| choice.purpose.clone()).collect::<Vec<_>>())
+        .collect();
+    let said = chosen.into_iter().filter_map(|key| {
+        let terms = &workspace.purpose(&key)?.terms;
+        let texts: serde_json::Map<String, Value> =
+            terms.texts.iter().map(|text| (text.version.clone(), json!(text.words))).collect();
+        Some((key, json!({"label": terms.label, "texts": texts})))
+    });
+    Value::Object(said.collect())
 }

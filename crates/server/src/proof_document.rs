@@ -29,6 +29,7 @@ pub struct Words {
     basis: &'static str,
     /// French sets a space that does not break before it.
     colon: &'static str,
+    quotes: [&'static str; 2],
     takes_back: &'static str,
     open: &'static str,
     unsigned: &'static str,
@@ -58,6 +59,7 @@ const FRENCH: Words = Words {
     person: "la personne",
     basis: "base légale",
     colon: "\u{a0}:",
+    quotes: ["«\u{a0}", "\u{a0}»"],
     takes_back: "retrait de la personne de l'outil",
     open: "jour en cours",
     unsigned: "non signée",
@@ -87,6 +89,7 @@ const ENGLISH: Words = Words {
     person: "the person",
     basis: "legal basis",
     colon: ":",
+    quotes: ["“", "”"],
     takes_back: "takes the person out of the tool",
     open: "day not over",
     unsigned: "not signed",
@@ -179,9 +182,10 @@ pub(crate) fn document(proof: &Value, words: &Words) -> Document {
             true => vec![line(text(&choice["source"]))],
             false => fields(&choice["shown"]),
         };
+        let shown = shown.into_iter().chain(words_shown(proof, choice, words)).collect();
         vec![
             vec![line(instant(&choice["chosen_at"]))],
-            vec![purpose(choice, words)],
+            vec![purpose(proof, choice, words)],
             vec![Line { ink: Ink::Strong, text: state.to_owned() }],
             vec![line(address(&choice["address"]).unwrap_or_else(|| words.person.into()))],
             shown,
@@ -207,7 +211,7 @@ pub(crate) fn document(proof: &Value, words: &Words) -> Document {
         vec![
             std::iter::once(line(instant(&sent["at"]))).chain(attempts).collect(),
             std::iter::once(line(text(&sent["destination"]))).chain(address(&sent["address"]).map(line)).collect(),
-            vec![purpose(sent, words)],
+            vec![purpose(proof, sent, words)],
             std::iter::once(line(words.code(&sent["type"]))).chain(fields(&sent["data"])).collect(),
             under,
             outcome,
@@ -247,11 +251,27 @@ fn items(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
-fn purpose(value: &Value, words: &Words) -> Line {
+/// The words of the version that was shown, in the document's language if they are there in it.
+fn words_shown(proof: &Value, choice: &Value, words: &Words) -> Option<Line> {
+    let version = text(&choice["shown"]["text_version"]);
+    let purpose = choice["purpose"].as_str()?;
+    let said = in_language(&proof["purposes"][purpose]["texts"][version.as_str()], words)?;
+    Some(line(format!("{}{said}{}", words.quotes[0], words.quotes[1])))
+}
+
+fn in_language<'v>(label: &'v Value, words: &Words) -> Option<&'v str> {
+    [words.lang, "fr", "en"].iter().find_map(|lang| label[lang].as_str())
+}
+
+fn purpose(proof: &Value, value: &Value, words: &Words) -> Line {
     let channel = value["channel"]
         .as_str()
         .map_or(words.every_channel, |key| Channel::parse(key).map_or(key, |channel| channel_name(channel, words.lang)));
-    line(format!("{} · {channel}", text(&value["purpose"])))
+    let key = text(&value["purpose"]);
+    match in_language(&proof["purposes"][key.as_str()]["label"], words).filter(|label| *label != key) {
+        Some(label) => line(format!("{label} ({key}) · {channel}")),
+        None => line(format!("{key} · {channel}")),
+    }
 }
 
 fn address(value: &Value) -> Option<String> {
