@@ -123,6 +123,29 @@ class Tools(unittest.TestCase):
         self.assertEqual(["segment.entered"] * 2 + ["segment.exited"] * 2, sorted(self.mailer.types()))
         self.until_states("email:ana@example.org", {"mailer": "confirmed", "ads": "confirmed"})
 
+    def test_who_came_in_again_after_a_join_while_her_removal_waited_is_in_the_tool(self):
+        refuses = []
+        self.mailer = self.enterContext(Inbox(lambda message: 503 if refuses and message["type"] == "segment.exited" else 204))
+        rule = "{all: [{did: Product Viewed}, {not: {did: Order Completed, within: 4s}}]}"
+        text = workspace(TOOLS.replace("MAILER", self.mailer.url).replace("ADS", self.mailer.url).replace("EXTRA", "").replace("MORE", ""))
+        text = text.replace("{did: Product Viewed, count: {gte: 2}, within: 30d}", rule)
+        self.shop = self.enterContext(Shop("\n".join(line for line in text.split("\n") if "audience:" not in line)))
+        self.shop.send({"type": "identify", "userId": "ana"})
+        self.member("browser", email="ana@example.org")
+        wait_until(lambda: self.mailer.types() == ["segment.entered"], "in")
+        refuses.append(True)
+        self.shop.send({"type": "track", "event": "Order Completed", "anonymousId": "browser", "properties": {"order_id": "o-1", "total": 59.9}})
+        wait_until(lambda: len(self.mailer.messages) > 1, "the removal is tried, and not taken")
+        # She logs in: the removal waits under the id that she had.
+        self.shop.send(identified("browser", "ana"))
+        wait_until(lambda: self.mailer.types() == ["segment.entered"] * 2, "the order is long ago: she comes in again", 30)
+        self.assertNotEqual(*(message["profile"] for message in self.mailer.taken()))
+        refuses.clear()
+        wait_until(lambda: self.mailer.types()[2:] == ["segment.exited", "segment.entered"], "taken out late, and brought back", 40)
+        self.until_states("email:ana@example.org", {"mailer": "in"})
+        self.shop.stop()
+        self.assertTrue(self.shop.offline("rebuild")["identical"])
+
     def test_a_removal_waits_for_no_addition_and_is_tried_until_it_is_confirmed(self):
         listens = []
         self.start(

@@ -231,6 +231,8 @@ impl Fold {
         };
         if may_be_there {
             self.take_back_what_came_late(id, &message.activation, &carried)?;
+        } else if message.kind.takes_back() && state == ResultState::Sent {
+            self.bring_back_what_left_late(id, &message.activation, &carried)?;
         }
         self.evaluate(id)
     }

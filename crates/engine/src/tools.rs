@@ -137,14 +137,46 @@ impl Fold {
             return Ok(());
         }
         let Some(arrived) = standing.received.clone().filter(is_same_name) else { return Ok(()) };
-        let leaves_already = self.shared.newest_of(id)?.iter().any(|delivery| {
+        match self.is_under_way(id, activation, carried, MessageType::takes_back)? {
+            true => Ok(()),
+            false => self.queue(activation, id, MessageType::Exited, arrived, None),
+        }
+    }
+
+    /// Whom a tool let go late, by a removal that had waited under the id that she had before a join, and who has come in again
+    /// meanwhile, is brought in once more.
+    pub(crate) fn bring_back_what_left_late(&mut self, id: ProfileId, activation: &str, carried: &Sent) -> Result<()> {
+        let definitions = self.definitions.clone();
+        let Some(activation) = definitions.workspace.activation(activation) else { return Ok(()) };
+        let Some(person) = self.shared.people.get(id)? else { return Ok(()) };
+        let Some(standing) = person.activations.get(&activation.key) else { return Ok(()) };
+        let is_same_name = |other: &&Sent| !names_otherwise(activation, carried, other);
+        if standing.held != Held::In || standing.received.is_some() {
+            return Ok(());
+        }
+        let Some(lost) = standing.last.as_ref().filter(is_same_name).cloned() else { return Ok(()) };
+        match self.is_under_way(id, activation, carried, |kind| !kind.takes_back())? {
+            true => Ok(()),
+            false => self.queue(activation, id, MessageType::Entered, lost, None),
+        }
+    }
+
+    /// Whether a message of some kind waits that carries her under this name.
+    fn is_under_way(
+        &self,
+        id: ProfileId,
+        activation: &Activation,
+        name: &Sent,
+        kind: impl Fn(MessageType) -> bool,
+    ) -> Result<bool> {
+        Ok(self.shared.newest_of(id)?.iter().any(|delivery| {
             let message = &delivery.message;
+            let carried = Sent { address: message.address.clone(), data: message.data.clone() };
             delivery.state == DeliveryState::Queued
-                && message.kind.takes_back()
+                && kind(message.kind)
                 && message.activation == activation.key
-                && is_same_name(&Sent { address: message.address.clone(), data: message.data.clone() })
-        });
-        if leaves_already { Ok(()) } else { self.queue(activation, id, MessageType::Exited, arrived, None) }
+                && !names_otherwise(activation, name, &carried)
+        }))
     }
 }
 
