@@ -43,7 +43,7 @@ export function Retention() {
               <table className="rows">
                 <tbody>
                   {CLOCKS.map((name) => (
-                    <tr key={name}>
+                    <tr key={name} className="wrap">
                       <th scope="row">{t(`privacy.clocks_${name}`)}</th>
                       <td className="num">{format.number(clocks[name])}</td>
                     </tr>
@@ -105,7 +105,7 @@ function ByPurpose({ purposes, clocks, then }: Pick<Schemas["Retention"], "purpo
         </tbody>
         {clocks && hasEvery && (
           <tfoot>
-            <tr>
+            <tr className="wrap">
               <th scope="row">{t("privacy.past_every")}</th>
               <td />
               <td className="num">{format.number(clocks.past_every)}</td>
