@@ -13,6 +13,16 @@ fn faults_of(key: &str, change: impl Fn(&mut String), file: &str) -> String {
     Connector::load(key, &files).err().map(|faults| faults.to_string()).unwrap_or_default()
 }
 
+/// A manifest with a text in the place of another says what is expected.
+fn assert_refused(key: &str, old: &str, new: &str, expected: &str) {
+    let change = |text: &mut String| {
+        assert!(text.contains(old), "{old}");
+        *text = text.replacen(old, new, 1);
+    };
+    let found = faults_of(key, change, "connector.yaml");
+    assert!(found.contains(expected), "{new}: {found:?}");
+}
+
 #[test]
 fn a_manifest_that_does_not_hold_is_refused_with_its_field() {
     for (old, new, expected) in [
@@ -39,14 +49,7 @@ fn a_manifest_that_does_not_hold_is_refused_with_its_field() {
             "a field or what a lookup found",
         ),
     ] {
-        let found = faults(
-            |text| {
-                assert!(text.contains(old), "{old}");
-                *text = text.replacen(old, new, 1);
-            },
-            "connector.yaml",
-        );
-        assert!(found.contains(expected), "{new}: {found:?}");
+        assert_refused("brevo", old, new, expected);
     }
 }
 
@@ -58,15 +61,7 @@ fn a_token_for_a_key_is_asked_for_in_a_known_way() {
         ("holds: 24h", "holds: long", "auth.holds: \"long\" is not a duration"),
         ("api_key: \"${settings.api_key}\"}", "api_key: \"${row.email}\"}", "auth.body.api_key: a key is nobody's"),
     ] {
-        let found = faults_of(
-            "splio",
-            |text| {
-                assert!(text.contains(old), "{old}");
-                *text = text.replacen(old, new, 1);
-            },
-            "connector.yaml",
-        );
-        assert!(found.contains(expected), "{new}: {found:?}");
+        assert_refused("splio", old, new, expected);
     }
 }
 
@@ -84,12 +79,7 @@ fn another_wire_has_its_own_words() {
         ("postgresql", "method: UPSERT", "method: DROP", "\"DROP\" is not one of UPSERT, LEAVE, DELETE, NOOP"),
         ("postgresql", "consent_at: {$: consent.since}", "consent_at: {$: message.at}", "only the gate knows"),
     ] {
-        let change = |text: &mut String| {
-            assert!(text.contains(old), "{old}");
-            *text = text.replacen(old, new, 1);
-        };
-        let found = faults_of(key, change, "connector.yaml");
-        assert!(found.contains(expected), "{new}: {found:?}");
+        assert_refused(key, old, new, expected);
     }
 }
 
