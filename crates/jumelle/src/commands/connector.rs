@@ -125,7 +125,10 @@ fn chosen(key: Option<&str>, folder: Option<&Path>) -> anyhow::Result<BTreeMap<S
 }
 
 fn not_found(key: &str) -> anyhow::Error {
-    let message = format!("there is no connector {key:?}, and no folder of this name; see `jumelle connector list`");
+    let message = match Path::new(key).is_dir() {
+        true => format!("{key}: there is no connector.yaml in this folder; `jumelle connector new` writes one to begin with"),
+        false => format!("there is no connector {key:?}, and no folder of this name; see `jumelle connector list`"),
+    };
     Failure { code: 4, message, details: Value::Null }.into()
 }
 
