@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -12,7 +13,7 @@ use tracing::Instrument as _;
 
 use crate::backoff::{GIVE_UP_AFTER, delay};
 use crate::breaker::{COOLDOWN_CONFIGURATION, Ticket};
-use crate::dispatch::{Lane, NOTE_AGAIN, Verdict, pass, record};
+use crate::dispatch::{LEFT, Lane, NOTE_AGAIN, Verdict, pass, record};
 use crate::house::{Clearance, FinalState, House};
 use crate::partner::{Partner, TokenError, moment};
 use crate::queue::Waiting;
@@ -58,7 +59,9 @@ pub(crate) async fn attempt(
     ticket: Ticket,
 ) -> Vec<(Waiting, Verdict)> {
     let gate = tracing::trace_span!(target: "jumelle::trace", "gate");
+    let noting = Instant::now();
     let passages = join_all(waiting.iter().map(|waiting| pass(&*house, &waiting.queued))).instrument(gate).await;
+    lane.slots.noted(noting.elapsed());
     let members = waiting.into_iter().zip(passages).map(|(waiting, passage)| {
         let mut member = Member { waiting, noted: None, verdict: None, end: None, bounced: false, tried: false };
         match passage {
@@ -78,10 +81,16 @@ pub(crate) async fn attempt(
         status: None,
         renewed: false,
     };
+    let slot = lane.slots.request().await;
     let started = Instant::now();
-    let stop = load.send().instrument(tracing::trace_span!(target: "jumelle::trace", "send")).await;
+    let stop = match lane.stopping.load(Ordering::Acquire) {
+        true => Err(Stop { reason: LEFT.into(), at: started, counts: false }),
+        false => load.send().instrument(tracing::trace_span!(target: "jumelle::trace", "send")).await,
+    };
     metrics::histogram!("jumelle_delivery_seconds", "destination" => lane.destination.key.clone())
         .record(started.elapsed().as_secs_f64());
+    drop(slot);
+    let _recording = lane.recording();
     load.settle(ticket, stop).await
 }
 

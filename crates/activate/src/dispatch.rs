@@ -24,12 +24,15 @@ use crate::files::{self, FileStatus};
 use crate::house::{Clearance, DeliveryResult, FinalState, House, Queued};
 use crate::partner::Partner;
 use crate::queue::{PAGE, Queue, Waiting};
+use crate::slots::{Recording, Slots};
 use crate::webhook::{Outcome, Webhook};
 
 /// How often what lets a message through is noted anew because it has changed meanwhile.
 const NOTES_MAX: u32 = 4;
 /// How long a message waits that could not be noted.
 pub(crate) const NOTE_AGAIN: Duration = Duration::from_secs(1);
+/// Why a message goes again that waited for its turn when its destination was stopped.
+pub(crate) const LEFT: &str = "the destination was stopped or changed before its turn";
 /// How long a stop waits for requests under way.
 const STOP_WAIT: Duration = Duration::from_secs(5);
 
@@ -106,7 +109,9 @@ pub(crate) struct Lane {
     pub(crate) breaker: Mutex<Breaker>,
     pub(crate) wake: Notify,
     pub(crate) stopping: AtomicBool,
+    /// Files under way.
     pub(crate) in_flight: AtomicU64,
+    pub(crate) slots: Slots,
     sent: AtomicU64,
     failed: AtomicU64,
     pub(crate) last_error: Mutex<Option<String>>,
@@ -253,6 +258,7 @@ impl Dispatcher {
 impl Lane {
     fn new(destination: Destination, catalogue: Arc<Catalogue>) -> Lane {
         Lane {
+            slots: Slots::new(destination.concurrency),
             destination,
             catalogue,
             queue: Mutex::new(Queue::new()),
@@ -330,6 +336,13 @@ impl Lane {
         tracing::debug!(destination = self.destination.key, reason, "delivery failed");
     }
 
+    /// A request is over: the next one may begin while its result is recorded.
+    pub(crate) fn recording(&self) -> Recording<'_> {
+        let recording = self.slots.recording();
+        self.wake.notify_one();
+        recording
+    }
+
     fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
         self.wake.notify_one();
@@ -350,7 +363,7 @@ impl Lane {
             key: self.destination.key.clone(),
             queued_in_memory,
             more_waiting,
-            in_flight: self.in_flight.load(Ordering::Relaxed),
+            in_flight: self.in_flight.load(Ordering::Relaxed) + self.slots.under_way(),
             circuit,
             open_until: open_until.map(|until| on_the_wall(until, now)),
             last_error: self.last_error.lock().clone(),
@@ -397,9 +410,8 @@ async fn run(lane: Arc<Lane>, house: Arc<dyn House>, attempts: Arc<Attempts>) {
             lane.fill(&*house);
             start_ready(&lane, &house, &mut tool, &mut under_way);
         }
-        lane.in_flight.store(under_way.tasks.len() as u64, Ordering::Relaxed);
         lane.gauge();
-        let full = under_way.tasks.len() >= lane.destination.concurrency as usize;
+        let full = !lane.slots.has_room(under_way.tasks.len());
         // With every place taken a retry that is due waits for a place, not for an instant that has passed.
         let wake_at = if stopping || full { None } else { next_wake(&lane, tool.as_ref()) };
         tokio::select! {
@@ -445,7 +457,7 @@ fn next_wake(lane: &Lane, tool: Option<&Tool>) -> Option<Instant> {
 }
 
 fn start_ready(lane: &Arc<Lane>, house: &Arc<dyn House>, tool: &mut Option<Tool>, under_way: &mut UnderWay) {
-    while under_way.tasks.len() < lane.destination.concurrency as usize {
+    while lane.slots.has_room(under_way.tasks.len()) {
         let now = Instant::now();
         if matches!(lane.breaker.lock().passage(now), Passage::None(_)) {
             *lane.gathering.lock() = None;
@@ -511,7 +523,9 @@ async fn attempt(
     mut waiting: Waiting,
     ticket: Ticket,
 ) -> (Waiting, Verdict) {
+    let noting = Instant::now();
     let passed = pass(&*house, &waiting.queued).instrument(tracing::trace_span!(target: "jumelle::trace", "gate")).await;
+    lane.slots.noted(noting.elapsed());
     let cleared = match passed {
         Ok(Clearance::Cleared(cleared)) => *cleared,
         Err(reason) => {
@@ -525,10 +539,16 @@ async fn attempt(
         }
         Ok(Clearance::Blocked(reason)) => {
             lane.breaker.lock().undecided(ticket);
+            let _recording = lane.recording();
             record(&*house, &waiting, FinalState::Blocked, None, Some(reason)).await;
             return (waiting, Verdict::Ended);
         }
     };
+    let slot = lane.slots.request().await;
+    if lane.stopping.load(Ordering::Acquire) {
+        lane.breaker.lock().undecided(ticket);
+        return (waiting, Verdict::Again { reason: LEFT.into(), at: Instant::now() });
+    }
     waiting.attempts += 1;
     let started = Instant::now();
     house.reached("before send");
@@ -538,6 +558,7 @@ async fn attempt(
     let still = move |cleared: &Cleared| matches!(asked.clear(&queued), Clearance::Cleared(again) if *again == *cleared);
     let outcome = connector.send_if(cleared, still).instrument(tracing::trace_span!(target: "jumelle::trace", "send")).await;
     house.reached("after send");
+    drop(slot);
     let now = Instant::now();
     metrics::histogram!("jumelle_delivery_seconds", "destination" => lane.destination.key.clone())
         .record((now - started).as_secs_f64());
@@ -557,6 +578,7 @@ async fn attempt(
     }
     match verdict {
         Judgement::Final { state, status, reason } => {
+            let _recording = lane.recording();
             record(&*house, &waiting, state, status, reason).await;
             (waiting, Verdict::Ended)
         }

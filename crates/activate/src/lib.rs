@@ -18,6 +18,7 @@ mod native;
 mod partner;
 mod queue;
 pub mod secrets;
+mod slots;
 mod transport;
 mod webhook;
 
