@@ -399,6 +399,7 @@ pub(crate) fn open_shared(options: &Options, tables_name: &str) -> Result<Arc<Sh
     Ok(Arc::new(Shared {
         links: Links::open(&options.directory, options.wall.now())?,
         history,
+        ledger_turn: tokio::sync::Mutex::default(),
         ledger,
         people: People::new(behind.clone(), options.cached_people),
         behind,

@@ -171,7 +171,17 @@ impl Outlet {
         Box::pin(async move {
             let outcome = match noted {
                 Ok(None) => return Ok(false),
-                Ok(Some(noted)) => tokio::task::spawn_blocking(move || shared.commit_ledger(noted)).await,
+                Ok(Some(noted)) => {
+                    // Whose turn it is writes for all who have noted something by then: they wait here, not a thread each.
+                    let _turn = shared.ledger_turn.lock().await;
+                    match shared.ledger.is_synced(noted) {
+                        true => Ok(Ok(())),
+                        false => {
+                            let writing = shared.clone();
+                            tokio::task::spawn_blocking(move || writing.commit_ledger(noted)).await
+                        }
+                    }
+                }
                 Err(error) => Ok(Err(error)),
             };
             failpoint::reach("after ledger write");

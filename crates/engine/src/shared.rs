@@ -36,6 +36,8 @@ pub struct Shared {
     pub history: Arc<History>,
     /// What was chosen and what was let out.
     pub ledger: Arc<Ledger>,
+    /// Held by the one message that has the ledger written.
+    pub ledger_turn: tokio::sync::Mutex<()>,
     /// Keys of signed links.
     pub links: Links,
     /// What is derived from them.

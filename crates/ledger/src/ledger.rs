@@ -30,6 +30,8 @@ pub const QUEUED_MAX: usize = 65_536;
 /// Texts that are put together before they are written. A buffer that grows with what waits is fresh memory each time, and the
 /// kernel clears all of it; pieces of one size are used again.
 const PIECE_BYTES: usize = 256 << 10;
+/// Pieces kept to be used again.
+const PIECES_KEPT: usize = 4;
 
 const ONE_DAY: Span = Span(86_400 * 1_000_000);
 
@@ -90,11 +92,31 @@ pub(crate) struct Pending {
     /// As many entries as were noted up to here.
     pub(crate) noted: u64,
     work: Vec<Work>,
+    /// Pieces that are written: a commit of one entry takes no fresh memory.
+    spare: Vec<Piece>,
 }
 
 enum Work {
-    Rows { day: String, chain: Vec<u8>, text: Vec<u8> },
+    Rows { day: String, piece: Piece },
     Close(Root),
+}
+
+/// Entries as the files of a day have them.
+struct Piece {
+    chain: Vec<u8>,
+    text: Vec<u8>,
+}
+
+impl Piece {
+    fn new() -> Piece {
+        Piece { chain: Vec::with_capacity(PIECE_BYTES / 8), text: Vec::with_capacity(PIECE_BYTES) }
+    }
+
+    fn emptied(mut self) -> Piece {
+        self.chain.clear();
+        self.text.clear();
+        self
+    }
 }
 
 #[derive(Default)]
@@ -199,15 +221,15 @@ impl Pending {
         if let Statement::Begin(begin) = statement {
             self.history.clone_from(&begin.history);
         }
-        let has_room = |text: &Vec<u8>| text.len() + row.bytes() as usize <= PIECE_BYTES;
-        if !matches!(self.work.last(), Some(Work::Rows { day, text, .. }) if *day == self.day && has_room(text)) {
-            let text = Vec::with_capacity(PIECE_BYTES);
-            self.work.push(Work::Rows { day: self.day.clone(), chain: Vec::with_capacity(PIECE_BYTES / 8), text });
+        let has_room = |piece: &Piece| piece.text.len() + row.bytes() as usize <= PIECE_BYTES;
+        if !matches!(self.work.last(), Some(Work::Rows { day, piece }) if *day == self.day && has_room(piece)) {
+            let piece = self.spare.pop().unwrap_or_else(Piece::new);
+            self.work.push(Work::Rows { day: self.day.clone(), piece });
         }
-        if let Some(Work::Rows { chain, text, .. }) = self.work.last_mut() {
-            chain.extend_from_slice(&leaf);
-            chain.extend_from_slice(&self.link);
-            row.encode(text);
+        if let Some(Work::Rows { piece, .. }) = self.work.last_mut() {
+            piece.chain.extend_from_slice(&leaf);
+            piece.chain.extend_from_slice(&self.link);
+            row.encode(&mut piece.text);
         }
     }
 }
@@ -229,6 +251,7 @@ impl Ledger {
             text_bytes: found.text_bytes,
             noted: 0,
             work: Vec::new(),
+            spare: Vec::new(),
         };
         match found.open_day {
             Some(day) => pending.day = day,
@@ -372,11 +395,16 @@ impl Ledger {
             let mut pending = self.settled();
             (std::mem::take(&mut pending.work), pending.head(), pending.noted)
         };
-        if let Err(error) = files.write(&self.directory, work) {
+        let written = files.write(&self.directory, work).map_err(|error| {
             // After a failed sync nobody knows what is on disk: stop rather than try again and pretend.
             self.failed.get_or_init(|| error.to_string());
-            return Err(error);
-        }
+            error
+        })?;
+        let fits = |piece: &Piece| piece.text.capacity() <= PIECE_BYTES;
+        let mut pending = self.pending.lock();
+        let room = PIECES_KEPT.saturating_sub(pending.spare.len());
+        pending.spare.extend(written.into_iter().filter(fits).take(room).map(Piece::emptied));
+        drop(pending);
         files.head = Some(head);
         self.synced.store(upto, Ordering::Release);
         Ok(())
@@ -428,12 +456,13 @@ impl Ledger {
 }
 
 impl Files {
-    fn write(&mut self, directory: &Path, work: Vec<Work>) -> Result<()> {
+    /// Gives the written pieces back.
+    fn write(&mut self, directory: &Path, work: Vec<Work>) -> Result<Vec<Piece>> {
         let mut work = work.into_iter().peekable();
-        let mut chains = Vec::new();
+        let (mut written, mut first) = (Vec::new(), 0);
         while let Some(piece) = work.next() {
             match piece {
-                Work::Rows { day, chain, text } => {
+                Work::Rows { day, piece } => {
                     if self.day != day || self.open.is_none() {
                         let texts = append_to(&files::text_path(directory, &day))?;
                         self.open = Some((texts, append_to(&files::chain_path(directory, &day))?));
@@ -442,17 +471,17 @@ impl Files {
                     let Some((texts, links)) = &mut self.open else { continue };
                     let goes_on = matches!(work.peek(), Some(Work::Rows { day, .. }) if *day == self.day);
                     let path = files::text_path(directory, &self.day);
-                    texts.write_all(&text).map_err(io(&path))?;
-                    if !goes_on {
-                        texts.sync_data().map_err(io(&path))?;
+                    texts.write_all(&piece.text).map_err(io(&path))?;
+                    written.push(piece);
+                    if goes_on {
+                        continue;
                     }
+                    texts.sync_data().map_err(io(&path))?;
                     // Invariant: a link is not on disk before its text, or a crash could leave hashes of nothing.
-                    chains.extend_from_slice(&chain);
-                    if !goes_on {
-                        let path = files::chain_path(directory, &self.day);
-                        links.write_all(&chains).and_then(|()| links.sync_data()).map_err(io(&path))?;
-                        chains.clear();
-                    }
+                    let path = files::chain_path(directory, &self.day);
+                    let mut chains = written[first..].iter().map(|piece| &piece.chain);
+                    chains.try_for_each(|chain| links.write_all(chain)).and_then(|()| links.sync_data()).map_err(io(&path))?;
+                    first = written.len();
                 }
                 Work::Close(root) => {
                     let path = files::roots_path(directory);
@@ -464,6 +493,6 @@ impl Files {
                 }
             }
         }
-        Ok(())
+        Ok(written)
     }
 }
