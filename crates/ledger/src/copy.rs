@@ -209,7 +209,7 @@ impl Ledger {
     /// Those of these entries that are the same here and there, and have a text here.
     fn erasable(&self, other: &Path, day: &str, indices: &[u64]) -> Result<Vec<u64>> {
         let leaves = |directory: &Path| -> Result<Vec<Hash>> {
-            let links = files::links(&files::chain_path(directory, day), u64::MAX)?;
+            let links = files::links(&files::chain_path(directory, day), 0..u64::MAX)?;
             Ok(links.into_iter().map(|(leaf, _)| leaf).collect())
         };
         let (mine, theirs) = (leaves(&self.directory)?, leaves(other)?);

@@ -1,7 +1,8 @@
 //! Names and layouts of the files.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufReader, Read, Write};
+use std::io::{BufReader, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -175,12 +176,14 @@ pub(crate) fn overwrite(path: &Path, rows: &[(u64, Vec<u8>)]) -> Result<()> {
     file.sync_data().map_err(io(path))
 }
 
-/// Leaves and links of a day, the first `limit` of them.
-pub(crate) fn links(path: &Path, limit: u64) -> Result<Vec<(Hash, Hash)>> {
+/// Leaves and links of a day, those in a range.
+pub(crate) fn links(path: &Path, range: Range<u64>) -> Result<Vec<(Hash, Hash)>> {
     let bytes = match File::open(path) {
-        Ok(file) => {
+        Ok(mut file) => {
             let mut bytes = Vec::new();
-            file.take(limit.saturating_mul(LINK_BYTES)).read_to_end(&mut bytes).map_err(io(path))?;
+            file.seek(SeekFrom::Start(range.start * LINK_BYTES)).map_err(io(path))?;
+            let limit = (range.end - range.start).saturating_mul(LINK_BYTES);
+            file.take(limit).read_to_end(&mut bytes).map_err(io(path))?;
             bytes
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),

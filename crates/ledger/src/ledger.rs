@@ -136,6 +136,9 @@ pub(crate) struct Head {
     pub(crate) text_bytes: u64,
     pub(crate) place: Option<Place>,
     pub(crate) history: String,
+    /// The tree as it was then ([`Frontier::write`]): a start goes on from here. Older ones have none.
+    #[serde(default)]
+    pub(crate) peaks: String,
 }
 
 impl Head {
@@ -182,7 +185,7 @@ impl Pending {
 
     pub(crate) fn head(&self) -> Head {
         let (text_bytes, place, history) = (self.text_bytes, self.place, self.history.clone());
-        Head { root: self.root(false), text_bytes, place, history }
+        Head { root: self.root(false), text_bytes, place, history, peaks: self.frontier.write() }
     }
 
     fn close(&mut self, key: Option<&SigningKey>) {

@@ -47,6 +47,17 @@ impl Frontier {
         self.size += 1;
     }
 
+    /// Its peaks as hexadecimal; with the size they are all of it: see [`Frontier::read`].
+    pub fn write(&self) -> String {
+        self.peaks.iter().map(|peak| hex(peak)).collect()
+    }
+
+    /// The inverse of [`Frontier::write`]; `None`: these are not the peaks of so many leaves.
+    pub fn read(size: u64, peaks: &str) -> Option<Frontier> {
+        let peaks: Option<Vec<Hash>> = peaks.as_bytes().chunks(64).map(|peak| unhex(std::str::from_utf8(peak).ok()?)).collect();
+        peaks.filter(|peaks| peaks.len() as u32 == size.count_ones()).map(|peaks| Frontier { size, peaks })
+    }
+
     /// Leaves so far.
     pub fn size(&self) -> u64 {
         self.size
@@ -196,6 +207,9 @@ mod tests {
                 prop_assert_ne!(root_of_path(leaves[index], wrong as u64, size, &path), Some(tree.root()));
             }
             prop_assert_eq!(tree.path(size), None);
+            let written = frontier.write();
+            prop_assert_eq!(Frontier::read(size, &written), Some(frontier));
+            prop_assert_eq!(Frontier::read(2 * size + 1, &written), None, "a peak is missing");
         }
     }
 }

@@ -95,7 +95,7 @@ impl Ledger {
     fn prove_day(&self, root: &Root, indices: &[u64], entries: &mut Vec<Proved>) -> Result<()> {
         let chain = files::chain_path(&self.directory, &root.day);
         let damaged = |what: String| LedgerError::Damaged { place: chain.display().to_string(), what };
-        let leaves: Vec<_> = files::links(&chain, root.size)?.into_iter().map(|(leaf, _)| leaf).collect();
+        let leaves: Vec<_> = files::links(&chain, 0..root.size)?.into_iter().map(|(leaf, _)| leaf).collect();
         let tree = Tree::new(leaves.clone());
         if hex(&tree.root()) != root.root {
             return Err(damaged("its root is not the one of the day".into()));

@@ -103,20 +103,42 @@ pub(crate) fn recover(directory: &Path) -> Result<Found> {
     Ok(found)
 }
 
+/// Leaves and links of a day, from one of them on.
+#[derive(Default)]
+struct Links {
+    first: u64,
+    read: Vec<(Hash, Hash)>,
+}
+
+impl Links {
+    fn get(&self, nth: u64) -> Option<&(Hash, Hash)> {
+        self.read.get(nth.checked_sub(self.first)? as usize)
+    }
+}
+
 fn recover_day(directory: &Path, day: String, head: Option<&Head>, found: &mut Found) -> Result<()> {
     let (chain, texts) = (files::chain_path(directory, &day), files::text_path(directory, &day));
-    let links = files::links(&chain, u64::MAX)?;
     let (mut count, mut offset) = (0, 0);
+    let mut links = Links::default();
     if let Some(head) = head.filter(|head| head.root.day == day) {
         if head.root.previous != hex(&found.previous) {
             return Err(damaged(&files::roots_path(directory), format!("it does not end with the day that {day} follows")));
         }
-        let size = head.root.size as usize;
+        let size = head.root.size;
+        let tree = Frontier::read(size, &head.peaks).filter(|tree| hex(&tree.root()) == head.root.root);
+        if let Some(tree) = tree {
+            // A busy day has hundreds of millions of leaves: read from its last known one on.
+            links.first = size.saturating_sub(1);
+            found.frontier = tree;
+        }
+        links.read = files::links(&chain, links.first..u64::MAX)?;
         let last = size.checked_sub(1).map(|last| links.get(last).map(|(_, link)| hex(link)));
         if last.is_some_and(|link| link.as_ref() != Some(&head.root.chain)) {
             return Err(damaged(&chain, format!("it is not the one that had {size} entries")));
         }
         (count, offset) = (size, head.text_bytes);
+    } else {
+        links.read = files::links(&chain, 0..u64::MAX)?;
     }
     let short = || damaged(&texts, "it is shorter than it was");
     let end = std::fs::metadata(&texts).map(|metadata| metadata.len()).unwrap_or(0);
@@ -134,10 +156,15 @@ fn recover_day(directory: &Path, day: String, head: Option<&Head>, found: &mut F
             offset = rows.offset;
         }
     }
-    let cut_off = (cut(&chain, count as u64 * files::LINK_BYTES)?, cut(&texts, offset)?);
+    let cut_off = (cut(&chain, count * files::LINK_BYTES)?, cut(&texts, offset)?);
     found.cut = (cut_off != (0, 0)).then_some(cut_off);
-    links[..count].iter().for_each(|(leaf, _)| found.frontier.push(*leaf));
-    found.link = count.checked_sub(1).map_or_else(|| first_link(&found.previous, &day), |last| links[last].1);
+    for nth in found.frontier.size()..count {
+        if let Some((leaf, _)) = links.get(nth) {
+            found.frontier.push(*leaf);
+        }
+    }
+    let last = count.checked_sub(1).and_then(|last| links.get(last));
+    found.link = last.map_or_else(|| first_link(&found.previous, &day), |(_, link)| *link);
     found.text_bytes = offset;
     found.open_day = Some(day);
     Ok(())

@@ -212,7 +212,7 @@ impl<'a> Work<'a> {
     fn day(&mut self, day: &str, root: Option<&Root>, previous: &Hash) -> Result<()> {
         let chain = files::chain_path(self.directory, day);
         let limit = self.until.as_ref().filter(|open| open.day == day).map_or(u64::MAX, |open| open.size);
-        let mut links = files::links(&chain, limit)?;
+        let mut links = files::links(&chain, 0..limit)?;
         let bytes = std::fs::metadata(&chain).map(|metadata| metadata.len()).unwrap_or(0);
         let is_open = root.is_none();
         if limit == u64::MAX && !bytes.is_multiple_of(files::LINK_BYTES) {
@@ -371,7 +371,7 @@ impl<'a> Work<'a> {
 
     /// The first entries of a day are those of a root.
     fn holds(&mut self, root: &Root, name: &str) -> Result<bool> {
-        let links = files::links(&files::chain_path(self.directory, &root.day), root.size)?;
+        let links = files::links(&files::chain_path(self.directory, &root.day), 0..root.size)?;
         if (links.len() as u64) < root.size {
             let what = format!("{name} knows of {} entries, there are {}: the end was cut off", root.size, links.len());
             self.verified.problem(".chain", &root.day, Some(links.len() as u64), what);

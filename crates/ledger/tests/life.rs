@@ -6,6 +6,7 @@ use std::io::Read;
 
 use jumelle_ledger::{Against, CopyWriter, Erasure, Ledger, Outcome, Statement, merkle, verify};
 use jumelle_model::ids::{DeliveryId, ProfileId};
+use sha2::{Digest, Sha256};
 use support::{DAY, Room, person};
 
 fn outcome(room: &Room, ledger: &Ledger, position: u64, n: u64) -> Option<u64> {
@@ -103,6 +104,48 @@ fn what_the_head_tells_is_never_cut_off() {
     std::fs::write(room.chain(0), &chain[..chain.len() - 64]).unwrap();
     let refused = room.try_open().err().unwrap().to_string();
     assert!(refused.contains("damaged"), "{refused}");
+}
+
+/// A busy day has hundreds of millions of leaves: a start goes on from the tree of the head, without the leaves before it. One whose
+/// head has no tree, or not the one of its root, reads them all.
+#[test]
+fn a_start_goes_on_from_the_tree_of_the_head() {
+    let ended = || {
+        let room = Room::new();
+        let ledger = room.open();
+        (0..37).for_each(|n| room.release(&ledger, 0, n));
+        support::stop(ledger);
+        room
+    };
+    let root = |room: &Room| {
+        let ledger = room.open();
+        room.release(&ledger, 1, 99);
+        ledger.roots(room.at(1)).unwrap().pop().unwrap()
+    };
+    let (whole, without_leaves) = (ended(), ended());
+    let head = std::fs::read_to_string(whole.directory.join("head")).unwrap();
+    assert!(head.contains("peaks"), "{head}");
+    let mut chain = std::fs::read(without_leaves.chain(0)).unwrap();
+    chain[..30 * 64].fill(0);
+    std::fs::write(without_leaves.chain(0), chain).unwrap();
+    let before: serde_json::Value = serde_json::from_str(head.lines().next().unwrap()).unwrap();
+    let grown = root(&without_leaves);
+    assert_eq!(grown.size, before["root"]["size"].as_u64().unwrap() + 1);
+
+    // Salts are drawn: only the same room has the same root.
+    let with_head = root(&whole);
+    for peaks in ["", &"00".repeat(32 * 3)] {
+        let room = ended();
+        let mut head: serde_json::Value =
+            serde_json::from_str(std::fs::read_to_string(room.directory.join("head")).unwrap().lines().next().unwrap()).unwrap();
+        head["peaks"] = peaks.into();
+        let line = head.to_string();
+        let sum = merkle::hex(&Sha256::digest(&line));
+        std::fs::write(room.directory.join("head"), format!("{line}\n{sum}\n")).unwrap();
+        assert_eq!(root(&room).size, with_head.size);
+        assert_eq!(entries(&room), with_head.size, "the root is that of its leaves");
+    }
+    assert_eq!(entries(&whole), with_head.size);
 }
 
 #[test]
