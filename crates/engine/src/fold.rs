@@ -44,6 +44,8 @@ pub struct Fold {
     pub(crate) folding: Option<u64>,
     /// Something was found to be wrong of somebody: events are looked at for it.
     pub(crate) has_corrections: bool,
+    /// Somebody was erased: new identifiers are looked for on the list.
+    pub(crate) has_suppressed: bool,
     pub(crate) flusher: Option<Flusher>,
     pub(crate) today: Today,
     pub(crate) recorder: Recorder,
@@ -116,6 +118,7 @@ impl Fold {
         Ok(Fold {
             timers: Timers::load(&shared.behind)?,
             has_corrections: !shared.behind.scan(Table::Corrected, &[], None, 1)?.is_empty(),
+            has_suppressed: !shared.behind.scan(Table::Suppressed, &[], None, 1)?.is_empty(),
             shared,
             definitions,
             clock,

@@ -198,6 +198,10 @@ impl People {
 
     /// The id that answers for `id`: itself, or the one that absorbed it.
     pub fn surviving(&self, id: ProfileId) -> Result<ProfileId> {
+        // Who is in memory under her own id has been absorbed by nobody: one who is, leaves it (`Fold::join`).
+        if self.shard(id).lock().people.peek(&id).is_some() {
+            return Ok(id);
+        }
         let mut at = id;
         while let Some(bytes) = self.behind.get(Table::Aliases, &at.0.to_be_bytes())? {
             at = ProfileId(u128::from_be_bytes(bytes.try_into().unwrap_or_default()));

@@ -354,6 +354,7 @@ impl Shared {
 impl Fold {
     /// Puts the identifiers of somebody who was erased on the list.
     pub(crate) fn suppress(&mut self, keys: &[u128]) -> Result<()> {
+        self.has_suppressed |= !keys.is_empty();
         for key in keys {
             let row = self.shared.suppression_row(*key)?;
             self.shared.behind.put(Table::Suppressed, row, self.cause.received.0.to_be_bytes());
@@ -366,6 +367,9 @@ impl Fold {
     pub(crate) fn keep_suppressed(&mut self, id: ProfileId, identifier: &jumelle_model::Identifier) -> Result<()> {
         use jumelle_model::consent::{Choice, ConsentState, Scope, Signal};
         use jumelle_model::ids::Stamp;
+        if !self.has_suppressed {
+            return Ok(());
+        }
         let Some(since) = self.shared.suppressed_since(identifier)? else { return Ok(()) };
         let choice = Choice {
             purpose: Signal::Objection.purpose().to_owned(),

@@ -191,28 +191,39 @@ fn readable(sent: &Sent) -> BTreeMap<String, serde_json::Value> {
 
 impl Shared {
     fn newest_of(&self, id: ProfileId) -> Result<Vec<Delivery>> {
+        self.newest_first(id)?.collect()
+    }
+
+    /// Deliveries about a person, each read when it is asked for.
+    fn newest_first(&self, id: ProfileId) -> Result<impl Iterator<Item = Result<Delivery>>> {
         let rows = self.behind.scan_back(Table::DeliveriesOfPerson, &id.0.to_be_bytes(), None, LOOKED_AT_MAX)?;
-        let mut found = Vec::with_capacity(rows.len());
-        for (_, delivery) in rows {
-            found.extend(self.behind.get(Table::Deliveries, &delivery)?.and_then(|row| Delivery::decode(&row)));
-        }
-        Ok(found)
+        let read = |(_, delivery): (Vec<u8>, Vec<u8>)| match self.behind.get(Table::Deliveries, &delivery) {
+            Ok(row) => row.and_then(|row| Delivery::decode(&row)).map(Ok),
+            Err(error) => Some(Err(error)),
+        };
+        Ok(rows.into_iter().filter_map(read))
     }
 
     /// Whether a tool was sent exactly this about a person: a request was made, whatever came back.
     pub(crate) fn was_sent(&self, id: ProfileId, activation: &str, sent: &Sent) -> Result<bool> {
-        Ok(self.newest_of(id)?.iter().any(|delivery| {
+        for delivery in self.newest_first(id)? {
+            let delivery = delivery?;
             let message = &delivery.message;
             let made = match delivery.state {
                 DeliveryState::Sent => true,
                 DeliveryState::Dead => delivery.attempts > 0,
                 DeliveryState::Queued | DeliveryState::Blocked => false,
             };
-            made && !message.kind.takes_back()
+            let is_it = made
+                && !message.kind.takes_back()
                 && message.activation == activation
                 && message.address == sent.address
-                && message.data == sent.data
-        }))
+                && message.data == sent.data;
+            if is_it {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Every tool that has, or had, a person. `tried`: whether a request was made for a delivery that waits.
