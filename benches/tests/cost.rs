@@ -13,7 +13,7 @@ use input::{BATCH_EVENTS, batches, workspace};
 use jumelle_collect::{Collected, Limits, decode_batch};
 use jumelle_engine::{Draft, Engine, Loss, Options, rebuild};
 use jumelle_model::time::Timestamp;
-use jumelle_store::{History, HistorySettings};
+use jumelle_store::History;
 
 const BATCHES: usize = 100;
 /// In percent of what stands below.
@@ -37,7 +37,7 @@ fn no_event_allocates_or_writes_more_than_it_did() {
 
     let (decoded, of_decoding) = decode();
     let stored = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(store(&options, decoded));
-    let history = History::open(directory.path(), HistorySettings { clock_follows_events: true }).unwrap();
+    let history = History::open(directory.path(), Some(true)).unwrap();
     let packed: usize = history.blocks(jumelle_model::ids::Position(0)).map(|block| block.unwrap().encode().len()).sum();
     drop(history);
 

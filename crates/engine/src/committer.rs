@@ -542,7 +542,6 @@ mod tests {
     use super::*;
     use crate::window::WindowLimits;
     use jumelle_model::event::EventKind;
-    use jumelle_store::HistorySettings;
 
     fn event(id: usize, bytes: usize) -> Draft {
         let event = Collected {
@@ -559,7 +558,7 @@ mod tests {
     #[test]
     fn overload_is_an_answer_not_memory() {
         let directory = tempfile::tempdir().unwrap();
-        let history = Arc::new(History::open(directory.path(), HistorySettings { clock_follows_events: false }).unwrap());
+        let history = Arc::new(History::open(directory.path(), None).unwrap());
         for (bytes, accepted_max) in [(1 << 20, SUBMITTED_BYTES_MAX >> 20), (0, SUBMISSIONS_MAX)] {
             let window = Window::rebuild(&history, WindowLimits::default(), Timestamp(0)).unwrap();
             let (to_fold, _blocks) = std::sync::mpsc::sync_channel(1);

@@ -63,7 +63,7 @@ use jumelle_ledger::{Ledger, LedgerError, SigningKey};
 use jumelle_model::Workspace;
 use jumelle_model::ids::Position;
 use jumelle_model::time::Timestamp;
-use jumelle_store::{History, HistorySettings, StoreError, Table, Tables, failpoint};
+use jumelle_store::{History, StoreError, Table, Tables, failpoint};
 use parking_lot::{Mutex, RwLock};
 
 pub use allowed::{Answer, Question};
@@ -343,16 +343,15 @@ fn run(mut fold: Fold, blocks: &Receiver<Committed>, ticks: &Intake) -> jumelle_
     if let Some(mut flusher) = fold.flusher.take() {
         flusher.stop();
     }
-    fold.shared.behind.tables.sync()
+    fold.shared.behind.tables.settle()?;
+    fold.shared.history.settle()
 }
 
 /// Opens history and tables; tables that hold half of an entry are thrown away, to be made anew.
 pub(crate) fn open_shared(options: &Options, tables_name: &str) -> Result<Arc<Shared>, OpenError> {
     jumelle_store::prepare(&options.directory)?;
-    let made_with = History::settings_of(&options.directory)?;
-    let clock_follows_events =
-        options.clock_follows_events.or(made_with.map(|settings| settings.clock_follows_events)).unwrap_or(false);
-    let history = Arc::new(History::open(&options.directory, HistorySettings { clock_follows_events })?);
+    let history = Arc::new(History::open(&options.directory, options.clock_follows_events)?);
+    let clock_follows_events = history.clock_follows_events();
     let mut tables = open_tables(options, tables_name)?;
     let (end, reflected) = (history.end()?.0, tables.position()?);
     if reflected > end {
@@ -399,8 +398,8 @@ pub(crate) fn open_shared(options: &Options, tables_name: &str) -> Result<Arc<Sh
     Ok(Arc::new(Shared {
         links: Links::open(&options.directory, options.wall.now())?,
         history,
-        ledger_turn: tokio::sync::Mutex::default(),
         ledger,
+        ledger_turn: tokio::sync::Mutex::default(),
         people: People::new(behind.clone(), options.cached_people),
         behind,
         definitions: RwLock::new(Arc::new(definitions)),

@@ -188,10 +188,10 @@ mod tests {
 
     #[test]
     fn the_oldest_unfolded_entry_is_known_until_it_is_folded() {
-        use jumelle_store::{BlockBuilder, Entry, HistorySettings, Record};
+        use jumelle_store::{BlockBuilder, Entry, Record};
         let room = tempfile::tempdir().unwrap();
         {
-            let history = History::open(room.path(), HistorySettings { clock_follows_events: false }).unwrap();
+            let history = History::open(room.path(), None).unwrap();
             let mut builder = BlockBuilder::default();
             builder.push(&Record { received: Timestamp(7), entry: Entry::Tick });
             builder.push(&Record { received: Timestamp(9), entry: Entry::Tick });

@@ -9,11 +9,12 @@ use jumelle_model::time::Timestamp;
 use crate::block::Block;
 use crate::{Result, StoreError};
 
-/// What a directory was made with; it does not change afterwards.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct HistorySettings {
-    /// Time moves with the received events (`--clock events`) instead of the wall.
-    pub clock_follows_events: bool,
+/// What moves time, as the directory has it.
+const EVENTS: &[u8] = b"events";
+const WALL: &[u8] = b"wall";
+
+fn clock(follows_events: bool) -> &'static [u8] {
+    if follows_events { EVENTS } else { WALL }
 }
 
 /// The history of one workspace.
@@ -24,12 +25,13 @@ pub struct History {
     /// Tombstones: where erased people's events were, for backups made before.
     pub(crate) erasures: Keyspace,
     meta: Keyspace,
-    settings: HistorySettings,
+    clock_follows_events: bool,
 }
 
 impl History {
-    /// Opens or makes the history in `directory`.
-    pub fn open(directory: &Path, settings: HistorySettings) -> Result<History> {
+    /// Opens or makes the history in `directory`. `asked`: time moves with the received events (`--clock events`), or with the wall;
+    /// that does not change once it is made. `None`: as it was made; a new one follows the wall.
+    pub fn open(directory: &Path, asked: Option<bool>) -> Result<History> {
         let path = directory.join("history");
         let (database, repaired) = crate::open_checked(&path, 16 << 20, true)?;
         let blocks = database
@@ -39,12 +41,16 @@ impl History {
         let meta = database.keyspace("meta", KeyspaceCreateOptions::default)?;
         crate::sync_keyspaces(&path)?;
         crate::check_sequence(&path, [&blocks, &fingerprints, &erasures, &meta], repaired)?;
-        let clock: &[u8] = if settings.clock_follows_events { b"events" } else { b"wall" };
+        let made_with = meta.get("clock")?;
+        let clock_follows_events = match &made_with {
+            None => asked.unwrap_or(false),
+            Some(clock) => clock.as_ref() == EVENTS,
+        };
         match meta.get("format")? {
             None => {
                 let mut batch = database.batch().durability(Some(PersistMode::SyncAll));
                 batch.insert(&meta, "format", crate::FORMAT.to_le_bytes());
-                batch.insert(&meta, "clock", clock);
+                batch.insert(&meta, "clock", clock(clock_follows_events));
                 batch.commit()?;
             }
             Some(found) => {
@@ -52,10 +58,10 @@ impl History {
                 if found > crate::FORMAT {
                     return Err(StoreError::TooNew { found, known: crate::FORMAT });
                 }
-                let made_with = meta.get("clock")?.unwrap_or_default();
-                if made_with.as_ref() != clock {
+                let made_with = made_with.unwrap_or_default();
+                if let Some(asked) = asked.map(clock).filter(|asked| *asked != made_with.as_ref()) {
                     let name = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-                    return Err(StoreError::OtherClock { found: name(&made_with), asked: name(clock) });
+                    return Err(StoreError::OtherClock { found: name(&made_with), asked: name(asked) });
                 }
                 if found < crate::FORMAT {
                     // An older Jumelle looks here, and must not write its blocks between ours.
@@ -65,7 +71,7 @@ impl History {
                 }
             }
         }
-        let history = History { database, blocks, fingerprints, erasures, meta, settings };
+        let history = History { database, blocks, fingerprints, erasures, meta, clock_follows_events };
         // Made with the directory, so that a copy of it has the same.
         history.id()?;
         history.check_end(&path)?;
@@ -91,16 +97,6 @@ impl History {
         })
     }
 
-    /// What an existing directory was made with; `None` if it is new.
-    pub fn settings_of(directory: &Path) -> Result<Option<HistorySettings>> {
-        if !directory.join("history").exists() {
-            return Ok(None);
-        }
-        let (database, _) = crate::open_checked(&directory.join("history"), 1 << 20, true)?;
-        let meta = database.keyspace("meta", KeyspaceCreateOptions::default)?;
-        Ok(meta.get("clock")?.map(|clock| HistorySettings { clock_follows_events: clock.as_ref() == b"events" }))
-    }
-
     /// Appends one block and syncs it: when this returns, the block survives a power cut.
     ///
     /// `fingerprints`: one per entry, 0 for entries that are not events, so that the window of known message ids can be rebuilt
@@ -124,6 +120,14 @@ impl History {
         let mut batch = self.database.batch().durability(Some(PersistMode::SyncData));
         batch.insert(&self.blocks, block.first.0.to_be_bytes(), block.encode());
         Ok(batch.commit()?)
+    }
+
+    /// Writes what is in memory into files, so that the next start reads no journal. For a clean stop.
+    pub fn settle(&self) -> Result<()> {
+        for keyspace in [&self.blocks, &self.fingerprints, &self.erasures, &self.meta] {
+            keyspace.rotate_memtable_and_wait()?;
+        }
+        Ok(())
     }
 
     /// Makes the storage engine drop what [`History::replace`] has overwritten.
@@ -217,7 +221,7 @@ impl History {
 
     /// Time moves with the received events instead of the wall.
     pub fn clock_follows_events(&self) -> bool {
-        self.settings.clock_follows_events
+        self.clock_follows_events
     }
 
     /// A small value beside the history that is not derived from it (hash of the first admin token).
@@ -256,7 +260,7 @@ mod tests {
     use crate::{BlockBuilder, Entry, Record};
 
     fn history(directory: &Path, blocks: u64) -> History {
-        let history = History::open(directory, HistorySettings { clock_follows_events: false }).unwrap();
+        let history = History::open(directory, None).unwrap();
         for n in 0..blocks {
             let mut builder = BlockBuilder::default();
             builder.push(&Record { received: Timestamp(n as i64), entry: Entry::Tick });
@@ -298,7 +302,7 @@ mod tests {
         let history = history(directory.path(), 3);
         history.blocks.remove(4_u64.to_be_bytes()).unwrap();
         drop(history);
-        let error = History::open(directory.path(), HistorySettings { clock_follows_events: false }).err().unwrap();
+        let error = History::open(directory.path(), None).err().unwrap();
         assert!(error.to_string().contains("its blocks end at entry 4, their fingerprints at 6"), "{error}");
     }
 }

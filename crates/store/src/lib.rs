@@ -17,7 +17,7 @@ mod upkeep;
 pub use block::{Block, BlockBuilder};
 pub use directory::{BadFile, FORMAT, bad_files, bad_manifests, format, replace_tables};
 pub use entry::{Entry, EventEntry, ImportProgress, Notice, QuarantineEnd, Record, ReducedCount, ResultState};
-pub use history::{History, HistorySettings};
+pub use history::History;
 pub use journal::{JournalScan, cut_damage, journals, scan as scan_journal};
 pub use migrate::prepare;
 pub use tables::{Table, Tables, TablesBatch, after_prefix};

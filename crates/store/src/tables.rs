@@ -228,6 +228,14 @@ impl Tables {
         Ok(self.database.persist(PersistMode::SyncAll)?)
     }
 
+    /// Writes what is in memory into files and makes it durable, so that the next start reads no journal. For a clean stop.
+    pub fn settle(&self) -> Result<()> {
+        for keyspace in &self.keyspaces {
+            keyspace.rotate_memtable_and_wait()?;
+        }
+        self.sync()
+    }
+
     /// Drops what was overwritten or removed.
     pub fn compact(&self) -> Result<()> {
         for keyspace in &self.keyspaces {

@@ -6,8 +6,8 @@ use std::path::Path;
 use anyhow::Context as _;
 use jumelle_ledger::{Against, CopyWriter, FOLDER, pieces_of};
 use jumelle_model::time::Timestamp;
+use jumelle_store::History;
 use jumelle_store::backup::{BackupReport, BackupWriter, FrameReader, Mark, Place, verify};
-use jumelle_store::{History, HistorySettings};
 use reqwest::Method;
 use serde_json::json;
 
@@ -131,8 +131,7 @@ fn from_directory(data: &Path, mut writer: BackupWriter) -> anyhow::Result<(Back
         let message = format!("{} is no data directory", data.display());
         return Err(Failure { code: 4, message, details: json!(null) }.into());
     }
-    let settings = History::settings_of(data)?.unwrap_or(HistorySettings { clock_follows_events: false });
-    let history = History::open(data, settings).context("opening the history")?;
+    let history = History::open(data, None).context("opening the history")?;
     for frame in history.backup(writer.mark().map_err(refused)?).map_err(refused)? {
         writer.take(frame?).map_err(refused)?;
     }

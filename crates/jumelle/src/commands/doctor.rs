@@ -5,7 +5,7 @@ use std::path::Path;
 
 use jumelle_engine::table_digest;
 use jumelle_model::ids::Position;
-use jumelle_store::{BadFile, Entry, FORMAT, History, HistorySettings, StoreError, Table, Tables};
+use jumelle_store::{BadFile, Entry, FORMAT, History, StoreError, Table, Tables};
 use serde::Serialize;
 use serde_json::json;
 
@@ -150,10 +150,7 @@ fn check_files(found: &mut Findings, database: &Path, remedy: &'static str, sync
 }
 
 fn check_history(found: &mut Findings, directory: &Path) -> anyhow::Result<()> {
-    let opened = History::settings_of(directory)
-        .map(|settings| settings.unwrap_or(HistorySettings { clock_follows_events: false }))
-        .and_then(|settings| History::open(directory, settings));
-    let history = match opened {
+    let history = match History::open(directory, None) {
         Ok(history) => history,
         Err(error @ (StoreError::Locked(_) | StoreError::TooNew { .. })) => return Err(error.into()),
         Err(error) => {

@@ -13,7 +13,7 @@ use super::verify::no_backup;
 use super::{BackupError, Result, StoredBlock, damaged};
 use crate::FORMAT;
 use crate::block::{Block, BlockBuilder};
-use crate::history::{History, HistorySettings};
+use crate::history::History;
 
 /// What was restored.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -49,7 +49,7 @@ pub fn restore_history(backup: &Place, data: &Path, until: Option<Timestamp>, ne
     }
     let erasing = Erasing::new(&tombstones);
     crate::prepare(data)?;
-    let history = History::open(data, HistorySettings { clock_follows_events: manifest.clock_follows_events })?;
+    let history = History::open(data, Some(manifest.clock_follows_events))?;
     let mut restored = Restored { entries: 0, left_out: 0, received: None, erasures: 0 };
     let mut end = Position(0);
     'files: for file in &manifest.blocks {
