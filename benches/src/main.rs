@@ -16,6 +16,7 @@ mod requests;
 mod server;
 mod shop;
 mod sink;
+mod sync;
 mod wire;
 
 use std::net::SocketAddr;
@@ -101,6 +102,12 @@ enum Role {
         #[arg(long, default_value_t = 1_000)]
         sends_per_s: u64,
     },
+    /// Everybody of a segment goes to a tool for the first time: one by one, in batches, into a file; one JSON object.
+    Sync {
+        /// People in the segment.
+        #[arg(long, default_value_t = 1_000_000)]
+        sync_people: u64,
+    },
 }
 
 fn main() -> ExitCode {
@@ -117,6 +124,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     match arguments.role {
         Some(Role::Noop { address, redis }) => return noop::serve(address, redis),
         Some(Role::Race { race_people, sends_per_s }) => return run_race(arguments, race_people, sends_per_s),
+        Some(Role::Sync { sync_people }) => return run_sync(arguments, sync_people),
         None => {}
     }
     // One thread: the generator never takes more than one core from the server.
@@ -147,6 +155,17 @@ fn run_race(arguments: &Arguments, people: u64, sends_per_s: u64) -> Result<()> 
     if outcome.too_late > 0 {
         bail!("{} requests began too late", outcome.too_late);
     }
+    Ok(())
+}
+
+fn run_sync(arguments: &Arguments, people: u64) -> Result<()> {
+    std::fs::create_dir_all(&arguments.directory)?;
+    let directory = tempfile::Builder::new().prefix("jumelle-sync-").tempdir_in(&arguments.directory)?;
+    let directory_path = directory.path().canonicalize()?;
+    let binary = arguments.server.canonicalize()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let outcome = runtime.block_on(sync::sync(&binary, &directory_path, people))?;
+    println!("{}", serde_json::to_string_pretty(&outcome)?);
     Ok(())
 }
 
