@@ -15,9 +15,6 @@ use crate::fold::Fold;
 use crate::people::{Evicted, encode_into};
 use crate::shared::{Shared, encode_chunk};
 
-/// Changed people or rows that make a flush due before its time.
-pub const UNWRITTEN_MAX: usize = 100_000;
-
 /// Room for the stored form of one person; it grows where it must.
 const PERSON_BYTES: usize = 4 << 10;
 
@@ -149,10 +146,15 @@ impl Fold {
         Ok(())
     }
 
+    /// Bytes of what is changed and not on its way to the disk, about.
+    pub(crate) fn gathered(&self) -> usize {
+        crate::memory::unwritten(self.shared.people.dirty_len(), self.shared.behind.unwritten())
+    }
+
     /// Within a long entry: writes when much has gathered. From then until [`Fold::complete`] the tables hold half of an entry,
     /// and say so: after a crash in between they are made anew from the history.
     pub(crate) fn make_room(&mut self) -> Result<()> {
-        if self.shared.people.dirty_len() + self.shared.behind.unwritten() > UNWRITTEN_MAX {
+        if self.gathered() > self.shared.unwritten_bytes / 2 {
             self.shared.behind.put(Table::Meta, INCOMPLETE_ROW, Vec::new());
             self.flush_now()?;
         }
@@ -171,10 +173,11 @@ impl Fold {
     /// gathered.
     pub(crate) fn write_behind(&mut self, due: bool) -> Result<()> {
         let Some(mut flusher) = self.flusher.take() else { return Ok(()) };
-        let gathered = self.shared.people.dirty_len() + self.shared.behind.unwritten();
-        let idle = flusher.settle(&self.shared, gathered > 4 * UNWRITTEN_MAX);
+        let (gathered, most) = (self.gathered(), self.shared.unwritten_bytes);
+        // As much may be on its way to the disk as gathers meanwhile.
+        let idle = flusher.settle(&self.shared, gathered > most / 2);
         let outcome = match idle {
-            Ok(true) if gathered > 0 && (due || gathered > UNWRITTEN_MAX) => self.job().map(|job| flusher.submit(job)),
+            Ok(true) if gathered > 0 && (due || gathered > most / 4) => self.job().map(|job| flusher.submit(job)),
             Ok(_) => Ok(()),
             Err(error) => Err(error),
         };

@@ -29,6 +29,7 @@ mod keep;
 mod ledger;
 mod links;
 mod live;
+mod memory;
 mod oppositions;
 mod outbox;
 mod outlet;
@@ -80,6 +81,7 @@ pub use heavy::{HEAVY_EVENTS_MIN, Heavy};
 pub use joins::{JoinKind, JoinStep};
 pub use links::{LINK_DAYS, LINK_DAYS_MAX, LINK_KEYS_FILE, Link, LinkError, LinkKeysError, LinkScope, Links};
 pub use live::{Effect, Heard, Live};
+pub use memory::Memory;
 pub use oppositions::{Opposed, Oppositions};
 pub use preview::{Preview, preview};
 pub use query::{COUNTED_MAX, DeliveriesAsked, EventRow, PAGE_MAX, Page};
@@ -117,10 +119,8 @@ pub struct Options {
     pub clock_follows_events: Option<bool>,
     /// Known message ids.
     pub window: WindowLimits,
-    /// People kept in memory, about.
-    pub cached_people: usize,
-    /// Bytes of the tables' block cache.
-    pub table_cache_bytes: u64,
+    /// What is kept in memory.
+    pub memory: Memory,
     /// What time it is; a simulation has its own.
     pub wall: Wall,
     /// File with the Ed25519 key that signs the ledger's roots.
@@ -138,8 +138,7 @@ impl Options {
             directory: directory.into(),
             clock_follows_events: None,
             window: WindowLimits::default(),
-            cached_people: 50_000,
-            table_cache_bytes: 64 << 20,
+            memory: Memory::default(),
             wall: Wall::default(),
             ledger_key: None,
             catalogue: Arc::new(Catalogue::built_in()),
@@ -400,7 +399,7 @@ pub(crate) fn open_shared(options: &Options, tables_name: &str) -> Result<Arc<Sh
         history,
         ledger,
         ledger_turn: tokio::sync::Mutex::default(),
-        people: People::new(behind.clone(), options.cached_people),
+        people: People::new(behind.clone(), options.memory.people),
         behind,
         definitions: RwLock::new(Arc::new(definitions)),
         counts: RwLock::new(counts.into_iter().collect()),
@@ -415,13 +414,14 @@ pub(crate) fn open_shared(options: &Options, tables_name: &str) -> Result<Arc<Sh
         computing: AtomicBool::new(false),
         stopped: AtomicBool::new(false),
         to_sweep,
+        unwritten_bytes: options.memory.unwritten_bytes,
         clock_follows_events,
         wall: options.wall.clone(),
     }))
 }
 
 fn open_tables(options: &Options, name: &str) -> Result<Tables, OpenError> {
-    Tables::open(&options.directory, name, options.table_cache_bytes).map_err(|error| match error {
+    Tables::open(&options.directory, name, options.memory.table_cache_bytes).map_err(|error| match error {
         StoreError::Damaged { place, what } => OpenError::Tables { place, what },
         StoreError::Disk(error) => {
             OpenError::Tables { place: options.directory.join(name).display().to_string(), what: error.to_string() }
@@ -441,7 +441,7 @@ pub(crate) fn catch_up(fold: &mut Fold) -> jumelle_store::Result<u64> {
         }
         fold.block(&block, from)?;
         blocks += 1;
-        if fold.shared.people.dirty_len() + fold.shared.behind.unwritten() > flush::UNWRITTEN_MAX {
+        if fold.gathered() > fold.shared.unwritten_bytes / 2 {
             fold.flush_now()?;
         }
     }

@@ -98,7 +98,7 @@ pub fn rebuild(options: &Options, loss: Loss) -> std::result::Result<RebuildRepo
 }
 
 fn compare_all(options: &Options, fresh: &Tables, report: &mut RebuildReport) -> std::result::Result<(), OpenError> {
-    let live = Tables::open(&options.directory, "tables", options.table_cache_bytes)?;
+    let live = Tables::open(&options.directory, "tables", options.memory.table_cache_bytes)?;
     if live.get(Table::Meta, ERASURES_ROW)?.is_some() {
         take_over_days(&live, fresh)?;
     }

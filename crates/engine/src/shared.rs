@@ -70,6 +70,8 @@ pub struct Shared {
     pub stopped: AtomicBool,
     /// Something was erased that files of the storage engine still hold.
     pub to_sweep: AtomicBool,
+    /// Changes that wait to be written take so many bytes at most, about.
+    pub unwritten_bytes: usize,
     /// Time moves with the events.
     pub clock_follows_events: bool,
     /// What time it is outside.

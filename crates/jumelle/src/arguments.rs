@@ -6,7 +6,9 @@ mod http;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use jumelle_engine::Memory;
 
 pub use given::Given;
 pub use http::{Http, HttpFile};
@@ -159,9 +161,12 @@ pub struct Serve {
     /// A TOML file with these settings; flags and environment variables come before it.
     #[arg(long, env = "JUMELLE_CONFIG")]
     pub config: Option<PathBuf>,
-    /// People kept in memory, about.
-    #[arg(long, env = "JUMELLE_CACHED_PEOPLE", default_value_t = 50_000)]
-    pub cached_people: usize,
+    /// What the server keeps in memory, about: 600MB, 2GiB.
+    #[arg(long, env = "JUMELLE_MEMORY", default_value = "1GiB", value_parser = memory)]
+    pub memory: ByteSize,
+    /// People kept in memory, about; by default a share of it.
+    #[arg(long, env = "JUMELLE_CACHED_PEOPLE")]
+    pub cached_people: Option<usize>,
     /// Bytes of one event at most.
     #[arg(long, env = "JUMELLE_EVENT_BYTES", default_value_t = 32 * 1024)]
     pub event_bytes: usize,
@@ -171,9 +176,9 @@ pub struct Serve {
     /// Message ids are remembered this many hours.
     #[arg(long, env = "JUMELLE_DEDUP_HOURS", default_value_t = 24)]
     pub dedup_hours: u32,
-    /// And this many of them at most.
-    #[arg(long, env = "JUMELLE_DEDUP_IDS", default_value_t = 10_000_000)]
-    pub dedup_ids: usize,
+    /// And this many of them at most; by default what a share of the memory has room for.
+    #[arg(long, env = "JUMELLE_DEDUP_IDS")]
+    pub dedup_ids: Option<usize>,
     /// File with the Ed25519 key (PKCS #8, PEM) that signs the roots of the ledger; without it they are not signed.
     #[arg(long, env = "JUMELLE_LEDGER_KEY")]
     pub ledger_key: Option<PathBuf>,
@@ -211,6 +216,16 @@ pub struct Serve {
     /// Limits of HTTP, and TLS.
     #[command(flatten)]
     pub http: Http,
+}
+
+/// Bytes with their unit, not too few.
+pub fn memory(text: &str) -> Result<ByteSize, String> {
+    let least = ByteSize::b(Memory::LEAST_BYTES);
+    let size: ByteSize = text.parse().map_err(|_| format!("{text:?} is no size; write 600MB or 2GiB"))?;
+    if size < least {
+        return Err(format!("{size} is too little: {least} at least"));
+    }
+    Ok(size)
 }
 
 fn share(text: &str) -> Result<f64, String> {
@@ -869,4 +884,17 @@ pub enum Language {
 pub struct Completions {
     /// The shell.
     pub shell: clap_complete::Shell,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_a_size_and_not_too_little() {
+        assert_eq!(memory("600MB").map(|size| size.as_u64()), Ok(600_000_000));
+        assert_eq!(memory("2GiB").map(|size| size.as_u64()), Ok(2 << 30));
+        assert_eq!(memory("lots"), Err("\"lots\" is no size; write 600MB or 2GiB".into()));
+        assert_eq!(memory("64MB"), Err("61.0 MiB is too little: 448.0 MiB at least".into()));
+    }
 }

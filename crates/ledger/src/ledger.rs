@@ -398,10 +398,9 @@ impl Ledger {
             let mut pending = self.settled();
             (std::mem::take(&mut pending.work), pending.head(), pending.noted)
         };
-        let written = files.write(&self.directory, work).map_err(|error| {
+        let written = files.write(&self.directory, work).inspect_err(|error| {
             // After a failed sync nobody knows what is on disk: stop rather than try again and pretend.
             self.failed.get_or_init(|| error.to_string());
-            error
         })?;
         let fits = |piece: &Piece| piece.text.capacity() <= PIECE_BYTES;
         let mut pending = self.pending.lock();

@@ -24,7 +24,7 @@ use crate::flush::Job;
 use crate::fold::Fold;
 use crate::outlet::Outlet;
 use crate::window::Window;
-use crate::{Draft, Intake, Options, Shared, SubmitError, Wall, catch_up, erase, open_shared};
+use crate::{Draft, Intake, Memory, Options, Shared, SubmitError, Wall, catch_up, erase, open_shared};
 
 /// 2026-01-01.
 const START: i64 = 1_767_225_600_000_000;
@@ -165,8 +165,7 @@ impl World {
         let mut options = Options::new(self.directory.path());
         options.wall = Wall::simulated(self.wall.clone());
         // Small, so that people leave memory and come back from disk.
-        options.cached_people = 1;
-        options.table_cache_bytes = 1 << 20;
+        options.memory = Memory { people: 1, table_cache_bytes: 1 << 20, ..Memory::default() };
         options
     }
 

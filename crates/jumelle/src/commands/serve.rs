@@ -8,13 +8,13 @@ use anyhow::Context as _;
 use jumelle_activate::Bell;
 use jumelle_activate::secrets::{held, seal_all};
 use jumelle_connect::check_workspace;
-use jumelle_engine::{Engine, Options, WindowLimits};
+use jumelle_engine::{Engine, Memory, Options, WindowLimits};
 use jumelle_model::Workspace;
 use jumelle_model::time::Span;
 use jumelle_model::workspace::{Difference, Problems};
 use jumelle_server::{AdminToken, Alarms, App, HttpLimits, Tls, token_hash};
 
-use crate::arguments::{Clock, Given, Serve};
+use crate::arguments::{Clock, Given, Serve, memory};
 use crate::client::block_on;
 use crate::output::Failure;
 use crate::secrets_key;
@@ -116,10 +116,13 @@ fn alarms(serve: &Serve) -> anyhow::Result<Option<Alarms>> {
 
 /// Opens the engine as the arguments say.
 pub fn open(serve: &Serve) -> anyhow::Result<Arc<Engine>> {
+    let memory = Memory::of(serve.memory.as_u64());
+    let memory =
+        Memory { people: serve.cached_people.unwrap_or(memory.people), ids: serve.dedup_ids.unwrap_or(memory.ids), ..memory };
     let options = Options {
         clock_follows_events: serve.clock.map(|clock| clock == Clock::Events),
-        window: WindowLimits { span: Span(i64::from(serve.dedup_hours) * 3_600_000_000), ids: serve.dedup_ids },
-        cached_people: serve.cached_people,
+        window: WindowLimits { span: Span(i64::from(serve.dedup_hours) * 3_600_000_000), ids: memory.ids },
+        memory,
         ledger_key: serve.ledger_key.clone(),
         catalogue: Arc::new(super::connector::catalogue(serve.connectors.as_deref(), serve.workspace.as_deref())?),
         files: serve.files.clone(),
@@ -217,6 +220,7 @@ fn with_config(serve: &Serve, given: &Given) -> anyhow::Result<Serve> {
         listen: Option<std::net::SocketAddr>,
         workspace: Option<std::path::PathBuf>,
         clock: Option<String>,
+        memory: Option<String>,
         cached_people: Option<usize>,
         event_bytes: Option<usize>,
         batch_bytes: Option<usize>,
@@ -243,7 +247,12 @@ fn with_config(serve: &Serve, given: &Given) -> anyhow::Result<Serve> {
             if let Some(value) = file.$field && !given.has(stringify!($field)) { serve.$field = value; }
         )*};
     }
-    take!(data, listen, cached_people, event_bytes, batch_bytes, dedup_hours, dedup_ids, log_json, trace_ratio, alarm_every);
+    take!(data, listen, event_bytes, batch_bytes, dedup_hours, log_json, trace_ratio, alarm_every);
+    if let Some(size) = file.memory.filter(|_| !given.has("memory")) {
+        serve.memory = memory(&size).map_err(|error| Failure::refused(format!("{}: memory: {error}", path.display())))?;
+    }
+    serve.cached_people = serve.cached_people.or(file.cached_people);
+    serve.dedup_ids = serve.dedup_ids.or(file.dedup_ids);
     serve.alarm_url = serve.alarm_url.or(file.alarm_url);
     serve.otlp_endpoint = serve.otlp_endpoint.or(file.otlp_endpoint);
     serve.http.fill(file.http, given);
