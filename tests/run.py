@@ -197,6 +197,7 @@ SUITES = [
     ("connectors_differential", black_box("connectors_differential")),
     ("policy", black_box("policy")),
     ("rights", black_box("rights")),
+    ("split", black_box("split")),
     ("clocks", black_box("clocks")),
     ("reduction", black_box("reduction")),
     ("watching", black_box("watching")),

@@ -28,6 +28,7 @@ const OTHER_CODES: ReadonlySet<string> = new Set<OtherCode>([
   "paused",
   "destination_paused",
   "cannot_be_told",
+  "taken_apart",
   "channel_not_declared",
   "field_not_allowed",
   "hours",

@@ -117,6 +117,26 @@ impl Choices {
         refusals
     }
 
+    /// Of what a person chose who is taken apart, what no event of her own said: another's event that named her address, or a list.
+    /// Of an address, what was said of it, if it is one of `addresses`; of the person, her refusals alone, since it cannot be told of
+    /// which of the two they were. `is_own`: whether the choice of that stamp and source is folded again from her events.
+    pub fn said_elsewhere(&self, is_own: impl Fn(&Stamp, &str) -> bool, addresses: impl Fn(&str, &str) -> bool) -> Choices {
+        let mut found = Choices::default();
+        for (key, newest) in &self.0 {
+            let elsewhere = |kept: &Option<Kept>| kept.clone().filter(|kept| !is_own(&kept.stamp, &kept.source));
+            let denial = elsewhere(&newest.denial);
+            let grant = match key.address() {
+                Some((namespace, value)) if addresses(namespace, value) => elsewhere(&newest.grant),
+                Some(_) => continue,
+                None => None,
+            };
+            if grant.is_some() || denial.is_some() {
+                found.0.insert(key.clone(), Newest { grant, denial });
+            }
+        }
+        found
+    }
+
     /// Her data is kept and not used (GDPR, article 18).
     pub fn is_restricted(&self) -> bool {
         let found = self.best(Signal::Restriction.purpose(), None, None, Timestamp::MAX);

@@ -162,6 +162,8 @@ pub enum Reason {
         /// Who removes her there.
         contact: String,
     },
+    /// It was made of two people who were taken apart since: each is told for herself.
+    TakenApart,
 }
 
 /// A language of the house.
@@ -202,6 +204,7 @@ impl Reason {
             Reason::Frequency { .. } => "frequency",
             Reason::NeverSent => "never_sent",
             Reason::CannotBeTold { .. } => "cannot_be_told",
+            Reason::TakenApart => "taken_apart",
         }
     }
 
@@ -287,6 +290,7 @@ impl Reason {
             Reason::CannotBeTold { destination, contact } => {
                 format!("{destination} cannot be told; have her removed there: {contact}")
             }
+            Reason::TakenApart => "it was about two people who were taken apart since; each is told for herself".into(),
         }
     }
 
@@ -350,6 +354,9 @@ impl Reason {
             Reason::NeverSent => "rien à reprendre : la destination n'a jamais reçu cette personne".into(),
             Reason::CannotBeTold { destination, contact } => {
                 format!("{destination} ne peut pas être prévenu ; à faire retirer là-bas : {contact}")
+            }
+            Reason::TakenApart => {
+                "le message portait sur deux personnes séparées depuis ; chacune fait l'objet de ses propres messages".into()
             }
         }
     }

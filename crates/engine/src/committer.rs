@@ -18,6 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::door::{Kept, Reduced};
 use crate::reductions::Block as ReducedBlock;
+use crate::splits::SplitReason;
 use crate::wall::Wall;
 use crate::window::Window;
 
@@ -93,6 +94,8 @@ pub enum Draft {
         /// What is right, of the same namespace.
         right: String,
     },
+    /// One person turned out to be two.
+    Split(crate::splits::Split),
     /// Erasure of a person whose time as a prospect is over.
     Lapsed {
         /// Her id.
@@ -129,6 +132,7 @@ impl Draft {
             Draft::Reduced(reduced) => reduced.bytes(),
             Draft::Apply { text, by } => text.len() + by.len() + 64,
             Draft::Quarantined { rejected, .. } => rejected.body.len() + rejected.message.len() + 128,
+            Draft::Split(split) => 16 * (split.staying.len() + split.leaving.len()) + split.by.len() + 128,
             _ => 256,
         }
     }
@@ -506,6 +510,13 @@ fn entry(draft: &Draft, received: Timestamp) -> Option<Entry<'_>> {
         Draft::Corrected { profile, wrong, right } => {
             Entry::Corrected { profile: *profile, namespace: &wrong.namespace, wrong: &wrong.value, right }
         }
+        Draft::Split(split) => Entry::Split {
+            profile: split.profile,
+            staying: split.staying.clone(),
+            leaving: split.leaving.clone(),
+            reason: split.reason.map_or("", SplitReason::as_str),
+            by: &split.by,
+        },
         Draft::Lapsed { profile, keys, notices } => {
             Entry::Lapsed { profile: *profile, keys: keys.clone(), notices: notices.clone() }
         }

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use jumelle_collect::{Judged, Shown, consents};
+use jumelle_collect::{ConsentEntry, Judged, Shown, consents};
 use jumelle_consent::Choices;
 use jumelle_identify::{Evidence, identifier_of};
 use jumelle_model::consent::{Choice, ConsentState, Scope};
 use jumelle_model::event::Event;
 use jumelle_model::identifier::Identifier;
 use jumelle_model::ids::{ProfileId, Stamp};
+use jumelle_model::time::Timestamp;
 use jumelle_model::{Proof, Signal};
 use jumelle_store::Result;
 
@@ -32,6 +33,34 @@ impl Signals {
         }
         &mut self.judged
     }
+}
+
+/// The time of the choice, never later than its arrival.
+pub(crate) fn chosen_at(entry: &ConsentEntry, event: &Event<'_>) -> Stamp {
+    Stamp { time: entry.at.unwrap_or(event.time).min(event.received), ..event.stamp() }
+}
+
+/// The address of the choice's channel, if the event names exactly one.
+pub(crate) fn sole_address<'e>(entry: &ConsentEntry, evidence: &'e Evidence) -> Option<&'e Identifier> {
+    let namespace = entry.channel.and_then(|channel| channel.address_namespace())?;
+    let mut named = evidence.identifiers.iter().filter(|identifier| identifier.namespace == namespace);
+    named.next().filter(|_| named.next().is_none())
+}
+
+/// A string says again what stands (since when, and whether it is weak): it adds nothing, and what was let out names the grant
+/// that is noted.
+pub(crate) fn adds_nothing(stands: Option<(ConsentState, Timestamp, bool)>, entry: &ConsentEntry, stamp: Stamp) -> bool {
+    stands.is_some_and(|(state, since, weak)| {
+        (state, entry.state) == (ConsentState::Granted, ConsentState::Granted) && (entry.weak || !weak && since >= stamp.time)
+    })
+}
+
+/// The addresses and devices among what a person has: what a grant of hers covers.
+pub(crate) fn covered<'i>(identifiers: impl Iterator<Item = &'i Identifier>) -> Vec<(String, String)> {
+    identifiers
+        .filter(|identifier| ADDRESS_NAMESPACES.contains(&identifier.namespace.as_str()))
+        .map(|identifier| (identifier.namespace.clone(), identifier.value.clone()))
+        .collect()
 }
 
 /// Choices of one event that are noted and folded together: those of one signal for one device, or one alone.
@@ -83,9 +112,7 @@ impl Fold {
         let mut together: Option<Together> = None;
         let entries = consents(event, &definitions.workspace, self.signals.under(&definitions));
         for (n, entry) in entries.into_iter().enumerate() {
-            // The time of the choice, never later than its arrival.
-            let time = entry.at.unwrap_or(event.time).min(event.received);
-            let stamp = Stamp { time, ..event.stamp() };
+            let stamp = chosen_at(&entry, event);
             let (owner, scope) = match &entry.target {
                 Some(target) => {
                     let known = resolved.as_ref().filter(|(of, _)| of == target).map(|(_, found)| found.clone());
@@ -106,22 +133,13 @@ impl Fold {
                         false => (owner, Scope::Address(identifier.namespace, identifier.value)),
                     }
                 }
-                None => {
-                    let named: Vec<&Identifier> = evidence
-                        .identifiers
-                        .iter()
-                        .filter(|identifier| {
-                            entry.channel.and_then(|channel| channel.address_namespace()) == Some(identifier.namespace.as_str())
-                        })
-                        .collect();
-                    match named.as_slice() {
-                        [one] => {
-                            let owner = self.shared.people.owner(one)?.unwrap_or(person);
-                            (owner, Scope::Address(one.namespace.clone(), one.value.clone()))
-                        }
-                        _ => (person, Scope::Person),
+                None => match sole_address(&entry, evidence) {
+                    Some(one) => {
+                        let owner = self.shared.people.owner(one)?.unwrap_or(person);
+                        (owner, Scope::Address(one.namespace.clone(), one.value.clone()))
                     }
-                }
+                    None => (person, Scope::Person),
+                },
             };
             // A string that comes with each event is noted and told once, not each time.
             let before = match entry.is_signal {
@@ -133,21 +151,13 @@ impl Fold {
                 false => None,
             };
             let repeated = before.filter(|(state, ..)| *state == entry.state);
-            if let Some((_, since, weak)) = repeated
-                && entry.state == ConsentState::Granted
-                && (entry.weak || !weak && since >= time)
-            {
-                // It adds nothing, and what was let out names the grant that is noted.
+            if adds_nothing(repeated, &entry, stamp) {
                 continue;
             }
             let covers = match (&scope, entry.state) {
                 (Scope::Person, ConsentState::Granted) => {
                     let person = self.shared.people.get(owner)?;
-                    let identifiers = person.iter().flat_map(|person| person.known.identifiers.keys());
-                    identifiers
-                        .filter(|identifier| ADDRESS_NAMESPACES.contains(&identifier.namespace.as_str()))
-                        .map(|identifier| (identifier.namespace.clone(), identifier.value.clone()))
-                        .collect()
+                    covered(person.iter().flat_map(|person| person.known.identifiers.keys()))
                 }
                 _ => Vec::new(),
             };

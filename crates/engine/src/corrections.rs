@@ -10,9 +10,10 @@ use jumelle_model::ids::{ProfileId, Stamp};
 use jumelle_store::{Result, Table};
 
 use crate::fold::Fold;
+use crate::parting::Which;
 
 /// The source under which it stands.
-const SOURCE: &str = "privacy";
+pub(crate) const SOURCE: &str = "privacy";
 
 impl Fold {
     /// Puts `right` in the place of `wrong`. Nothing if she has not got the one, or somebody else has got the other meanwhile.
@@ -72,6 +73,22 @@ impl Fold {
             }
         }
         evidence.identifiers.retain(|identifier| !wrong.contains(identifier));
+        Ok(())
+    }
+
+    /// What was wrong of somebody who is taken apart is wrong of the one who has the right one.
+    pub(crate) fn part_corrections(
+        &self,
+        (stays, leaves): (ProfileId, ProfileId),
+        wrong: &std::collections::HashMap<u128, Which>,
+    ) -> Result<()> {
+        for (key, which) in wrong {
+            if *which == Which::Leaves {
+                let of = |person: ProfileId| [person.0.to_be_bytes(), key.to_be_bytes()].concat();
+                self.shared.behind.put(Table::Corrected, of(leaves), Vec::new());
+                self.shared.behind.remove(Table::Corrected, of(stays));
+            }
+        }
         Ok(())
     }
 

@@ -1,10 +1,13 @@
 //! Erasure: the one exception to "appended, never edited". Her events leave the history, a tombstone stays.
 
 use jumelle_consent::Sent;
+use jumelle_identify::identifier_of;
 use jumelle_model::ids::{DeliveryId, Position, ProfileId};
 use jumelle_model::message::{Message, MessageType};
 use jumelle_model::time::Timestamp;
-use jumelle_store::{Block, BlockBuilder, Entry, Notice, Record, Result, Table};
+use jumelle_store::{Block, BlockBuilder, Entry, EventEntry, Notice, Record, Result, Table};
+
+use serde_json::{Map, Value};
 
 use crate::fold::Fold;
 use crate::shared::{Shared, member_key};
@@ -51,9 +54,12 @@ impl Fold {
         let id = self.shared.people.surviving(profile)?;
         let positions = self.shared.timeline_of(id)?;
         let events: Vec<u64> = positions.iter().filter(|position| **position < end).map(|position| position.0).collect();
-        if !events.is_empty() {
+        // Somebody else's, with her names in them: only these go.
+        let naming_her = self.events_naming(id, keys)?;
+        if !events.is_empty() || !naming_her.is_empty() {
             // Invariant: where her events were is known durably before they are gone, for backups made before.
-            self.shared.history.note_erasure(end, profile, keys, &events)?;
+            let in_backups: Vec<u64> = events.iter().chain(&naming_her).copied().collect();
+            self.shared.history.note_erasure(end, profile, keys, &in_backups)?;
             // Invariant: before her events are gone, the tables are on disk as they stand before this entry. A crash then folds the
             // erasure again on tables that know her whole; from older ones the events that led to her could not be folded any more,
             // and what they held of her would stay.
@@ -61,6 +67,9 @@ impl Fold {
             self.shared.behind.tables.sync()?;
         }
         let mut ids = vec![id];
+        let absorbed = self.shared.people.get(id)?.map(|person| person.known.absorbed.clone()).unwrap_or_default();
+        let own: Vec<ProfileId> = std::iter::once(id).chain(absorbed).collect();
+        let (in_ledger, about_her) = self.shared.in_ledger(&own)?;
         if let Some(person) = self.shared.people.remove(id)? {
             {
                 let mut totals = self.shared.totals.lock();
@@ -94,9 +103,22 @@ impl Fold {
             self.cause.forget(id);
         }
         // After her deliveries are gone: nothing about her can be let out, and so noted, any more.
-        self.erase_from_ledger(&ids)?;
+        self.erase_from_ledger(&in_ledger, about_her)?;
         for position in events {
-            self.blank(Position(position), |_| Entry::Gone)?;
+            self.blank(Position(position), |_, _| Entry::Gone)?;
+        }
+        let workspace = &self.definitions.workspace;
+        let is_hers = |namespace: &str, raw: &str| {
+            identifier_of(workspace, namespace, raw).is_ok_and(|identifier| keys.contains(&identifier.key()))
+        };
+        for position in naming_her {
+            self.blank(Position(position), |body, entry| match entry {
+                Entry::Event(event) => {
+                    *body = without_names(event.body, is_hers);
+                    Entry::Event(EventEntry { body, ..event })
+                }
+                other => other,
+            })?;
         }
         for notice in notices {
             let cause = format!("erased:{}", end.0);
@@ -147,7 +169,7 @@ impl Fold {
                 delivery.message.data.clear();
                 self.shared.behind.put(Table::Deliveries, key, delivery.encode());
                 crate::sweep::note(&self.shared)?;
-                self.blank(Position(delivery.position), |entry| match entry {
+                self.blank(Position(delivery.position), |_, entry| match entry {
                     Entry::Erased { profile, keys, mut notices } => {
                         for notice in notices.iter_mut().filter(|notice| notice.activation == told.activation) {
                             notice.address = None;
@@ -169,20 +191,80 @@ impl Fold {
         Ok(())
     }
 
-    /// Rewrites one entry of the history.
-    fn blank(&self, position: Position, rewrite: impl for<'a> FnOnce(Entry<'a>) -> Entry<'a>) -> Result<()> {
+    /// Rewrites one entry of the history; the text is room for what it says instead.
+    fn blank(&self, position: Position, rewrite: impl for<'a> FnOnce(&'a mut String, Entry<'a>) -> Entry<'a>) -> Result<()> {
         let Some(block) = self.shared.history.block_of(position)? else { return Ok(()) };
-        let mut rewrite = Some(rewrite);
+        let (mut rewrite, mut text) = (Some(rewrite), String::new());
+        let mut room = Some(&mut text);
         let mut builder = BlockBuilder::default();
         for entry in block.records() {
             let (at, record) = entry?;
-            let record = match (at == position).then(|| rewrite.take()).flatten() {
-                Some(rewrite) => Record { received: record.received, entry: rewrite(record.entry) },
+            let record = match (at == position).then(|| rewrite.take().zip(room.take())).flatten() {
+                Some((rewrite, room)) => Record { received: record.received, entry: rewrite(room, record.entry) },
                 None => record,
             };
             builder.push(&record);
         }
         let (_, block): (_, Block) = builder.finish(block.first);
         self.shared.history.replace(&block)
+    }
+}
+
+/// An event's JSON without the names for which `is_hers` holds (namespace and value as sent), wherever evidence is read from, and
+/// without choices that are for one of them. Not JSON: as it is.
+fn without_names(body: &str, is_hers: impl Fn(&str, &str) -> bool) -> String {
+    let Ok(mut json) = serde_json::from_str::<Value>(body) else { return body.to_owned() };
+    let names = |value: &Value, namespace: &str| match value {
+        Value::String(raw) => is_hers(namespace, raw),
+        Value::Number(raw) => is_hers(namespace, &raw.to_string()),
+        _ => false,
+    };
+    let drop_from = |object: Option<&mut Value>, field: &str, namespaces: &[&str]| {
+        if let Some(object) = object.and_then(Value::as_object_mut)
+            && object.get(field).is_some_and(|value| namespaces.iter().any(|namespace| names(value, namespace)))
+        {
+            object.remove(field);
+        }
+    };
+    for (field, namespaces) in
+        [("userId", &["user_id"][..]), ("anonymousId", &["anonymous_id"]), ("previousId", &["user_id", "anonymous_id"])]
+    {
+        drop_from(Some(&mut json), field, namespaces);
+    }
+    for path in ["/traits", "/context/traits"] {
+        let fields: Vec<String> =
+            json.pointer(path).and_then(Value::as_object).into_iter().flat_map(Map::keys).cloned().collect();
+        for field in fields {
+            drop_from(json.pointer_mut(path), &field, &[&field]);
+        }
+    }
+    if let Some(external) = json.pointer_mut("/context/externalIds").and_then(Value::as_array_mut) {
+        external.retain(|entry| !entry["type"].as_str().is_some_and(|namespace| names(&entry["id"], namespace)));
+    }
+    if let Some(choices) = json.pointer_mut("/context/consents").and_then(Value::as_array_mut) {
+        let is_for_her = |choice: &Value| {
+            let whom = choice["for"].as_object();
+            whom.is_some_and(|whom| whom.iter().any(|(namespace, value)| names(value, namespace)))
+        };
+        choices.retain(|choice| !is_for_her(choice));
+    }
+    json.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_loses_the_names_of_who_was_erased_and_nothing_else() {
+        let body = r#"{"userId":"u1","anonymousId":"tablet","traits":{"email":"leo@example.org","size":41,"user_id":"u1"},
+            "context":{"traits":{"email":"ana@example.org"},"externalIds":[{"type":"card","id":7},{"type":"card","id":"8"}],
+            "consents":[{"purpose":"marketing","for":{"email":"leo@example.org"}},{"purpose":"marketing"}]}}"#;
+        let hers = [("email", "leo@example.org"), ("anonymous_id", "tablet"), ("card", "7")];
+        let left: Value = serde_json::from_str(&without_names(body, |namespace, raw| hers.contains(&(namespace, raw)))).unwrap();
+        let expected = serde_json::json!({"userId": "u1", "traits": {"size": 41, "user_id": "u1"}, "context": {
+            "traits": {"email": "ana@example.org"}, "externalIds": [{"type": "card", "id": "8"}], "consents": [{"purpose": "marketing"}]}});
+        assert_eq!(left, expected);
+        assert_eq!(without_names("no json", |_, _| true), "no json");
     }
 }

@@ -42,6 +42,8 @@ pub struct Fold {
     pub(crate) signals: Signals,
     /// Position of the entry being folded.
     pub(crate) folding: Option<u64>,
+    /// Whoever is being taken apart, with the id under which the tools have her.
+    pub(crate) known_as: Option<(ProfileId, ProfileId)>,
     /// Something was found to be wrong of somebody: events are looked at for it.
     pub(crate) has_corrections: bool,
     /// Somebody was erased: new identifiers are looked for on the list.
@@ -125,6 +127,7 @@ impl Fold {
             cause: Cause::default(),
             signals: Signals::default(),
             folding: None,
+            known_as: None,
             flusher: None,
             today: Today::default(),
             recorder: Recorder::default(),
@@ -221,8 +224,8 @@ impl Fold {
             Entry::Apply { text } => self.apply(text, ""),
             Entry::AppliedBy { text, by } => self.apply(text, by),
             Entry::Tick | Entry::Gone => Ok(()),
-            Entry::Result { delivery, profile, state, attempts, status, reason, .. } => {
-                self.result(delivery, profile, state, attempts, status, reason)
+            Entry::Result { delivery, state, attempts, status, reason, .. } => {
+                self.result(delivery, state, attempts, status, reason)
             }
             Entry::Replay { delivery } => self.replay(delivery),
             Entry::Quarantined { id, source, field, rule, message, body } => {
@@ -254,6 +257,7 @@ impl Fold {
             Entry::Corrected { profile, namespace, wrong, right } => {
                 self.corrected(profile, &Identifier::new(namespace, wrong), &Identifier::new(namespace, right))
             }
+            Entry::Split { profile, staying, leaving, .. } => self.split(profile, &staying, &leaving),
             Entry::Lapsed { profile, keys, notices } => self.lapsed(profile, &keys, notices),
             Entry::Reduced(count) => {
                 if self.is_live() {
@@ -303,6 +307,9 @@ impl Fold {
         let Some(event) = read_entry(&definitions.workspace, entry, received) else { return Ok(()) };
         let mut evidence = evidence(&definitions.workspace, &event);
         self.leave_out_corrected(&mut evidence)?;
+        // What it says of choices it says of every address that it names, whoever has it.
+        let named = self.shared.has_apart.load(Ordering::Acquire).then(|| evidence.clone());
+        let apart = self.leave_out_apart(&mut evidence, received)?;
         for ignored in &evidence.ignored {
             metrics::counter!("jumelle_ignored_identifiers_total", "namespace" => ignored.namespace.clone()).increment(1);
         }
@@ -315,12 +322,15 @@ impl Fold {
             effect.name = Some(event.name.to_string()).filter(|name| !name.is_empty());
         }
         self.shared.timeline.lock().entry(person).or_default().push(self.cause.position.0);
-        self.shared.people.change(person, |person| person.known.fold(&definitions.plan, &event))?;
+        match apart.is_empty() {
+            true => self.shared.people.change(person, |person| person.known.fold(&definitions.plan, &event))?,
+            false => self.fold_but_apart(person, &event, apart)?,
+        }
         if self.is_live() {
             self.shared.heavy.note(person, received);
         }
         let mut touched = vec![person];
-        let chose = self.consents(person, &event, &evidence, &mut touched)?;
+        let chose = self.consents(person, &event, named.as_ref().unwrap_or(&evidence), &mut touched)?;
         for id in touched {
             if chose || id != person || !self.may_wait(id)? {
                 self.evaluate(id)?;
@@ -404,7 +414,7 @@ impl Fold {
         Ok(())
     }
 
-    fn join(&mut self, absorbed: ProfileId, survivor: ProfileId) -> Result<()> {
+    pub(crate) fn join(&mut self, absorbed: ProfileId, survivor: ProfileId) -> Result<()> {
         let Some(other) = self.shared.people.get(absorbed)? else { return Ok(()) };
         self.take_back_the_other_name(&other, survivor)?;
         // For a reader nobody is ever missing: first the survivor knows it all, then the names lead to her, then the other goes.
@@ -414,6 +424,7 @@ impl Fold {
             (before, person.memberships.clone())
         })?;
         self.move_corrections(absorbed, Some(survivor))?;
+        self.copy_apart(absorbed, survivor)?;
         self.shared.people.alias(absorbed, survivor);
         for identifier in other.known.identifiers.keys() {
             self.shared.people.assign(identifier, survivor);

@@ -10,6 +10,7 @@ use jumelle_store::{Result, StoreError, Table};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::apart::AboutHer;
 use crate::delivery::{Delivery, DeliveryState};
 use crate::fold::Fold;
 use crate::outlet::Outlet;
@@ -62,9 +63,9 @@ impl Fold {
         self.shared.ledger.note(self.cause.received, || Some(Statement::Outcome(statement()))).map(drop).map_err(stored)
     }
 
-    /// Texts and salts of a person, by all the ids that she had.
-    pub(crate) fn erase_from_ledger(&self, ids: &[ProfileId]) -> Result<()> {
-        let erased = self.shared.ledger.erase(self.cause.received, self.cause.position.0, ids);
+    /// Texts and salts of a person, by all the ids that she had or shared.
+    pub(crate) fn erase_from_ledger(&self, ids: &[ProfileId], about_her: AboutHer) -> Result<()> {
+        let erased = self.shared.ledger.erase(self.cause.received, self.cause.position.0, ids, about_her);
         erased.map(drop).map_err(stored)
     }
 }

@@ -4,6 +4,7 @@
 //! the caller's runtime. Architecture invariant: knows nothing of HTTP but what a delivery's result says.
 
 mod allowed;
+mod apart;
 mod applied;
 mod apply;
 mod behind;
@@ -33,6 +34,7 @@ mod memory;
 mod oppositions;
 mod outbox;
 mod outlet;
+mod parting;
 mod people;
 mod preview;
 mod pulse;
@@ -46,6 +48,7 @@ mod retention;
 mod shared;
 #[cfg(test)]
 mod simulation;
+mod splits;
 mod sweep;
 mod timers;
 mod tools;
@@ -68,6 +71,7 @@ use jumelle_store::{History, StoreError, Table, Tables, failpoint};
 use parking_lot::{Mutex, RwLock};
 
 pub use allowed::{Answer, Question};
+pub use apart::AboutHer;
 pub use applied::{APPLIED_MAX, Applied};
 pub use census::{Age, Aged, Census, CensusReach, CensusState, EXPIRING_SOON, OLD_AFTER};
 pub use chosen::{ChosenDay, Turns};
@@ -83,6 +87,7 @@ pub use links::{LINK_DAYS, LINK_DAYS_MAX, LINK_KEYS_FILE, Link, LinkError, LinkK
 pub use live::{Effect, Heard, Live};
 pub use memory::Memory;
 pub use oppositions::{Opposed, Oppositions};
+pub use parting::{Parted, Side};
 pub use preview::{Preview, preview};
 pub use query::{COUNTED_MAX, DeliveriesAsked, EventRow, PAGE_MAX, Page};
 pub use reach::{LapseChange, REACH_PEOPLE_MAX, Reach, ReachChange, reach};
@@ -94,7 +99,8 @@ pub use requests::{
 };
 pub use retention::{Clocks, DUE_WITHIN, LapsedDay};
 pub use shared::{Shared, Totals};
-pub use tools::{LeftBehind, Removals, ToolStanding, ToolState};
+pub use splits::{SPLIT_EVENTS_MAX, Split, SplitReason, SplitStep};
+pub use tools::{LeftBehind, Removals, ToolAfter, ToolStanding, ToolState};
 pub use wall::Wall;
 pub use window::WindowLimits;
 
@@ -394,6 +400,7 @@ pub(crate) fn open_shared(options: &Options, tables_name: &str) -> Result<Arc<Sh
     let erased_before = tables.get(Table::Meta, erase::ERASURES_ROW)?.is_some();
     let to_sweep = AtomicBool::new(sweep::is_left(&history, erased_before)?);
     let behind = Arc::new(Behind::new(tables));
+    let has_apart = AtomicBool::new(!behind.scan(Table::Apart, &[], None, 1)?.is_empty());
     Ok(Arc::new(Shared {
         links: Links::open(&options.directory, options.wall.now())?,
         history,
@@ -415,6 +422,7 @@ pub(crate) fn open_shared(options: &Options, tables_name: &str) -> Result<Arc<Sh
         stopped: AtomicBool::new(false),
         to_sweep,
         unwritten_bytes: options.memory.unwritten_bytes,
+        has_apart,
         clock_follows_events,
         wall: options.wall.clone(),
     }))

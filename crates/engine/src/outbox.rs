@@ -11,6 +11,7 @@ use jumelle_store::{Result, ResultState, Table};
 use crate::days::told;
 use crate::delivery::{Delivery, DeliveryState, ended_key, person_key, queue_key};
 use crate::fold::Fold;
+use crate::keep::names_otherwise;
 
 impl Fold {
     /// Queues a delivery, or records one that the gate blocked.
@@ -22,10 +23,12 @@ impl Fold {
         sent: Sent,
         blocked: Option<String>,
     ) -> Result<()> {
-        self.queue_about(activation, (profile, profile), kind, sent, blocked)
+        let known_as =
+            self.known_as.filter(|(leaves, _)| *leaves == profile && kind.takes_back()).map_or(profile, |(_, as_id)| as_id);
+        self.queue_about(activation, (known_as, profile), kind, sent, blocked)
     }
 
-    /// As [`Fold::queue`], about somebody whom the tool knows by the id that she had before a join.
+    /// As [`Fold::queue`], about somebody whom the tool knows by another id: the one that she had before a join, or until a split.
     pub(crate) fn queue_about(
         &mut self,
         activation: &Activation,
@@ -61,10 +64,10 @@ impl Fold {
             address: sent.address,
             data: sent.data,
         };
-        self.enqueue(message, blocked)
+        self.enqueue(owner, message, blocked)
     }
 
-    fn enqueue(&mut self, message: Message, blocked: Option<String>) -> Result<()> {
+    fn enqueue(&mut self, owner: ProfileId, message: Message, blocked: Option<String>) -> Result<()> {
         let delivery = Delivery {
             position: self.cause.position.0,
             ordinal: self.cause.next(message.profile),
@@ -76,11 +79,7 @@ impl Fold {
             message,
         };
         let id = delivery.message.id;
-        self.shared.behind.put(
-            Table::DeliveriesOfPerson,
-            person_key(delivery.message.profile, delivery.key()),
-            id.0.to_be_bytes(),
-        );
+        self.shared.behind.put(Table::DeliveriesOfPerson, person_key(owner, delivery.key()), id.0.to_be_bytes());
         self.put_delivery(&delivery);
         if let Some(effect) = &mut self.effect {
             let message = &delivery.message;
@@ -147,7 +146,6 @@ impl Fold {
     pub(crate) fn result(
         &mut self,
         id: DeliveryId,
-        profile: ProfileId,
         state: ResultState,
         attempts: u32,
         status: Option<u16>,
@@ -157,6 +155,7 @@ impl Fold {
         if delivery.state != DeliveryState::Queued {
             return Ok(());
         }
+        let id = self.shared.whose(&delivery)?;
         delivery.state = match state {
             ResultState::Sent => DeliveryState::Sent,
             ResultState::Blocked => DeliveryState::Blocked,
@@ -188,11 +187,15 @@ impl Fold {
         if message.kind == MessageType::Erased {
             return self.forget_notice(&message);
         }
-        let id = self.shared.people.surviving(profile)?;
         if self.shared.people.get(id)?.is_none() {
             return Ok(());
         }
+        // Each of two who were one was looked at by herself since: what was told of her last is not this.
+        let is_of_joined = reason.and_then(Reason::read) == Some(Reason::TakenApart);
         let carried = Sent { address: message.address.clone(), data: message.data.clone() };
+        let definitions = self.definitions.clone();
+        let activation = definitions.workspace.activation(&message.activation);
+        let names_her_otherwise = |other: &Sent| activation.is_none_or(|activation| names_otherwise(activation, &carried, other));
         self.shared.people.change(id, |person| {
             let standing = person.activations.entry(message.activation.clone()).or_default();
             match (message.kind.takes_back(), state) {
@@ -200,13 +203,19 @@ impl Fold {
                 (true, ResultState::Sent)
                     if standing.held == Held::In
                         && standing.received == standing.last
-                        && standing.received.as_ref() != Some(&carried) => {}
+                        && standing
+                            .received
+                            .as_ref()
+                            .is_none_or(|received| *received != carried && names_her_otherwise(received)) => {}
                 (true, ResultState::Sent) => standing.received = None,
                 (true, _) => {}
                 // A request that was made may have arrived, whatever came back: it will be taken back all the same.
                 (false, ResultState::Sent) => standing.received = Some(carried.clone()),
                 (false, _) if attempts > 0 => standing.received = Some(carried.clone()),
                 (false, _) => {}
+            }
+            if is_of_joined {
+                return;
             }
             if message.kind == MessageType::Updated && state == ResultState::Blocked && standing.last.as_ref() == Some(&carried) {
                 // The destination still has what it had; once the gate opens, that is compared again.
@@ -244,25 +253,33 @@ impl Fold {
         if delivery.state == DeliveryState::Queued {
             return Ok(());
         }
-        self.shared.behind.remove(Table::DeliveriesOfPerson, person_key(delivery.message.profile, delivery.key()));
+        let owner = self.shared.whose(&delivery)?;
+        if self.shared.is_of_joined(owner, &delivery)? && !self.says_what_stands(owner, &delivery)? {
+            return Ok(());
+        }
+        self.shared.behind.remove(Table::DeliveriesOfPerson, person_key(owner, delivery.key()));
         self.shared.behind.remove(Table::Ended, ended_key(&delivery.message.destination, delivery.state, delivery.key()));
         delivery.position = self.cause.position.0;
         delivery.ordinal = self.cause.next(delivery.message.profile);
         delivery.state = DeliveryState::Queued;
         delivery.reason = None;
         delivery.at = self.clock;
-        self.shared.behind.put(
-            Table::DeliveriesOfPerson,
-            person_key(delivery.message.profile, delivery.key()),
-            id.0.to_be_bytes(),
-        );
+        self.shared.behind.put(Table::DeliveriesOfPerson, person_key(owner, delivery.key()), id.0.to_be_bytes());
         self.put_delivery(&delivery);
         self.announce(&delivery);
         Ok(())
     }
 
+    /// It carries what its destination was told last about this person.
+    fn says_what_stands(&self, owner: ProfileId, delivery: &Delivery) -> Result<bool> {
+        let message = &delivery.message;
+        let person = self.shared.people.get(owner)?;
+        let last = person.as_ref().and_then(|person| person.activations.get(&message.activation)?.last.as_ref());
+        Ok(last.is_some_and(|last| (&last.address, &last.data) == (&message.address, &message.data)))
+    }
+
     /// Used by an erasure: a message without an activation in force.
     pub(crate) fn enqueue_notice(&mut self, message: Message) -> Result<()> {
-        self.enqueue(message, None)
+        self.enqueue(message.profile, message, None)
     }
 }

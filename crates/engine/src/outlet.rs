@@ -7,7 +7,7 @@ use std::time::Duration;
 use jumelle_activate::{Clearance, DeliveryResult, Folders, House, QueueKey, Queued, Standing};
 use jumelle_collect::inbound::{Report, ReportKind};
 use jumelle_collect::{Limits, decode_single};
-use jumelle_consent::{Choices, Circumstances, Cleared, Evidence, Party, Sent, clear};
+use jumelle_consent::{Choices, Circumstances, Cleared, Evidence, Party, Reason, Sent, clear};
 use jumelle_model::Workspace;
 use jumelle_model::consent::Channel;
 use jumelle_model::event::EventKind;
@@ -46,6 +46,8 @@ impl Outlet {
             return Ok(Clearance::Superseded);
         };
         let key = delivery.key();
+        let id = self.shared.whose(&delivery)?;
+        let is_of_joined = self.shared.is_of_joined(id, &delivery)?;
         let mut message = delivery.message;
         let definitions = self.shared.definitions();
         let workspace = &definitions.workspace;
@@ -56,8 +58,10 @@ impl Outlet {
                 Party { choices: &Choices::default(), circumstances: &Circumstances::default(), contacts: Default::default() };
             return Ok(answer(clear(workspace, message, nobody, Some(&carried), now)));
         }
-        let id = self.shared.people.surviving(message.profile)?;
         let Some(person) = self.shared.people.get(id)? else { return Ok(Clearance::Superseded) };
+        if is_of_joined {
+            return Ok(Clearance::Blocked(Reason::TakenApart.write()));
+        }
         let received = person.activations.get(&message.activation).and_then(|standing| standing.received.clone());
         let mut received = received;
         // What is taken back is what the tool has, under the identifiers that it was sent with.

@@ -183,6 +183,15 @@ impl People {
         Ok(bytes.map(|bytes| ProfileId(u128::from_be_bytes(bytes.try_into().unwrap_or_default()))))
     }
 
+    /// As [`People::owner`], by the identifier's key.
+    pub fn owner_of(&self, key: u128) -> Result<Option<ProfileId>> {
+        if let Some(owner) = self.owners.lock().get(&key) {
+            return Ok(Some(*owner));
+        }
+        let bytes = self.behind.get(Table::Identifiers, &key.to_be_bytes())?;
+        Ok(bytes.map(|bytes| ProfileId(u128::from_be_bytes(bytes.try_into().unwrap_or_default()))))
+    }
+
     /// Gives an identifier to a person.
     pub fn assign(&self, identifier: &Identifier, owner: ProfileId) {
         let key = identifier.key();

@@ -107,8 +107,9 @@ fn compare_all(options: &Options, fresh: &Tables, report: &mut RebuildReport) ->
     for table in Table::ALL {
         let (rows, mut difference) = compare(&live, fresh, table)?;
         // Tables of a directory from before there were these: what they would hold is made now.
-        let is_new = matches!(table, Table::Applied | Table::Chosen | Table::Lapsed | Table::Corrected | Table::Reduced)
-            && live.scan(table, &[], None).next().is_none();
+        let is_new =
+            matches!(table, Table::Applied | Table::Chosen | Table::Lapsed | Table::Corrected | Table::Reduced | Table::Apart)
+                && live.scan(table, &[], None).next().is_none();
         if is_new || is_older && table == Table::Suppressed {
             difference = Difference::default();
         }

@@ -332,6 +332,9 @@ impl Shared {
     }
 }
 
+/// Source of the objection that an erasure leaves.
+pub(crate) const OF_ERASURE: &str = "erasure";
+
 // ── who was erased stays out of marketing ────────────────────────────────────────────────────────────────────────────────
 
 impl Shared {
@@ -340,6 +343,24 @@ impl Shared {
         let row = self.suppression_row(identifier.key())?;
         let found = self.behind.get(Table::Suppressed, &row)?;
         Ok(found.map(|bytes| Timestamp(i64::from_be_bytes(bytes.try_into().unwrap_or_default()))))
+    }
+
+    /// What an identifier on the list means for whoever has it: an objection stands since the erasure. A choice that she makes herself
+    /// afterwards opens it; an old one that an import brings back does not.
+    pub(crate) fn suppression(&self, identifier: &jumelle_model::Identifier) -> Result<Option<jumelle_model::consent::Choice>> {
+        use jumelle_model::consent::{Choice, ConsentState, Scope, Signal};
+        use jumelle_model::ids::Stamp;
+        Ok(self.suppressed_since(identifier)?.map(|since| Choice {
+            purpose: Signal::Objection.purpose().to_owned(),
+            channel: None,
+            state: ConsentState::Denied,
+            scope: Scope::Person,
+            covers: Vec::new(),
+            stamp: Stamp { time: since, received: since, ..Stamp::default() },
+            weak: false,
+            source: OF_ERASURE.into(),
+            proof: None,
+        }))
     }
 
     /// Row of an identifier on the suppression list: salted with the history's id, so that lists of two houses cannot be compared.
@@ -362,26 +383,12 @@ impl Fold {
         Ok(())
     }
 
-    /// Somebody new has an identifier that is on the list: an objection stands since the erasure. A choice that she
-    /// makes herself afterwards opens it; an old one that an import brings back does not.
+    /// Somebody new has an identifier that is on the list.
     pub(crate) fn keep_suppressed(&mut self, id: ProfileId, identifier: &jumelle_model::Identifier) -> Result<()> {
-        use jumelle_model::consent::{Choice, ConsentState, Scope, Signal};
-        use jumelle_model::ids::Stamp;
         if !self.has_suppressed {
             return Ok(());
         }
-        let Some(since) = self.shared.suppressed_since(identifier)? else { return Ok(()) };
-        let choice = Choice {
-            purpose: Signal::Objection.purpose().to_owned(),
-            channel: None,
-            state: ConsentState::Denied,
-            scope: Scope::Person,
-            covers: Vec::new(),
-            stamp: Stamp { time: since, received: since, ..Stamp::default() },
-            weak: false,
-            source: "erasure".into(),
-            proof: None,
-        };
+        let Some(choice) = self.shared.suppression(identifier)? else { return Ok(()) };
         self.shared.people.change(id, |person| person.known.choices.fold(&choice))
     }
 }

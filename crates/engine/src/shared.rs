@@ -72,6 +72,8 @@ pub struct Shared {
     pub to_sweep: AtomicBool,
     /// Changes that wait to be written take so many bytes at most, about.
     pub unwritten_bytes: usize,
+    /// Somebody was taken apart: events and deliveries are looked at for it.
+    pub has_apart: AtomicBool,
     /// Time moves with the events.
     pub clock_follows_events: bool,
     /// What time it is outside.

@@ -9,13 +9,15 @@ use jumelle_model::ids::{DeliveryId, ProfileId};
 use jumelle_model::message::MessageType;
 use jumelle_model::time::Timestamp;
 use jumelle_model::workspace::{Activation, Destination};
-use jumelle_profile::{Activated, Held, Person};
+use jumelle_profile::{Activated, Held, Person, fields};
 use jumelle_store::{Result, Table};
 use serde::Serialize;
 
+use crate::apart::is_of_joined;
 use crate::delivery::{Delivery, DeliveryState, ended_prefix, queue_prefix};
 use crate::fold::Fold;
-use crate::keep::names_otherwise;
+use crate::keep::{Step, keep, names_otherwise};
+use crate::parting::Side;
 use crate::shared::Shared;
 
 /// Deliveries of one person looked at, the newest.
@@ -161,7 +163,7 @@ impl Fold {
         }
     }
 
-    /// Whether a message of some kind waits that carries her under this name.
+    /// Whether a message of some kind waits that carries her under this name, and will not be ended because she was taken apart.
     fn is_under_way(
         &self,
         id: ProfileId,
@@ -169,6 +171,7 @@ impl Fold {
         name: &Sent,
         kind: impl Fn(MessageType) -> bool,
     ) -> Result<bool> {
+        let (_, split) = self.shared.were_one_with(id)?;
         Ok(self.shared.newest_of(id)?.iter().any(|delivery| {
             let message = &delivery.message;
             let carried = Sent { address: message.address.clone(), data: message.data.clone() };
@@ -176,7 +179,64 @@ impl Fold {
                 && kind(message.kind)
                 && message.activation == activation.key
                 && !names_otherwise(activation, name, &carried)
+                && !is_of_joined(delivery, split)
         }))
+    }
+}
+
+/// What a split would do at one tool about one of the two.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct ToolAfter {
+    /// Activation key.
+    pub activation: String,
+    /// Destination key.
+    pub destination: String,
+    /// Purpose key.
+    pub purpose: String,
+    /// Channel.
+    pub channel: Channel,
+    /// What the tool has of her now: the fields as they were sent; none, if it has nothing of hers.
+    pub sent: Option<BTreeMap<String, serde_json::Value>>,
+    /// What it will be told, in order: `consent.withdrawn`, `segment.exited`, `profile.updated`, `segment.entered`.
+    pub told: Vec<MessageType>,
+    /// Why she does not come in, if she would.
+    pub gate: Option<serde_json::Value>,
+}
+
+impl Shared {
+    /// Where each tool would be with one of two people who are taken apart.
+    pub fn tools_after(&self, side: &Side) -> Result<Vec<ToolAfter>> {
+        let definitions = self.definitions();
+        let (workspace, plan) = (&definitions.workspace, &definitions.plan);
+        let at = self.now();
+        let mut person = side.person.clone();
+        person.memberships = side.segments.iter().map(|segment| (segment.clone(), at)).collect();
+        let mut found = Vec::new();
+        for activation in &workspace.activations {
+            let before = person.activations.get(&activation.key).cloned().unwrap_or_default();
+            let mapped = fields(workspace, plan, activation, &person, at);
+            let (steps, _) = keep(workspace, activation, &person, &mapped, &[], &mut before.clone(), at);
+            if steps.is_empty() && before.received.is_none() {
+                continue;
+            }
+            let (mut told, mut gate) = (Vec::new(), None);
+            for step in steps {
+                match step {
+                    Step::Queue(kind, _) => told.push(kind),
+                    Step::Block(_, reason) => gate = Some(reason.to_json()),
+                }
+            }
+            found.push(ToolAfter {
+                activation: activation.key.clone(),
+                destination: activation.destination.clone(),
+                purpose: activation.purpose.clone(),
+                channel: activation.channel,
+                sent: before.received.as_ref().map(readable),
+                told,
+                gate,
+            });
+        }
+        Ok(found)
     }
 }
 

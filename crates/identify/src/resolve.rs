@@ -48,14 +48,22 @@ pub struct Refusal {
     pub other: Option<ProfileId>,
     /// The namespace whose limit it would have broken.
     pub namespace: String,
-    /// That limit.
+    /// That limit; [`Refusal::APART`]: no limit, they were taken apart.
     pub limit: u32,
+}
+
+impl Refusal {
+    /// In the place of a limit, where a split keeps two people apart. No workspace sets such a limit.
+    pub const APART: u32 = 0;
 }
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Refusal { at, identifier, other, namespace, limit } = self;
         match other {
+            Some(other) if *limit == Refusal::APART => {
+                write!(f, "{at}: not joined with {other} by {}: they were taken apart", identifier.namespace)
+            }
             Some(other) => write!(
                 f,
                 "{at}: not joined with {other} by {}: one person may have {limit} {namespace} at most",

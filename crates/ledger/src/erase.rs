@@ -18,11 +18,11 @@ const INDEX_BYTES: usize = 32;
 pub(crate) type Found = (u64, u64);
 
 impl Ledger {
-    /// Takes a person (all the ids that she had) out of the ledger because of the entry at `position` of the history. Told again,
-    /// it does nothing. Answers how many entries have lost their text.
+    /// Takes a person (all the ids that she had, the first one hers) out of the ledger because of the entry at `position` of the
+    /// history: of what is said under these ids that which is `about_her`. Told again, it does nothing. Answers how many entries have lost their text.
     ///
     /// Nothing about her may be noted any more when this is called, but what [`Ledger::note`] is refused to.
-    pub fn erase(&self, at: Timestamp, position: u64, ids: &[ProfileId]) -> Result<u64> {
+    pub fn erase(&self, at: Timestamp, position: u64, ids: &[ProfileId], about_her: impl Fn(&Statement) -> bool) -> Result<u64> {
         let _erasing = self.erasing.lock();
         let (Some(first), true) = (ids.first(), self.is_new((position, 0))) else { return Ok(0) };
         let mut entries = BTreeMap::new();
@@ -30,7 +30,8 @@ impl Ledger {
             let path = files::text_path(&self.directory, &day);
             let mut indices = Vec::new();
             for (index, offset) in found {
-                if files::row_at(&path, offset)?.is_erasable() {
+                let row = files::row_at(&path, offset)?;
+                if row.is_erasable() && row.statement().is_none_or(|statement| about_her(&statement)) {
                     indices.push(index);
                 }
             }

@@ -55,13 +55,16 @@ impl Proved {
 
 impl Ledger {
     /// The proof for a person, by all the ids that she had. Of one who was erased: the erasure, and the hashes that it left.
-    pub fn prove(&self, ids: &[ProfileId], now: Timestamp) -> Result<Proof> {
+    pub fn prove(&self, ids: &[ProfileId], now: Timestamp, about_her: impl Fn(&Statement) -> bool) -> Result<Proof> {
         let mut wanted: BTreeMap<String, Vec<u64>> = BTreeMap::new();
         for (day, found) in self.about(ids)? {
             let path = files::text_path(&self.directory, &day);
             for (index, offset) in found {
-                wanted.entry(day.clone()).or_default().push(index);
                 let row = files::row_at(&path, offset)?;
+                if row.is_erasable() && row.statement().is_some_and(|statement| !about_her(&statement)) {
+                    continue;
+                }
+                wanted.entry(day.clone()).or_default().push(index);
                 if row.is_erasable() || row.is_erased() {
                     continue;
                 }

@@ -175,9 +175,9 @@ fn an_erasure_takes_text_and_salt_and_keeps_the_hash() {
     for day in 0..3 {
         (0..6).for_each(|n| room.release(&ledger, day * DAY, n));
     }
-    let before = ledger.prove(&[person(2)], room.at(2 * DAY)).unwrap();
-    assert_eq!(ledger.erase(room.at(2 * DAY), 40, &[person(2), person(3)]).unwrap(), 6);
-    assert_eq!(ledger.erase(room.at(2 * DAY), 40, &[person(2), person(3)]).unwrap(), 0, "told again");
+    let before = ledger.prove(&[person(2)], room.at(2 * DAY), |_| true).unwrap();
+    assert_eq!(ledger.erase(room.at(2 * DAY), 40, &[person(2), person(3)], |_| true).unwrap(), 6);
+    assert_eq!(ledger.erase(room.at(2 * DAY), 40, &[person(2), person(3)], |_| true).unwrap(), 0, "told again");
     support::stop(ledger);
     let verified = verify(&room.directory, &Against::default()).unwrap();
     assert_eq!((verified.erased, verified.problems), (6, vec![]));
@@ -191,7 +191,7 @@ fn an_erasure_takes_text_and_salt_and_keeps_the_hash() {
         }
     }
     let ledger = room.open();
-    let proof = ledger.prove(&[person(2)], room.at(2 * DAY)).unwrap();
+    let proof = ledger.prove(&[person(2)], room.at(2 * DAY), |_| true).unwrap();
     let erasures = proof.entries.iter().filter(|entry| matches!(entry.statement(), Some(Statement::Erasure(_)))).count();
     let hashes = proof.entries.iter().filter(|entry| entry.text.is_none()).count();
     assert_eq!((erasures, hashes), (1, 6));
@@ -249,7 +249,7 @@ fn a_proof_leads_to_the_roots_of_its_days() {
     for day in 0..2 {
         (0..37).for_each(|n| room.release(&ledger, day * DAY, n));
     }
-    let proof = ledger.prove(&[person(5), ProfileId(5)], room.at(DAY)).unwrap();
+    let proof = ledger.prove(&[person(5), ProfileId(5)], room.at(DAY), |_| true).unwrap();
     assert_eq!(proof.entries.len(), 2);
     for entry in &proof.entries {
         let root = &proof.roots[&entry.day];
@@ -333,7 +333,7 @@ fn a_copy_is_whole_goes_on_and_loses_whom_the_original_loses() {
     assert_eq!(entries(&backup), 13);
     copy(&ledger, &restored);
     (0..6).for_each(|n| room.release(&ledger, 2 * DAY, n));
-    ledger.erase(room.at(2 * DAY), 40, &[person(2)]).unwrap();
+    ledger.erase(room.at(2 * DAY), 40, &[person(2)], |_| true).unwrap();
     copy(&ledger, &backup);
     assert_eq!(entries(&backup), 20);
     assert_eq!(verify(&backup.directory, &Against::default()).unwrap().erased, 3);

@@ -23,7 +23,7 @@ fn three_days() -> Room {
         }
     }
     ledger.sync().unwrap();
-    ledger.erase(room.at(2 * DAY), 7, &[support::person(4)]).unwrap();
+    ledger.erase(room.at(2 * DAY), 7, &[support::person(4)], |_| true).unwrap();
     support::stop(ledger);
     let verified = verify(&room.directory, &Against::default()).unwrap();
     assert_eq!((verified.days, verified.entries, verified.erased, verified.problem_count), (3, 62, 12, 0), "{verified:?}");

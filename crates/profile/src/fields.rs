@@ -81,6 +81,6 @@ pub fn fields(workspace: &Workspace, plan: &Plan, activation: &Activation, perso
 }
 
 /// SHA-256 of a normalised value, in lower-case hexadecimal digits: what advertising tools match on.
-fn sha256_hex(value: &str) -> String {
+pub fn sha256_hex(value: &str) -> String {
     Sha256::digest(value.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -4,25 +4,26 @@ use jumelle_consent::{Choices, Standing};
 use jumelle_model::consent::{ConsentState, Scope};
 use jumelle_model::time::{Span, Timestamp};
 use jumelle_model::workspace::policy::{Case, Policy};
-use jumelle_model::{Money, Workspace};
+use jumelle_model::{Identifier, Money, Workspace};
 use jumelle_segment::Plan;
 use serde_json::{Map, Value, json};
 
-use crate::person::{ANONYMOUS_ID, Person};
+use crate::person::{ANONYMOUS_ID, Person, Seen};
+
+/// Her identifiers, each with when and by whom it was seen.
+pub fn identifiers_json(person: &Person) -> Vec<Value> {
+    let json = |(identifier, seen): (&Identifier, &Seen)| {
+        json!({
+            "namespace": identifier.namespace, "value": identifier.value,
+            "first_seen": seen.first.0.time, "last_seen": seen.last.time, "source": seen.first.1,
+        })
+    };
+    person.known.identifiers.iter().map(json).collect()
+}
 
 /// The profile at an instant: computed traits as of then, everything else as folded.
 pub fn profile_json(workspace: &Workspace, plan: &Plan, person: &Person, at: Timestamp) -> Value {
     let known = &person.known;
-    let identifiers: Vec<Value> = known
-        .identifiers
-        .iter()
-        .map(|(identifier, seen)| {
-            json!({
-                "namespace": identifier.namespace, "value": identifier.value,
-                "first_seen": seen.first.0.time, "last_seen": seen.last.time, "source": seen.first.1,
-            })
-        })
-        .collect();
     let mut traits = Map::new();
     let mut provenance = Map::new();
     for (key, value) in &known.traits {
@@ -40,7 +41,7 @@ pub fn profile_json(workspace: &Workspace, plan: &Plan, person: &Person, at: Tim
     let segments: Vec<Value> = person.memberships.iter().map(|(key, since)| json!({"key": key, "since": since})).collect();
     json!({
         "id": person.id,
-        "identifiers": identifiers,
+        "identifiers": identifiers_json(person),
         "traits": traits,
         "provenance": provenance,
         "computed": computed,

@@ -59,8 +59,12 @@ pub async fn proof(State(app): State<App>, Query(query): Query<ProofQuery>) -> R
     }
     let ids = ids_of(&app, &query.identifier)?;
     let (asked, locale) = (ids.clone(), app.engine.shared().definitions().workspace.settings.locale.clone());
-    let proof = blocking(&app, move |shared| shared.ledger.prove(&ids, shared.wall.now())).await?;
-    let document = document(&app.engine.shared().definitions().workspace, &query.identifier, &asked, &proof);
+    // Said while she was one with somebody else, of whom nothing is told.
+    let (ids, about_her) = app.engine.shared().in_ledger(&ids)?;
+    let proof = blocking(&app, move |shared| shared.ledger.prove(&ids, shared.wall.now(), about_her)).await?;
+    let mut document = document(&app.engine.shared().definitions().workspace, &query.identifier, &asked, &proof);
+    let splits = asked.first().map(|id| app.engine.shared().splits_of(*id)).transpose()?.unwrap_or_default();
+    document["splits"] = splits.iter().map(|split| json!({"at": split.at, "reason": split.reason})).collect();
     if format == "json" {
         return Ok(Json(document).into_response());
     }
@@ -102,12 +106,13 @@ impl From<LedgerError> for Problem {
 /// The ids that a person has or had; of somebody erased those that her tombstones name.
 fn ids_of(app: &App, identifier: &str) -> Result<Vec<ProfileId>, Problem> {
     let shared = app.engine.shared();
-    let mut ids: Vec<ProfileId> = identifier.parse().into_iter().collect();
     let found = find(app, identifier);
+    let mut ids: Vec<ProfileId> = Vec::new();
     if let Ok(person) = &found {
         ids.push(person.id);
         ids.extend(person.known.absorbed.iter().copied());
     }
+    ids.extend(identifier.parse::<ProfileId>());
     if let Some((namespace, value)) = identifier.split_once(':')
         && let Ok(identifier) = jumelle_identify::identifier_of(&shared.definitions().workspace, namespace, value)
     {
@@ -117,8 +122,9 @@ fn ids_of(app: &App, identifier: &str) -> Result<Vec<ProfileId>, Problem> {
             ids.extend(tombstone.keys.contains(&key).then_some(tombstone.profile));
         }
     }
-    ids.sort_unstable();
-    ids.dedup();
+    // The one that she has now stays the first.
+    let mut seen = BTreeSet::new();
+    ids.retain(|id| seen.insert(*id));
     match (found, ids.is_empty()) {
         (Err(problem), true) => Err(problem),
         _ => Ok(ids),

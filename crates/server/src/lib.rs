@@ -46,6 +46,7 @@ mod secrets;
 mod segments;
 mod session;
 mod set_aside;
+mod splits;
 mod stocks;
 mod tag;
 mod tls;
@@ -240,6 +241,7 @@ impl App {
             .route("/v1/profiles/{id}/deliveries", get(profiles::deliveries))
             .route("/v1/profiles/{id}/explain", get(profiles::explain))
             .route("/v1/profiles/{id}/joins", get(profiles::joins))
+            .route("/v1/profiles/{id}/split", post(splits::split))
             .route("/v1/profiles/{id}/tools", get(tools::of_person))
             .route("/v1/allowed", get(allowed::one).post(allowed::many))
             .route("/v1/oppositions", get(oppositions::table).post(inbound::suppress))

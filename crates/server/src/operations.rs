@@ -17,7 +17,7 @@ use crate::health::{self, Signs};
 use crate::{App, Problem};
 
 /// Names of the metrics and what they say.
-pub const METRICS: [(&str, &str); 66] = [
+pub const METRICS: [(&str, &str); 67] = [
     ("jumelle_stored_events_total", "Events durably in the history"),
     ("jumelle_processed_events_total", "Events identified, folded, evaluated and gated"),
     ("jumelle_duplicate_events_total", "Events whose message id was known"),
@@ -47,6 +47,7 @@ pub const METRICS: [(&str, &str); 66] = [
     ("jumelle_erasures_total", "People erased"),
     ("jumelle_lapsed_people_total", "People erased because their time as a prospect was over"),
     ("jumelle_corrected_identifiers_total", "Wrong identifiers put right"),
+    ("jumelle_splits_total", "People who were found to be one, taken apart"),
     ("jumelle_rights_requests_total", "What people asked about their rights, by kind"),
     ("jumelle_links_total", "Signed links: unsubscribed, expired, invalid"),
     ("jumelle_history_bytes_total", "Bytes appended to the history"),

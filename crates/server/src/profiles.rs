@@ -119,10 +119,11 @@ pub async fn segments(State(app): State<App>, Path(id): Path<String>) -> Result<
     Ok(Json(json!({"items": items, "next": null, "history": history})))
 }
 
-/// `GET /v1/profiles/{…}/joins`: how her identifiers came together, oldest first.
+/// `GET /v1/profiles/{…}/joins`: how her identifiers came together, and her splits, oldest first.
 pub async fn joins(State(app): State<App>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
     let person = find(&app, &id)?;
-    Ok(Json(json!({"items": app.engine.shared().joins_of(person.id)?})))
+    let shared = app.engine.shared();
+    Ok(Json(json!({"items": shared.joins_of(person.id)?, "splits": shared.splits_of(person.id)?})))
 }
 
 /// `GET /v1/profiles/{…}/consents`

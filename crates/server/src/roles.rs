@@ -96,6 +96,7 @@ pub(crate) const GRANTS: &[Grant] = &[
     grant("get", "/v1/profiles/{id}/explain", PRIVACY),
     grant("get", "/v1/profiles/{id}/joins", PRIVACY),
     grant("get", "/v1/profiles/{id}/tools", PRIVACY),
+    grant("post", "/v1/profiles/{id}/split", PRIVACY),
     // The gate, asked by a tool or by somebody at a telephone: yes or no about one address that the caller has.
     grant("get", "/v1/allowed", ONE_PERSON),
     grant("post", "/v1/allowed", ONE_PERSON),

@@ -124,6 +124,19 @@ pub enum Entry<'a> {
     },
     /// Events of which no more was kept than that there were so many.
     Reduced(ReducedCount<'a>),
+    /// One person turned out to be two. Names nobody, so an erasure of either leaves it.
+    Split {
+        /// The joined person's id at that time; whoever stays keeps it.
+        profile: ProfileId,
+        /// Keys (128-bit hashes) of the identifiers of the one who stays.
+        staying: Vec<u128>,
+        /// Keys of the identifiers of the one who leaves.
+        leaving: Vec<u128>,
+        /// Code of the reason; empty: none was given.
+        reason: &'a str,
+        /// Name of the token of whoever asked for it.
+        by: &'a str,
+    },
 }
 
 /// How many events of one name came to less, in one commit. Nobody is named.

@@ -60,11 +60,13 @@ pub enum Table {
     Corrected,
     /// Days since 1970-01-01 in the workspace's time zone (4 BE) → how many events were reduced that day.
     Reduced,
+    /// Profile id, identifier key (16 BE) → the profile id that a split gave it to, position of the split (8 BE).
+    Apart,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Table; 22] = [
+    pub const ALL: [Table; 23] = [
         Table::People,
         Table::Identifiers,
         Table::Aliases,
@@ -87,6 +89,7 @@ impl Table {
         Table::Lapsed,
         Table::Corrected,
         Table::Reduced,
+        Table::Apart,
     ];
 
     /// Bytes gathered in memory before they become a file. A new visitor's identifiers are looked for and not found: in memory
@@ -124,6 +127,7 @@ impl Table {
             Table::Lapsed => "lapsed",
             Table::Corrected => "corrected",
             Table::Reduced => "reduced",
+            Table::Apart => "apart",
         }
     }
 }

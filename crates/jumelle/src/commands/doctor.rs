@@ -243,6 +243,7 @@ fn kind(entry: &Entry<'_>) -> &'static str {
         Entry::Erased { .. } => "erasure",
         Entry::Lapsed { .. } => "erasure at the end of a prospect's time",
         Entry::Corrected { .. } => "correction of an identifier",
+        Entry::Split { .. } => "split of a person",
         Entry::Gone => "erased event",
         Entry::Request { .. } => "rights request",
         Entry::Reduced(_) => "reduced events",
