@@ -3,11 +3,13 @@ import type { Schemas } from "../../api/client";
 import { EyeBadge } from "../../components/EyeBadge";
 import { Instant } from "../../components/Instant";
 import { Panel } from "../../components/PageTitle";
+import { PersonLink } from "../../components/PersonLink";
 import { Failure } from "../../components/states";
 import { useI18n } from "../../i18n";
 import { speaking } from "./name";
 import css from "./Person.module.css";
 import { useJoins } from "./queries";
+import { Split } from "./Split";
 
 type Join = Schemas["Joins"]["items"][number];
 const SIGNS = { first: IconUserPlus, attached: IconPlus, joined: IconLink };
@@ -36,6 +38,13 @@ export function Identity({ profile }: { profile: Schemas["Profile"] }) {
           ))}
         </ul>
       )}
+      {joins.data?.splits.map((split) => (
+        <p key={split.position} className={css.parted}>
+          {t("person.was_taken_apart")} <PersonLink profile={split.other} /> · <Instant at={split.at} /> · {split.by}
+          {split.reason && ` · ${t(`person.split_${split.reason}`)}`}
+        </p>
+      ))}
+      <Split profile={profile} />
       <details className={css.more}>
         <summary>{t("person.how_joined")}</summary>
         {joins.error && <Failure error={joins.error} retry={() => void joins.refetch()} />}
