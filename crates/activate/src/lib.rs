@@ -19,7 +19,9 @@ mod partner;
 mod queue;
 pub mod secrets;
 mod slots;
+mod shown;
 mod transport;
+mod trial;
 mod webhook;
 
 pub use backoff::{GIVE_UP_AFTER, REFUSED_ATTEMPTS_MAX, RETRY_DELAY_MAX};
@@ -30,5 +32,7 @@ pub use files::FileStatus;
 pub use house::{Clearance, DeliveryResult, FinalState, Folders, House, QueueKey, Queued, Standing};
 pub use list::fetch_list;
 pub use queue::QUEUE_MEMORY_MAX;
+pub use shown::{Judged, Shown, cannot_be_told, show};
 pub use transport::Transport;
+pub use trial::{Trial, test_connector, test_destination};
 pub use webhook::{Outcome, Webhook, resolve_secret, sign};

@@ -163,24 +163,47 @@ impl Webhook {
     /// when the connection is there, and the request begins only if it says yes.
     pub async fn send_if(&self, cleared: Cleared, still: impl FnOnce(&Cleared) -> bool + Send + 'static) -> Outcome {
         let id = cleared.message().id.to_string();
-        let timestamp_s = Timestamp::now().0 / 1_000_000;
         let body = cleared.body();
-        let mut request = self
-            .client
-            .post(self.url.clone())
-            .timeout(TOTAL_TIMEOUT)
-            .header("content-type", "application/json")
-            .header("webhook-id", &id)
-            .header("webhook-timestamp", timestamp_s);
-        if let Some(secret) = &self.secret {
-            request = request.header("webhook-signature", sign(secret, &id, timestamp_s, &body));
-        }
+        let request = self.request(&id, &body);
         match last_look::send_if(request, body, move || still(&cleared)).await {
             Some(Ok(response)) => outcome(response).await,
             None => Outcome::Withheld,
             Some(Err(error)) => Outcome::Retry { reason: describe(&error), status: None, after: None },
         }
     }
+}
+
+impl Webhook {
+    fn request(&self, id: &str, body: &[u8]) -> reqwest::RequestBuilder {
+        let timestamp_s = Timestamp::now().0 / 1_000_000;
+        let signature = self.secret.as_ref().map(|secret| sign(secret, id, timestamp_s, body));
+        let request = self.client.post(self.url.clone()).timeout(TOTAL_TIMEOUT);
+        head(id, timestamp_s, signature).into_iter().fold(request, |request, (name, value)| request.header(name, value))
+    }
+
+    /// Asks the address to take a message about nobody, signed as any other: `{"type": "test"}`.
+    pub(crate) async fn test(&self) -> Outcome {
+        const ID: &str = "msg_test";
+        let body = serde_json::json!({"id": ID, "type": "test", "at": Timestamp::now().to_string(), "data": {}}).to_string();
+        let body = body.into_bytes();
+        let request = self.request(ID, &body);
+        match last_look::send_if(request, body, || true).await {
+            Some(Ok(response)) => outcome(response).await,
+            Some(Err(error)) => Outcome::Retry { reason: describe(&error), status: None, after: None },
+            None => Outcome::Withheld,
+        }
+    }
+}
+
+/// The headers of a message, in their order.
+pub(crate) fn head(id: &str, timestamp_s: i64, signature: Option<String>) -> Vec<(&'static str, String)> {
+    let mut head = vec![
+        ("content-type", "application/json".to_owned()),
+        ("webhook-id", id.to_owned()),
+        ("webhook-timestamp", timestamp_s.to_string()),
+    ];
+    head.extend(signature.map(|signature| ("webhook-signature", signature)));
+    head
 }
 
 async fn outcome(mut response: reqwest::Response) -> Outcome {

@@ -426,14 +426,7 @@ impl Cleared {
 
     /// The JSON body that a webhook receives (DESIGN §6): computed from the choices, never from a setting.
     pub fn body(&self) -> Vec<u8> {
-        let message = &self.message;
-        let mut data = Map::new();
-        for (field, json) in &message.data {
-            data.insert(field.clone(), serde_json::from_str(json).unwrap_or(Value::Null));
-        }
         let mut consent = Map::new();
-        consent.insert("purpose".into(), message.purpose.as_str().into());
-        consent.insert("channel".into(), message.channel.as_str().into());
         match &self.evidence {
             Evidence::Granted(standing) => {
                 consent.insert("state".into(), "granted".into());
@@ -451,21 +444,39 @@ impl Cleared {
                 consent.insert("state".into(), "taken_back".into());
             }
         }
-        let mut body = serde_json::json!({
-            "id": message.id.to_string(),
-            "type": message.kind.as_str(),
-            "activation": message.activation,
-            "segment": message.segment,
-            "at": message.at.to_string(),
-            "profile": message.profile.to_string(),
-            "data": data,
-            "consent": consent,
-        });
-        if let Some(url) = &self.unsubscribe {
-            body["unsubscribe"] = unsubscribe_json(url);
-        }
-        body.to_string().into_bytes()
+        body(&self.message, consent, self.unsubscribe.as_deref())
     }
+}
+
+/// The body of a message that the gate holds back, for people to look at: as [`Cleared::body`], with `refused` where the consent
+/// would stand. Nothing that can be sent is made of it.
+pub fn refused_body(message: &Message) -> Vec<u8> {
+    body(message, Map::from_iter([("state".to_owned(), "refused".into())]), None)
+}
+
+fn body(message: &Message, told: Map<String, Value>, unsubscribe: Option<&str>) -> Vec<u8> {
+    let mut data = Map::new();
+    for (field, json) in &message.data {
+        data.insert(field.clone(), serde_json::from_str(json).unwrap_or(Value::Null));
+    }
+    let mut consent = Map::new();
+    consent.insert("purpose".into(), message.purpose.as_str().into());
+    consent.insert("channel".into(), message.channel.as_str().into());
+    consent.extend(told);
+    let mut body = serde_json::json!({
+        "id": message.id.to_string(),
+        "type": message.kind.as_str(),
+        "activation": message.activation,
+        "segment": message.segment,
+        "at": message.at.to_string(),
+        "profile": message.profile.to_string(),
+        "data": data,
+        "consent": consent,
+    });
+    if let Some(url) = unsubscribe {
+        body["unsubscribe"] = unsubscribe_json(url);
+    }
+    body.to_string().into_bytes()
 }
 
 /// The link, and the two header fields that RFC 8058 asks for: a mailer covers both by its DKIM signature.

@@ -15,6 +15,7 @@ pub mod strings;
 
 pub use choices::{Choices, Standing, receipts};
 pub use gate::{
-    Asked, Circumstances, Cleared, Contact, Evidence, OkOrSoon, Party, Refused, Sent, Verdict, clear, decide, unsubscribe_json,
+    Asked, Circumstances, Cleared, Contact, Evidence, OkOrSoon, Party, Refused, Sent, Verdict, clear, decide, refused_body,
+    unsubscribe_json,
 };
 pub use reason::{Reason, Tongue};

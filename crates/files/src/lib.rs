@@ -13,6 +13,6 @@ mod write;
 pub use manifest::Manifest;
 pub use name::{Naming, file_name};
 pub use place::{Network, Place, PlaceError, Session, trusting_the_machine};
-pub use row::{Row, columns_of};
+pub use row::{Row, columns_of, refused_cells};
 pub use spool::{Spool, SpoolReader};
 pub use write::{SheetWriter, Written};

@@ -1,7 +1,7 @@
 //! One person's line of a file.
 
 use jumelle_consent::{Cleared, Evidence, Standing};
-use jumelle_model::message::MessageType;
+use jumelle_model::message::{Message, MessageType};
 use jumelle_model::workspace::Activation;
 use jumelle_model::workspace::file::{Column, Content, FileTerms};
 use serde_json::Value;
@@ -29,29 +29,17 @@ pub fn columns_of(terms: &FileTerms, activation: &Activation) -> Vec<Column> {
 impl Row {
     /// What a cleared message says in these columns. A field of the map comes before a column of the file's own of the same name.
     pub fn of(cleared: &Cleared, columns: &[Column]) -> Row {
-        let cell = |column: &Column| {
-            let message = cleared.message();
-            if let Some((_, json)) = message.data.iter().find(|(field, _)| *field == column.field) {
-                return text_of(json);
-            }
-            let standing = match cleared.evidence() {
-                Evidence::Granted(standing) => Some(standing),
-                _ => None,
-            };
-            match column.field.as_str() {
-                "op" => Some(op(message.kind).to_owned()),
-                "type" => Some(message.kind.as_str().to_owned()),
-                "consent_at" => standing.map(|standing| standing.since.to_string()),
-                "receipt" => standing.map(Standing::receipt),
-                "purpose" => Some(message.purpose.clone()),
-                "channel" => Some(message.channel.as_str().to_owned()),
-                "profile" => Some(message.profile.to_string()),
-                "delivery" => Some(message.id.to_string()),
-                "unsubscribe" => cleared.unsubscribe().map(str::to_owned),
-                _ => None,
-            }
+        let standing = match cleared.evidence() {
+            Evidence::Granted(standing) => Some(standing),
+            _ => None,
         };
-        Row { cells: columns.iter().map(cell).collect() }
+        let message = cleared.message();
+        Row { cells: columns.iter().map(|column| cell(message, standing, cleared.unsubscribe(), column)).collect() }
+    }
+
+    /// Its cells, in the order of the columns.
+    pub fn cells(&self) -> &[Option<String>] {
+        &self.cells
     }
 
     /// As bytes: each cell by its length and itself.
@@ -82,6 +70,29 @@ impl Row {
 }
 
 /// What the tool is to do.
+/// The cells of a message that the gate holds back, for people to look at: no row, so that no file is made of it.
+pub fn refused_cells(message: &Message, columns: &[Column]) -> Vec<Option<String>> {
+    columns.iter().map(|column| cell(message, None, None, column)).collect()
+}
+
+fn cell(message: &Message, standing: Option<&Standing>, unsubscribe: Option<&str>, column: &Column) -> Option<String> {
+    if let Some((_, json)) = message.data.iter().find(|(field, _)| *field == column.field) {
+        return text_of(json);
+    }
+    match column.field.as_str() {
+        "op" => Some(op(message.kind).to_owned()),
+        "type" => Some(message.kind.as_str().to_owned()),
+        "consent_at" => standing.map(|standing| standing.since.to_string()),
+        "receipt" => standing.map(Standing::receipt),
+        "purpose" => Some(message.purpose.clone()),
+        "channel" => Some(message.channel.as_str().to_owned()),
+        "profile" => Some(message.profile.to_string()),
+        "delivery" => Some(message.id.to_string()),
+        "unsubscribe" => unsubscribe.map(str::to_owned),
+        _ => None,
+    }
+}
+
 fn op(kind: MessageType) -> &'static str {
     match kind {
         MessageType::Entered => "add",

@@ -5,10 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use jumelle_activate::{Transport, secrets};
+use jumelle_activate::{Transport, Trial, secrets, test_connector};
 use jumelle_connect::{
-    Catalogue, Connector as Loaded, Files, Incoming, Moment, Row, Sample, Secrets, Settings, auth, batches, last_of_each,
-    run_cases,
+    Catalogue, Connector as Loaded, Files, Incoming, Moment, Row, Sample, Secrets, Settings, batches, last_of_each, run_cases,
 };
 use jumelle_model::time::Timestamp;
 use jumelle_model::workspace::{Secret, read_yaml};
@@ -367,31 +366,20 @@ async fn try_out(
     }
     let settings = Settings::new(&connector.manifest, read, "FR");
     let transport = Transport::new(base, allow_private || base.is_some()).map_err(anyhow::Error::msg)?;
-    let moment = Moment { now: Timestamp::now(), nonce: format!("{:032x}", rand::random::<u128>()) };
-    let mut token = None;
-    if auth::needs_token(connector) {
-        let request = auth::token_request(connector, &settings, &moment).map_err(Failure::refused)?;
-        let answer = transport.transfer(request).await;
-        let status = answer.status.ok_or_else(|| anyhow::anyhow!("no answer: {}", answer.error.unwrap_or_default()))?;
-        token = Some(auth::read_token(connector, status, &answer.body).map_err(Failure::refused)?.text);
-    }
-    if !connector.has_test() {
-        let message = "the connector has no test call; its settings are well-formed";
-        println!("{}", if global.json { json!({"ok": true, "note": message}).to_string() } else { message.to_owned() });
-        return Ok(());
-    }
-    let request = jumelle_connect::render_test(connector, &settings, token.as_deref(), &moment)
-        .map_err(|error| Failure::refused(error.to_string()))?;
-    let answer = transport.transfer(request).await;
-    let said: String = String::from_utf8_lossy(&answer.body).chars().filter(|c| !c.is_control()).take(200).collect();
-    match answer.status {
-        Some(status @ 200..=299) => {
-            let message = format!("{} answers {status}: the settings are right", connector.manifest.name);
+    let name = &connector.manifest.name;
+    match test_connector(connector, &settings, &transport).await {
+        Trial::Ok { status } => {
+            let message = format!("{name} answers {status}: the settings are right");
             println!("{}", if global.json { json!({"ok": true, "status": status}).to_string() } else { green(&message) });
             Ok(())
         }
-        Some(status) => Err(Failure::refused(format!("{} answers {status}: {said}", connector.manifest.name))),
-        None => Err(anyhow::anyhow!("{} does not answer: {}", connector.manifest.name, answer.error.unwrap_or_default())),
+        Trial::NoTest { said } => {
+            println!("{}", if global.json { json!({"ok": true, "note": said}).to_string() } else { said });
+            Ok(())
+        }
+        Trial::Refused { status: Some(status), said } => Err(Failure::refused(format!("{name} answers {status}: {said}"))),
+        Trial::Refused { status: None, said } | Trial::Unusable { said } => Err(Failure::refused(said)),
+        Trial::Away { said } => Err(anyhow::anyhow!("{name} does not answer: {said}")),
     }
 }
 
