@@ -201,6 +201,7 @@ SUITES = [
     ("clocks", black_box("clocks")),
     ("reduction", black_box("reduction")),
     ("watching", black_box("watching")),
+    ("set_up", black_box("set_up")),
     ("security", black_box("security")),
     ("backup", black_box("backup")),
     ("ledger", black_box("ledger")),

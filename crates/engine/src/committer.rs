@@ -55,7 +55,12 @@ pub enum Draft {
     /// A delivery's result.
     Result(jumelle_activate::DeliveryResult),
     /// Try again.
-    Replay(jumelle_model::DeliveryId),
+    Replay {
+        /// Which delivery.
+        delivery: jumelle_model::DeliveryId,
+        /// Who asks: the name of a token.
+        by: Arc<str>,
+    },
     /// Not understood.
     Quarantined {
         /// Its id.
@@ -495,7 +500,7 @@ fn entry(draft: &Draft, received: Timestamp) -> Option<Entry<'_>> {
             status: result.status,
             reason: result.reason.as_deref(),
         },
-        Draft::Replay(delivery) => Entry::Replay { delivery: *delivery },
+        Draft::Replay { delivery, by } => Entry::ReplayedBy { delivery: *delivery, by },
         Draft::Quarantined { id, source, rejected } => Entry::Quarantined {
             id: *id,
             source,

@@ -154,6 +154,7 @@ impl Fold {
                 let ended = crate::delivery::ended_key(&delivery.message.destination, delivery.state, delivery.key());
                 self.shared.behind.remove(Table::Ended, ended);
             }
+            self.forget_replays(&delivery)?;
             self.shared.behind.remove(Table::Deliveries, delivery);
             self.shared.behind.remove(Table::DeliveriesOfPerson, key);
         }

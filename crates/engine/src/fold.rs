@@ -227,7 +227,8 @@ impl Fold {
             Entry::Result { delivery, state, attempts, status, reason, .. } => {
                 self.result(delivery, state, attempts, status, reason)
             }
-            Entry::Replay { delivery } => self.replay(delivery),
+            Entry::Replay { delivery } => self.replay(delivery, ""),
+            Entry::ReplayedBy { delivery, by } => self.replay(delivery, by),
             Entry::Quarantined { id, source, field, rule, message, body } => {
                 let item = serde_json::json!({
                     "id": format!("q_{id:016x}"), "at": record.received, "source": source, "field": field, "rule": rule,

@@ -111,7 +111,7 @@ impl Fold {
         Ok(())
     }
 
-    fn put_delivery(&self, delivery: &Delivery) {
+    pub(crate) fn put_delivery(&self, delivery: &Delivery) {
         let id = delivery.message.id.0.to_be_bytes();
         let key = queue_key(&delivery.message.destination, delivery.key());
         if delivery.state == DeliveryState::Queued {
@@ -126,7 +126,7 @@ impl Fold {
         self.shared.behind.put(Table::Deliveries, id, delivery.encode());
     }
 
-    fn announce(&self, delivery: &Delivery) {
+    pub(crate) fn announce(&self, delivery: &Delivery) {
         if let Some(announce) = &self.announce {
             let queued = Queued {
                 key: delivery.key(),
@@ -138,7 +138,7 @@ impl Fold {
         }
     }
 
-    fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>> {
+    pub(crate) fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>> {
         Ok(self.shared.behind.get(Table::Deliveries, &id.0.to_be_bytes())?.and_then(|bytes| Delivery::decode(&bytes)))
     }
 
@@ -244,38 +244,6 @@ impl Fold {
             self.bring_back_what_left_late(id, &message.activation, &carried)?;
         }
         self.evaluate(id)
-    }
-
-    /// An operator tries a dead or blocked delivery again; it passes the gate like any other.
-    pub(crate) fn replay(&mut self, id: DeliveryId) -> Result<()> {
-        let Some(mut delivery) = self.delivery(id)? else { return Ok(()) };
-        // One that was taken is sent again where a comparison shows that the tool has lost it.
-        if delivery.state == DeliveryState::Queued {
-            return Ok(());
-        }
-        let owner = self.shared.whose(&delivery)?;
-        if self.shared.is_of_joined(owner, &delivery)? && !self.says_what_stands(owner, &delivery)? {
-            return Ok(());
-        }
-        self.shared.behind.remove(Table::DeliveriesOfPerson, person_key(owner, delivery.key()));
-        self.shared.behind.remove(Table::Ended, ended_key(&delivery.message.destination, delivery.state, delivery.key()));
-        delivery.position = self.cause.position.0;
-        delivery.ordinal = self.cause.next(delivery.message.profile);
-        delivery.state = DeliveryState::Queued;
-        delivery.reason = None;
-        delivery.at = self.clock;
-        self.shared.behind.put(Table::DeliveriesOfPerson, person_key(owner, delivery.key()), id.0.to_be_bytes());
-        self.put_delivery(&delivery);
-        self.announce(&delivery);
-        Ok(())
-    }
-
-    /// It carries what its destination was told last about this person.
-    fn says_what_stands(&self, owner: ProfileId, delivery: &Delivery) -> Result<bool> {
-        let message = &delivery.message;
-        let person = self.shared.people.get(owner)?;
-        let last = person.as_ref().and_then(|person| person.activations.get(&message.activation)?.last.as_ref());
-        Ok(last.is_some_and(|last| (&last.address, &last.data) == (&message.address, &message.data)))
     }
 
     /// Used by an erasure: a message without an activation in force.

@@ -85,33 +85,9 @@ impl Outlet {
         let cleared = clear(workspace, message, party, received.as_ref(), now);
         let cleared = cleared.map(|cleared| self.with_unsubscribe(workspace, cleared));
         Ok(answer(match cleared {
-            Ok(cleared) => Ok(self.with_strings(workspace, id, cleared)?),
+            Ok(cleared) => Ok(self.shared.with_strings(workspace, id, cleared)?),
             Err(refused) => Err(refused),
         }))
-    }
-
-    /// The strings on which a grant rests, for a tool that is to have them: they are read from the event that brought them, so what
-    /// leaves is what came.
-    fn with_strings(&self, workspace: &Workspace, id: ProfileId, cleared: Cleared) -> jumelle_store::Result<Cleared> {
-        let wanted =
-            workspace.destination(&cleared.message().destination).map(|found| found.strings.as_slice()).unwrap_or_default();
-        let Evidence::Granted(standing) = cleared.evidence() else { return Ok(cleared) };
-        let Some(message) = standing.string_message().filter(|_| !wanted.is_empty()) else { return Ok(cleared) };
-        let positions = self.shared.timeline_of(id)?;
-        for position in positions.iter().rev().take(STRING_LOOK_BACK) {
-            let Some(event) = self.shared.event_at(*position)?.filter(|event| event["messageId"] == message.as_str()) else {
-                continue;
-            };
-            let of = |which: &ConsentString| {
-                let told = &event["context"]["consent"][which.as_str()];
-                // The browser's object, or the string alone.
-                let string = told.as_str().or_else(|| told[which.member()].as_str())?;
-                Some((*which, string.to_owned()))
-            };
-            let strings = wanted.iter().filter_map(of).collect();
-            return Ok(cleared.with_strings(strings));
-        }
-        Ok(cleared)
     }
 
     /// Somebody who is in the tool, as the next file of everybody would have her: what she was last told with is what she is in with.
@@ -203,14 +179,11 @@ impl Outlet {
 
     /// A message that a mailer will turn into an e-mail carries the link that stops them (RFC 8058).
     fn with_unsubscribe(&self, workspace: &Workspace, cleared: Cleared) -> Cleared {
+        let Some((base, who)) = unsubscribed_at(workspace, cleared.message()) else { return cleared };
         let message = cleared.message();
-        let (Some(base), Some(who)) = (&workspace.preferences.url, &message.address) else { return cleared };
-        if message.channel.like() != Channel::Email || message.kind.takes_back() {
-            return cleared;
-        }
         let link = Link {
             scope: LinkScope::Unsubscribe,
-            who: who.clone(),
+            who,
             purpose: Some(message.purpose.clone()),
             channel: Some(message.channel),
             // From the cause, not from now: a message that is sent again has the same bytes.
@@ -218,6 +191,38 @@ impl Outlet {
         };
         let url = format!("{base}/l/{}", self.shared.links.seal(&link));
         cleared.with_unsubscribe(url)
+    }
+}
+
+/// Where the link begins that stops such messages, and whose it is; `None`: they carry none.
+pub(crate) fn unsubscribed_at(workspace: &Workspace, message: &Message) -> Option<(String, (String, String))> {
+    let (base, who) = (workspace.preferences.url.clone()?, message.address.clone()?);
+    (message.channel.like() == Channel::Email && !message.kind.takes_back()).then_some((base, who))
+}
+
+impl Shared {
+    /// The strings on which a grant rests, for a tool that is to have them: they are read from the event that brought them, so what
+    /// leaves is what came.
+    pub(crate) fn with_strings(&self, workspace: &Workspace, id: ProfileId, cleared: Cleared) -> jumelle_store::Result<Cleared> {
+        let wanted =
+            workspace.destination(&cleared.message().destination).map(|found| found.strings.as_slice()).unwrap_or_default();
+        let Evidence::Granted(standing) = cleared.evidence() else { return Ok(cleared) };
+        let Some(message) = standing.string_message().filter(|_| !wanted.is_empty()) else { return Ok(cleared) };
+        let positions = self.timeline_of(id)?;
+        for position in positions.iter().rev().take(STRING_LOOK_BACK) {
+            let Some(event) = self.event_at(*position)?.filter(|event| event["messageId"] == message.as_str()) else {
+                continue;
+            };
+            let of = |which: &ConsentString| {
+                let told = &event["context"]["consent"][which.as_str()];
+                // The browser's object, or the string alone.
+                let string = told.as_str().or_else(|| told[which.member()].as_str())?;
+                Some((*which, string.to_owned()))
+            };
+            let strings = wanted.iter().filter_map(of).collect();
+            return Ok(cleared.with_strings(strings));
+        }
+        Ok(cleared)
     }
 }
 

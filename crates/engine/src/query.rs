@@ -10,6 +10,7 @@ use jumelle_profile::Person;
 use jumelle_store::{Entry, Result, StoreError, Table};
 use serde_json::{Value, json};
 
+use crate::days::{reason_kind, told};
 use crate::delivery::{Delivery, DeliveryState, ended_prefix, queue_prefix};
 use crate::shared::{Shared, member_prefix};
 
@@ -35,6 +36,60 @@ pub struct DeliveriesAsked<'a> {
     pub states: Vec<DeliveryState>,
     /// Of one activation only.
     pub activation: Option<&'a str>,
+    /// About one person only, by the id that she has now.
+    pub profile: Option<ProfileId>,
+    /// That came to stand there at this instant or later.
+    pub from: Option<Timestamp>,
+    /// That came to stand there before this instant.
+    pub to: Option<Timestamp>,
+    /// With this reason: a code of the gate (`denied`), or words of what is told, in any case.
+    pub reason: Option<&'a str>,
+}
+
+/// In which order deliveries are read: that of their places in the queue.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Order {
+    /// As a list shows them.
+    NewestFirst,
+    /// As they are to leave again.
+    OldestFirst,
+}
+
+impl DeliveriesAsked<'_> {
+    fn fits(&self, delivery: &Delivery) -> bool {
+        let message = &delivery.message;
+        let by_person = self.profile.is_none()
+            || self.states.contains(&delivery.state) && self.destinations.contains(&message.destination.as_str());
+        by_person
+            && self.activation.is_none_or(|key| message.activation == key)
+            && self.from.is_none_or(|from| delivery.at >= from)
+            && self.to.is_none_or(|to| delivery.at < to)
+            && self.reason.is_none_or(|asked| delivery.reason.as_deref().is_some_and(|reason| is_about(reason, asked)))
+    }
+
+    /// The indexes in which they stand.
+    fn indexes(&self) -> Vec<(Table, Vec<u8>)> {
+        if let Some(profile) = self.profile {
+            return vec![(Table::DeliveriesOfPerson, profile.0.to_be_bytes().to_vec())];
+        }
+        let of = |destination: &&str| {
+            let destination = *destination;
+            let of_state = move |state: &DeliveryState| match state {
+                DeliveryState::Queued => (Table::Queue, queue_prefix(destination)),
+                ended => (Table::Ended, ended_prefix(destination, *ended)),
+            };
+            self.states.iter().map(of_state).collect::<Vec<_>>()
+        };
+        self.destinations.iter().flat_map(of).collect()
+    }
+}
+
+fn is_about(reason: &str, asked: &str) -> bool {
+    if reason_kind(reason) == asked {
+        return true;
+    }
+    let told = told(Some(reason.to_owned())).0.unwrap_or_default();
+    told.to_lowercase().contains(&asked.to_lowercase())
 }
 
 /// A page of a list and where the next one begins.
@@ -227,54 +282,62 @@ impl Shared {
         Ok(Page { items, next })
     }
 
-    /// Deliveries of these destinations in these states, the newest cause first. With an activation, at most
-    /// [`DELIVERIES_SCANNED_MAX`] are looked at for one page, which may then be short and still have a next one.
-    pub fn deliveries(&self, asked: &DeliveriesAsked<'_>, cursor: Option<&str>, limit: usize) -> Result<Page<Delivery>> {
-        let mut before = cursor.and_then(unhex);
+    /// Deliveries as asked for, in their order. At most [`DELIVERIES_SCANNED_MAX`] are looked at for one page, which may then be short
+    /// and still have a next one.
+    pub fn deliveries(
+        &self,
+        asked: &DeliveriesAsked<'_>,
+        order: Order,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Delivery>> {
+        let mut last = cursor.and_then(unhex);
         let mut items = Vec::new();
         let mut scanned = 0;
         while scanned < DELIVERIES_SCANNED_MAX {
-            let page = self.newest_deliveries(asked, before.as_deref(), limit)?;
+            let page = self.places(asked, order, last.as_deref(), limit)?;
             let whole = page.len() == limit;
             for (place, id) in page {
                 scanned += 1;
-                before = Some(place);
+                last = Some(place);
                 let found = self.behind.get(Table::Deliveries, &id)?.and_then(|bytes| Delivery::decode(&bytes));
-                items.extend(found.filter(|delivery| asked.activation.is_none_or(|key| delivery.message.activation == key)));
+                items.extend(found.filter(|delivery| asked.fits(delivery)));
                 if items.len() == limit {
-                    return Ok(Page { items, next: before.map(|place| hex(&place)) });
+                    return Ok(Page { items, next: last.map(|place| hex(&place)) });
                 }
             }
             if !whole {
                 return Ok(Page { items, next: None });
             }
         }
-        Ok(Page { items, next: before.map(|place| hex(&place)) })
+        Ok(Page { items, next: last.map(|place| hex(&place)) })
     }
 
-    /// Places and ids of the `limit` newest deliveries before a place, from one index per destination and state.
-    fn newest_deliveries(
+    /// Places and ids of the next `limit` deliveries after a place, from one index per destination and state.
+    fn places(
         &self,
         asked: &DeliveriesAsked<'_>,
-        before: Option<&[u8]>,
+        order: Order,
+        last: Option<&[u8]>,
         limit: usize,
     ) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
-        let mut newest: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
-        for destination in &asked.destinations {
-            for state in &asked.states {
-                let (table, prefix) = match state {
-                    DeliveryState::Queued => (Table::Queue, queue_prefix(destination)),
-                    ended => (Table::Ended, ended_prefix(destination, *ended)),
-                };
-                let from = before.map(|place| [prefix.as_slice(), place].concat());
-                for (key, row) in self.behind.scan_back(table, &prefix, from.as_deref(), limit)? {
-                    newest.push((key[prefix.len()..].to_vec(), row[..DELIVERY_ID_BYTES.min(row.len())].to_vec()));
-                }
+        let mut places: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+        for (table, prefix) in asked.indexes() {
+            let last = last.map(|place| [prefix.as_slice(), place].concat());
+            let rows = match order {
+                Order::NewestFirst => self.behind.scan_back(table, &prefix, last.as_deref(), limit)?,
+                Order::OldestFirst => self.behind.scan(table, &prefix, last.as_deref(), limit)?,
+            };
+            for (key, row) in rows {
+                places.push((key[prefix.len()..].to_vec(), row[..DELIVERY_ID_BYTES.min(row.len())].to_vec()));
             }
         }
-        newest.sort_unstable_by(|a, b| b.0.cmp(&a.0));
-        newest.truncate(limit);
-        Ok(newest)
+        match order {
+            Order::NewestFirst => places.sort_unstable_by(|a, b| b.0.cmp(&a.0)),
+            Order::OldestFirst => places.sort_unstable_by(|a, b| a.0.cmp(&b.0)),
+        }
+        places.truncate(limit);
+        Ok(places)
     }
 
     /// How many deliveries of a destination are in a state, counted up to [`COUNTED_MAX`].
@@ -374,4 +437,21 @@ pub(crate) fn event_json(position: Position, event: &jumelle_store::EventEntry<'
         object.remove("writeKey");
     }
     body
+}
+
+#[cfg(test)]
+mod tests {
+    use jumelle_consent::Reason;
+
+    use super::*;
+
+    #[test]
+    fn a_reason_is_asked_for_by_its_code_or_its_words() {
+        let restricted = Reason::Restricted { since: Timestamp(1) }.write();
+        assert!(is_about(&restricted, "restricted"));
+        assert!(!is_about(&restricted, "denied"));
+        assert!(is_about("422: Unknown audience", "unknown AUDIENCE"));
+        assert!(is_about("no consent for marketing/email: denied since 2026-01-01T00:00:00Z", "denied"));
+        assert!(!is_about("422: unknown audience", "timeout"));
+    }
 }

@@ -97,6 +97,10 @@ pub fn rebuild(options: &Options, loss: Loss) -> std::result::Result<RebuildRepo
     Ok(report)
 }
 
+/// Tables that directories of earlier versions do not have.
+const NEWER: [Table; 7] =
+    [Table::Applied, Table::Chosen, Table::Lapsed, Table::Corrected, Table::Reduced, Table::Apart, Table::Replays];
+
 fn compare_all(options: &Options, fresh: &Tables, report: &mut RebuildReport) -> std::result::Result<(), OpenError> {
     let live = Tables::open(&options.directory, "tables", options.memory.table_cache_bytes)?;
     if live.get(Table::Meta, ERASURES_ROW)?.is_some() {
@@ -107,9 +111,7 @@ fn compare_all(options: &Options, fresh: &Tables, report: &mut RebuildReport) ->
     for table in Table::ALL {
         let (rows, mut difference) = compare(&live, fresh, table)?;
         // Tables of a directory from before there were these: what they would hold is made now.
-        let is_new =
-            matches!(table, Table::Applied | Table::Chosen | Table::Lapsed | Table::Corrected | Table::Reduced | Table::Apart)
-                && live.scan(table, &[], None).next().is_none();
+        let is_new = NEWER.contains(&table) && live.scan(table, &[], None).next().is_none();
         if is_new || is_older && table == Table::Suppressed {
             difference = Difference::default();
         }

@@ -1,24 +1,98 @@
 //! The outbox.
 
-use axum::Json;
 use axum::extract::{Path, Query, State};
-use jumelle_engine::{DeliveriesAsked, Delivery, DeliveryState, Draft};
-use jumelle_model::ids::DeliveryId;
+use axum::{Extension, Json};
+use jumelle_engine::{DeliveriesAsked, Delivery, DeliveryState, Draft, Order};
+use jumelle_model::ids::{DeliveryId, ProfileId};
+use jumelle_model::time::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::blocking::blocking;
 use crate::definitions::veil;
 use crate::roles::Role;
+use crate::tokens::Identity;
 use crate::{App, Problem};
 
-/// `?destination=&state=&limit=&cursor=`
+/// `?destination=&state=&activation=&profile=&from=&to=&reason=&limit=&cursor=`
 #[derive(Deserialize)]
 pub struct DeliveriesQuery {
-    destination: Option<String>,
     state: Option<String>,
+    destination: Option<String>,
     activation: Option<String>,
+    profile: Option<String>,
+    from: Option<String>,
+    to: Option<String>,
+    reason: Option<String>,
     limit: Option<usize>,
     cursor: Option<String>,
+}
+
+/// Which deliveries, beside their state.
+#[derive(Default)]
+struct About {
+    destination: Option<String>,
+    activation: Option<String>,
+    profile: Option<String>,
+    from: Option<String>,
+    to: Option<String>,
+    reason: Option<String>,
+}
+
+/// The same, read.
+struct Wanted {
+    destinations: Vec<String>,
+    activation: Option<String>,
+    profile: Option<ProfileId>,
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+    reason: Option<String>,
+}
+
+impl About {
+    fn read(self, app: &App) -> Result<Wanted, Problem> {
+        let shared = app.engine.shared();
+        let destinations = match self.destination.filter(|key| !key.is_empty()) {
+            Some(destination) => vec![destination],
+            None => shared.definitions().workspace.destinations.iter().map(|destination| destination.key.clone()).collect(),
+        };
+        let instant = |field: &str, text: Option<String>| {
+            let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
+            Timestamp::parse(&text).map(Some).ok_or_else(|| {
+                Problem::bad_request(format!("{text:?} is not an instant; write 2026-11-28T09:00:00Z")).with("field", field)
+            })
+        };
+        // An id alone: with an address this would tell whether somebody is known, which is not for everyone who reads deliveries.
+        let profile = match self.profile.filter(|profile| !profile.is_empty()) {
+            Some(text) => {
+                let id: ProfileId = text.parse().map_err(|error: String| Problem::bad_request(error).with("field", "profile"))?;
+                Some(shared.people.surviving(id)?)
+            }
+            None => None,
+        };
+        Ok(Wanted {
+            destinations,
+            activation: self.activation.filter(|key| !key.is_empty()),
+            profile,
+            from: instant("from", self.from)?,
+            to: instant("to", self.to)?,
+            reason: self.reason.filter(|reason| !reason.trim().is_empty()).map(|reason| reason.trim().to_owned()),
+        })
+    }
+}
+
+impl Wanted {
+    fn asked(&self, states: Vec<DeliveryState>) -> DeliveriesAsked<'_> {
+        DeliveriesAsked {
+            destinations: self.destinations.iter().map(String::as_str).collect(),
+            states,
+            activation: self.activation.as_deref(),
+            profile: self.profile,
+            from: self.from,
+            to: self.to,
+            reason: self.reason.as_deref(),
+        }
+    }
 }
 
 /// A delivery as the API gives it. `failed`: it waits for its next try.
@@ -56,13 +130,11 @@ pub async fn list(State(app): State<App>, Query(query): Query<DeliveriesQuery>) 
         }
     };
     let limit = query.limit.unwrap_or(100).clamp(1, jumelle_engine::PAGE_MAX);
-    let definitions = app.engine.shared().definitions();
-    let destinations = match &query.destination {
-        Some(destination) => vec![destination.as_str()],
-        None => definitions.workspace.destinations.iter().map(|destination| destination.key.as_str()).collect(),
-    };
-    let asked = DeliveriesAsked { destinations, states, activation: query.activation.as_deref() };
-    let page = app.engine.shared().deliveries(&asked, query.cursor.as_deref(), limit)?;
+    let DeliveriesQuery { destination, activation, profile, from, to, reason, cursor, .. } = query;
+    let wanted = About { destination, activation, profile, from, to, reason }.read(&app)?;
+    let shared = app.engine.shared().clone();
+    let page =
+        blocking(move || Ok(shared.deliveries(&wanted.asked(states), Order::NewestFirst, cursor.as_deref(), limit)?)).await?;
     let mut items: Vec<Value> = page.items.iter().map(|delivery| delivery_json(&app, delivery)).collect();
     if query.state.as_deref() == Some("failed") {
         items.retain(|item| item["state"] == "failed");
@@ -74,26 +146,150 @@ fn parse(id: &str) -> Result<DeliveryId, Problem> {
     id.parse().map_err(|error: String| Problem::bad_request(error).with("field", "id"))
 }
 
-/// `GET /v1/deliveries/{id}`
+/// `GET /v1/deliveries/{id}`, with every step that it has gone.
 pub async fn one(State(app): State<App>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
     let delivery =
         app.engine.shared().delivery(parse(&id)?)?.ok_or_else(|| Problem::not_found(format!("there is no delivery {id}")))?;
-    Ok(Json(delivery_json(&app, &delivery)))
+    let mut answer = delivery_json(&app, &delivery);
+    answer["steps"] = steps(&app, &delivery)?.into();
+    Ok(Json(answer))
+}
+
+/// What became of a delivery, in order: its cause, how it ended and was tried again, and where it stands.
+fn steps(app: &App, delivery: &Delivery) -> Result<Vec<Value>, Problem> {
+    let ended = |state: DeliveryState, at: Timestamp, reason: Option<String>, attempts: u32, status: Option<u16>| {
+        let (reason, gate) = jumelle_engine::told(reason);
+        json!({"step": state, "at": at, "reason": reason, "gate": gate, "attempts": attempts, "status": status})
+    };
+    let mut steps = vec![json!({"step": "caused", "at": delivery.message.at})];
+    for replayed in app.engine.shared().replays_of(delivery.message.id)? {
+        steps.push(ended(replayed.state, replayed.ended_at, replayed.reason, replayed.attempts, replayed.status));
+        let by = Some(replayed.by).filter(|by| !by.is_empty());
+        steps.push(json!({"step": "replayed", "at": replayed.at, "by": by}));
+    }
+    match (delivery.state, app.engine.dispatcher().attempts(delivery.message.id)) {
+        (DeliveryState::Queued, None) => {}
+        (DeliveryState::Queued, Some(attempt)) => steps.push(json!({
+            "step": "failed", "at": null, "reason": attempt.last_reason, "attempts": attempt.attempts, "next_at": attempt.next_at,
+        })),
+        (state, _) => steps.push(ended(state, delivery.at, delivery.reason.clone(), delivery.attempts, delivery.status)),
+    }
+    Ok(steps)
 }
 
 /// `POST /v1/deliveries/{id}/retry`: a dead or blocked one is queued again and passes the gate again.
-pub async fn retry(State(app): State<App>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
+pub async fn retry(
+    State(app): State<App>,
+    Extension(identity): Extension<Identity>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Problem> {
     let number = parse(&id)?;
     let delivery =
         app.engine.shared().delivery(number)?.ok_or_else(|| Problem::not_found(format!("there is no delivery {id}")))?;
     match delivery.state {
         DeliveryState::Dead | DeliveryState::Blocked => {
-            app.engine.intake().submit(vec![Draft::Replay(number)], true).await?;
+            let draft = Draft::Replay { delivery: number, by: identity.name.clone() };
+            app.engine.intake().submit(vec![draft], true).await?;
         }
         DeliveryState::Queued => app.engine.dispatcher().retry_now(&delivery.message.destination),
         DeliveryState::Sent => return Err(Problem::bad_request("the destination has taken it; there is nothing to try again")),
     }
     one(State(app), Path(id)).await
+}
+
+/// Deliveries looked at by one call at most.
+const LOOKED_AT_MAX: usize = 100_000;
+
+/// `{"state": "dead" | "blocked", "destination": …, "from": …, "dry_run": true}`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetryRequest {
+    state: String,
+    destination: Option<String>,
+    activation: Option<String>,
+    profile: Option<String>,
+    from: Option<String>,
+    to: Option<String>,
+    reason: Option<String>,
+    #[serde(default)]
+    dry_run: bool,
+    cursor: Option<String>,
+}
+
+/// `POST /v1/deliveries/retry`: the dead or blocked ones that fit are queued again, the oldest first, and pass the gate again. One
+/// call takes a page of them; `next` is where the following one goes on, with the same `to`.
+pub async fn retry_matching(
+    State(app): State<App>,
+    Extension(identity): Extension<Identity>,
+    body: String,
+) -> Result<Json<Value>, Problem> {
+    let request: RetryRequest = serde_json::from_str(&body).map_err(|error| {
+        Problem::bad_request(format!(
+            "{error}; write {{\"state\": \"dead\" or \"blocked\"}} and, if wanted, destination, activation, profile, from, to, reason, \
+             cursor, dry_run"
+        ))
+    })?;
+    let RetryRequest { state, destination, activation, profile, from, to, reason, dry_run, cursor } = request;
+    if let Some(key) = &destination
+        && app.engine.shared().definitions().workspace.destination(key).is_none()
+    {
+        return Err(Problem::not_found(format!("there is no destination {key:?}")).with("field", "destination"));
+    }
+    let state = replayable(&state)?;
+    let mut wanted = About { destination, activation, profile, from, to, reason }.read(&app)?;
+    // What comes to stand there while this goes on is not taken a second time.
+    let to = *wanted.to.get_or_insert_with(|| Timestamp(app.engine.shared().now().0 + 1));
+    let page = replay_page(&app, wanted, state, cursor, dry_run, &identity).await?;
+    Ok(Json(json!({
+        "matching": page.matching, "replayed": if dry_run { 0 } else { page.matching }, "dry_run": dry_run,
+        "next": page.next, "to": to,
+    })))
+}
+
+fn replayable(state: &str) -> Result<DeliveryState, Problem> {
+    match state {
+        "dead" => Ok(DeliveryState::Dead),
+        "blocked" => Ok(DeliveryState::Blocked),
+        other => Err(Problem::bad_request(format!("{other:?} is not dead or blocked")).with("field", "state")),
+    }
+}
+
+/// What one call took.
+struct Taken {
+    matching: usize,
+    next: Option<String>,
+}
+
+async fn replay_page(
+    app: &App,
+    wanted: Wanted,
+    state: DeliveryState,
+    mut cursor: Option<String>,
+    dry_run: bool,
+    identity: &Identity,
+) -> Result<Taken, Problem> {
+    let (shared, by) = (app.engine.shared().clone(), identity.name.clone());
+    let (drafts, next) = blocking(move || {
+        let asked = wanted.asked(vec![state]);
+        let mut drafts = Vec::new();
+        for _ in 0..LOOKED_AT_MAX / jumelle_engine::DELIVERIES_SCANNED_MAX {
+            let limit = jumelle_engine::PAGE_MAX.min(REPLAYED_MAX - drafts.len());
+            let page = shared.deliveries(&asked, Order::OldestFirst, cursor.as_deref(), limit)?;
+            drafts.extend(page.items.iter().map(|found| Draft::Replay { delivery: found.message.id, by: by.clone() }));
+            cursor = page.next;
+            if cursor.is_none() || drafts.len() >= REPLAYED_MAX {
+                break;
+            }
+        }
+        Ok((drafts, cursor))
+    })
+    .await?;
+    let matching = drafts.len();
+    if matching > 0 && !dry_run {
+        app.engine.intake().submit(drafts, true).await?;
+        metrics::counter!("jumelle_replayed_deliveries_total", "state" => state.as_str()).increment(matching as u64);
+    }
+    Ok(Taken { matching, next })
 }
 
 /// `POST /v1/destinations/{key}/retry`: closes the circuit and tries at once.
@@ -118,37 +314,17 @@ pub struct ReplayRequest {
 /// `POST /v1/destinations/{key}/replay`: everything dead (or blocked) is queued again and passes the gate again.
 pub async fn replay(
     State(app): State<App>,
+    Extension(identity): Extension<Identity>,
     Path(key): Path<String>,
     Json(request): Json<ReplayRequest>,
 ) -> Result<Json<Value>, Problem> {
-    let shared = app.engine.shared();
-    if shared.definitions().workspace.destination(&key).is_none() {
+    if app.engine.shared().definitions().workspace.destination(&key).is_none() {
         return Err(Problem::not_found(format!("there is no destination {key:?}")));
     }
-    let state = match request.state.as_str() {
-        "dead" => DeliveryState::Dead,
-        "blocked" => DeliveryState::Blocked,
-        other => return Err(Problem::bad_request(format!("{other:?} is not dead or blocked")).with("field", "state")),
-    };
-    let asked = DeliveriesAsked { destinations: vec![&key], states: vec![state], activation: None };
-    let mut cursor = None;
-    let mut drafts = Vec::new();
-    loop {
-        let page = shared.deliveries(&asked, cursor.as_deref(), jumelle_engine::PAGE_MAX)?;
-        drafts.extend(page.items.iter().map(|delivery| Draft::Replay(delivery.message.id)));
-        cursor = page.next;
-        if cursor.is_none() || drafts.len() >= REPLAYED_MAX {
-            break;
-        }
-    }
-    // The newest come first from the table; they leave in the order in which they were caused.
-    drafts.truncate(REPLAYED_MAX);
-    drafts.reverse();
-    let replayed = drafts.len();
-    if replayed > 0 {
-        app.engine.intake().submit(drafts, true).await?;
-    }
-    Ok(Json(json!({"replayed": replayed, "more": cursor.is_some()})))
+    let state = replayable(&request.state)?;
+    let wanted = About { destination: Some(key), ..About::default() }.read(&app)?;
+    let page = replay_page(&app, wanted, state, None, false, &identity).await?;
+    Ok(Json(json!({"replayed": page.matching, "more": page.next.is_some()})))
 }
 
 /// A destination with what goes through it; `minutes`: the last hour.

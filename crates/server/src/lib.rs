@@ -8,12 +8,14 @@ mod allowed;
 mod assets;
 mod auth;
 mod backup;
+mod blocking;
 mod bodies;
 mod collect;
 mod connectors;
 mod consent;
 mod definitions;
 mod deliveries;
+mod drafts;
 mod export;
 mod headers;
 mod health;
@@ -285,6 +287,7 @@ impl App {
             .route("/v1/quarantine/{id}/retry", post(quarantine::retry))
             .route("/v1/quarantine/retry", post(quarantine::retry_all))
             .route("/v1/deliveries", get(deliveries::list))
+            .route("/v1/deliveries/retry", post(deliveries::retry_matching))
             .route("/v1/deliveries/{id}", get(deliveries::one))
             .route("/v1/deliveries/{id}/retry", post(deliveries::retry))
             .route("/v1/destinations/{key}/retry", post(deliveries::retry_destination))
@@ -296,6 +299,10 @@ impl App {
             .route("/v1/imports/{source}/{id}", get(imports::progress))
             .route("/v1/connectors", get(connectors::list))
             .route("/v1/connectors/{key}", get(connectors::one))
+            .route("/v1/connectors/{key}/test", post(drafts::test_draft))
+            .route("/v1/destinations/{key}/test", post(drafts::test_in_force))
+            .route("/v1/activations/preview", post(drafts::preview))
+            .route("/v1/activations/audience", post(drafts::audience))
             .route("/v1/{collection}", get(definitions::list))
             .route("/v1/{collection}/{key}", get(definitions::one).put(definitions::put).delete(definitions::delete))
             .route("/v1/session", get(session::who).post(session::sign_in).delete(session::sign_out))

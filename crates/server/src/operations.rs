@@ -17,7 +17,7 @@ use crate::health::{self, Signs};
 use crate::{App, Problem};
 
 /// Names of the metrics and what they say.
-pub const METRICS: [(&str, &str); 67] = [
+pub const METRICS: [(&str, &str); 69] = [
     ("jumelle_stored_events_total", "Events durably in the history"),
     ("jumelle_processed_events_total", "Events identified, folded, evaluated and gated"),
     ("jumelle_duplicate_events_total", "Events whose message id was known"),
@@ -64,6 +64,8 @@ pub const METRICS: [(&str, &str); 67] = [
     ("jumelle_removals_waiting", "Removals that a destination has not confirmed"),
     ("jumelle_removals_overdue", "Of these, beyond the time that the destination has for it"),
     ("jumelle_inbound_total", "Bounces, complaints, unsubscribes and STOPs reported, by destination"),
+    ("jumelle_replayed_deliveries_total", "Deliveries that somebody had queued again, by how they had ended"),
+    ("jumelle_test_calls_total", "Test calls of destinations, by connector and outcome"),
     ("jumelle_reconciliation_drift", "People too many and too few at the last comparison, by destination and kind"),
     ("jumelle_alarms_total", "Alarms about removals that no tool confirms, by outcome"),
     ("jumelle_reconciliations_failed_total", "Scheduled comparisons that could not be made, by destination"),

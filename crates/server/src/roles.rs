@@ -157,9 +157,15 @@ pub(crate) const GRANTS: &[Grant] = &[
     grant("get", "/v1/activations/{key}", DEFINITIONS),
     grant("put", "/v1/activations/{key}", MARKETER),
     grant("delete", "/v1/activations/{key}", MARKETER),
+    // A marketer looks at members of the segment alone, of whom the tool would be told the same: `drafts.rs`.
+    grant("post", "/v1/activations/preview", MARKETER),
+    grant("post", "/v1/activations/audience", MARKETER),
     // What decides who a person is, what may be done, and where data goes is the administrator's.
     grant("get", "/v1/connectors", DEFINITIONS),
     grant("get", "/v1/connectors/{key}", DEFINITIONS),
+    // With settings of the caller's own it goes wherever the caller says.
+    grant("post", "/v1/connectors/{key}/test", NOBODY_ELSE),
+    grant("post", "/v1/destinations/{key}/test", MARKETER),
     grant("get", "/v1/workspace", DEFINITIONS),
     grant("put", "/v1/workspace", NOBODY_ELSE),
     grant("get", "/v1/sources", DEFINITIONS),
@@ -181,6 +187,7 @@ pub(crate) const GRANTS: &[Grant] = &[
     // The outbox names people by their profile ids.
     grant("get", "/v1/deliveries", DELIVERIES),
     grant("get", "/v1/deliveries/{id}", DELIVERIES),
+    grant("post", "/v1/deliveries/retry", MARKETER),
     grant("post", "/v1/deliveries/{id}/retry", MARKETER),
     grant("post", "/v1/destinations/{key}/retry", MARKETER),
     grant("post", "/v1/destinations/{key}/replay", MARKETER),

@@ -4,14 +4,16 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::{Path, Query, State};
+use axum::{Extension, Json};
 use jumelle_engine::{Draft, MENDED_MAX};
 use jumelle_model::time::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::blocking::blocking;
 use crate::profiles::find;
+use crate::tokens::Identity;
 use crate::{App, Problem};
 
 /// File of the data directory with what each comparison came to: counts, nobody's name.
@@ -48,6 +50,7 @@ pub struct ReconcileQuery {
 /// `POST /v1/destinations/{key}/reconcile`: the body is what the tool holds; an empty one reads the list that the destination names.
 pub async fn reconcile(
     State(app): State<App>,
+    Extension(identity): Extension<Identity>,
     Path(key): Path<String>,
     Query(query): Query<ReconcileQuery>,
     body: String,
@@ -57,7 +60,8 @@ pub async fn reconcile(
         false => ("export", body),
         true => ("list", fetch(&app, &key).await?),
     };
-    compare(&app, &key, from, text, query.column, query.mend.as_deref() == Some("true")).await.map(Json)
+    let mend = Some(&identity).filter(|_| query.mend.as_deref() == Some("true"));
+    compare(&app, &key, from, text, query.column, mend).await.map(Json)
 }
 
 /// `GET /v1/destinations/{key}/reconciliations`: the newest first.
@@ -71,10 +75,6 @@ fn known(app: &App, key: &str) -> Result<(), Problem> {
         Some(_) => Ok(()),
         None => Err(Problem::not_found(format!("there is no destination {key:?}"))),
     }
-}
-
-async fn blocking<T: Send + 'static>(read: impl FnOnce() -> Result<T, Problem> + Send + 'static) -> Result<T, Problem> {
-    tokio::task::spawn_blocking(read).await.map_err(|_| Problem::bad_request("the people could not be read"))?
 }
 
 async fn fetch(app: &App, key: &str) -> Result<String, Problem> {
@@ -94,17 +94,17 @@ async fn compare(
     from: &'static str,
     text: String,
     column: Option<String>,
-    mend: bool,
+    mend: Option<&Identity>,
 ) -> Result<Value, Problem> {
     let names = jumelle_collect::tool_list::names(&text, column.as_deref())
         .map_err(|error| Problem::bad_request(error).with("field", "column"))?;
     drop(text);
     let (shared, asked) = (app.engine.shared().clone(), key.to_owned());
     let found = blocking(move || Ok(shared.reconcile(&asked, &names)?)).await?;
-    let mended = if mend { found.mends.len() } else { 0 };
-    if mended > 0 {
+    let mended = if mend.is_some() { found.mends.len() } else { 0 };
+    if let Some(by) = mend.map(|identity| &identity.name).filter(|_| mended > 0) {
         // Each passes the gate again: nobody is brought in who may not be there.
-        let drafts = found.mends.iter().map(|delivery| Draft::Replay(*delivery)).collect();
+        let drafts = found.mends.iter().map(|delivery| Draft::Replay { delivery: *delivery, by: by.clone() }).collect();
         app.engine.intake().submit(drafts, true).await?;
     }
     let mut counts = found.counts();
@@ -164,7 +164,7 @@ pub(crate) async fn schedule(app: App) {
                 continue;
             }
             let outcome = match fetch(&app, &destination.key).await {
-                Ok(text) => compare(&app, &destination.key, "schedule", text, None, false).await,
+                Ok(text) => compare(&app, &destination.key, "schedule", text, None, None).await,
                 Err(problem) => Err(problem),
             };
             if let Err(problem) = outcome {

@@ -46,7 +46,7 @@ pub enum Entry<'a> {
         /// Why it was blocked or given up.
         reason: Option<&'a str>,
     },
-    /// A delivery that was dead or blocked is tried again, by an operator.
+    /// A delivery that was dead or blocked is tried again. `ReplayedBy` says by whom; this is how histories held it before.
     Replay {
         /// Which one.
         delivery: DeliveryId,
@@ -135,6 +135,13 @@ pub enum Entry<'a> {
         /// Code of the reason; empty: none was given.
         reason: &'a str,
         /// Name of the token of whoever asked for it.
+        by: &'a str,
+    },
+    /// A delivery that was dead or blocked, or that a tool has lost, is tried again.
+    ReplayedBy {
+        /// Which one.
+        delivery: DeliveryId,
+        /// Name of the token with which it was asked for.
         by: &'a str,
     },
 }

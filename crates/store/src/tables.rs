@@ -62,11 +62,13 @@ pub enum Table {
     Reduced,
     /// Profile id, identifier key (16 BE) → the profile id that a split gave it to, position of the split (8 BE).
     Apart,
+    /// Delivery id, position of the replay (8 BE) → how the delivery had ended before it, and who asked.
+    Replays,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Table; 23] = [
+    pub const ALL: [Table; 24] = [
         Table::People,
         Table::Identifiers,
         Table::Aliases,
@@ -90,6 +92,7 @@ impl Table {
         Table::Corrected,
         Table::Reduced,
         Table::Apart,
+        Table::Replays,
     ];
 
     /// Bytes gathered in memory before they become a file. A new visitor's identifiers are looked for and not found: in memory
@@ -128,6 +131,7 @@ impl Table {
             Table::Corrected => "corrected",
             Table::Reduced => "reduced",
             Table::Apart => "apart",
+            Table::Replays => "replays",
         }
     }
 }

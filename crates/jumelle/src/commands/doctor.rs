@@ -236,7 +236,7 @@ fn kind(entry: &Entry<'_>) -> &'static str {
         Entry::Apply { .. } | Entry::AppliedBy { .. } => "definitions",
         Entry::Tick => "tick",
         Entry::Result { .. } => "delivery result",
-        Entry::Replay { .. } => "delivery replay",
+        Entry::Replay { .. } | Entry::ReplayedBy { .. } => "delivery replay",
         Entry::Quarantined { .. } => "quarantined",
         Entry::QuarantineSettled { .. } => "quarantine settled",
         Entry::Import(_) => "import progress",
