@@ -2,7 +2,7 @@
 
 import { DESK, ENGLISH, expect, expectAccessible, expectFits, FRENCH, LOOKS, PHONE, test } from "./console.ts";
 
-const PAGES = ["/", "/live", "/people", "/segments", "/destinations", "/quarantine", "/health", "/nowhere"];
+const PAGES = ["/", "/live", "/people", "/segments", "/destinations", "/connectors", "/deliveries", "/quarantine", "/health", "/nowhere"];
 
 test("nobody gets in without a token, and a wrong one is told so", async ({ browser, shop }) => {
   const context = await browser.newContext({ baseURL: shop.url, locale: "fr-FR" });

@@ -17,6 +17,12 @@ const Segment = lazy(() => import("./segments/Segment"));
 const Destinations = lazy(() => import("./destinations/Destinations"));
 const Privacy = lazy(() => import("./privacy/Privacy"));
 const Health = lazy(() => import("./health/Health"));
+const Deliveries = lazy(() => import("./deliveries/Deliveries"));
+const Delivery = lazy(() => import("./deliveries/Delivery"));
+const Connectors = lazy(() => import("./connectors/Connectors"));
+const Connector = lazy(() => import("./connectors/Connector"));
+const SetUp = lazy(() => import("./connectors/SetUp"));
+const Activate = lazy(() => import("./activations/Activate"));
 const Destination = lazy(() => import("./destinations/Destination"));
 
 /** A part of the address as it was before it was escaped; one that was cut in the middle of an escape stays as it is. */
@@ -45,6 +51,12 @@ export function Pages() {
         <Route path="/segments/:key">{({ key }) => <Segment segment={plain(key)} />}</Route>
         <Route path="/destinations" component={Destinations} />
         <Route path="/destinations/:key">{({ key }) => <Destination destination={plain(key)} />}</Route>
+        <Route path="/deliveries" component={Deliveries} />
+        <Route path="/deliveries/:id">{({ id }) => <Delivery id={plain(id)} />}</Route>
+        <Route path="/connectors" component={Connectors} />
+        <Route path="/connectors/:key">{({ key }) => <Connector connector={plain(key)} />}</Route>
+        <Route path="/connectors/:key/set-up">{({ key }) => <SetUp connector={plain(key)} />}</Route>
+        <Route path="/activations/:key">{({ key }) => <Activate activation={plain(key)} />}</Route>
         <Route path="/privacy" component={Privacy} />
         <Route path="/privacy/:part">{({ part }) => (["tools", "retention", "requests", "proof", "reductions", "policies"].includes(part) ? <Privacy /> : <Missing />)}</Route>
         <Route path="/health" component={Health} />

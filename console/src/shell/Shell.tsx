@@ -1,5 +1,5 @@
 import { TextInput } from "@mantine/core";
-import { IconActivityHeartbeat, IconAlertTriangle, IconHome, IconPlugConnected, IconSearch, IconShieldCheck, IconStethoscope, IconUsers, IconUsersGroup, type Icon } from "@tabler/icons-react";
+import { IconActivityHeartbeat, IconAlertTriangle, IconApps, IconHome, IconPlugConnected, IconSearch, IconSend, IconShieldCheck, IconStethoscope, IconUsers, IconUsersGroup, type Icon } from "@tabler/icons-react";
 import { useEffect, useRef, useState, type ReactNode } from "react";
 import { Link, useLocation, useSearch } from "wouter";
 import { useOverview } from "../api/overview";
@@ -18,6 +18,8 @@ const PAGES: { path: string; label: TextKey; icon: Icon }[] = [
   { path: "/people", label: "app.people", icon: IconUsers },
   { path: "/segments", label: "app.segments", icon: IconUsersGroup },
   { path: "/destinations", label: "app.destinations", icon: IconPlugConnected },
+  { path: "/connectors", label: "app.connectors", icon: IconApps },
+  { path: "/deliveries", label: "app.deliveries", icon: IconSend },
   { path: "/privacy", label: "app.privacy", icon: IconShieldCheck },
   { path: "/quarantine", label: "app.quarantine", icon: IconAlertTriangle },
   { path: "/health", label: "app.health", icon: IconStethoscope },

@@ -11,6 +11,12 @@ describe("who may open a page", () => {
     for (const path of ["/people", "/people/p_1", "/privacy", "/live", "/quarantine"]) expect(mayOpen("marketer", path), path).toBe(false);
   });
 
+  it("lets whoever watches over consent look at deliveries, and activate nothing", () => {
+    for (const path of ["/deliveries", "/deliveries/dlv_1", "/connectors/brevo"]) expect(mayOpen("privacy", path), path).toBe(true);
+    expect(mayOpen("privacy", "/activations/new")).toBe(false);
+    expect(mayOpen("read", "/deliveries")).toBe(false);
+  });
+
   it("sends everybody to a page that is theirs", () => {
     for (const role of ["admin", "marketer", "privacy", "agent", "read"] as const) expect(mayOpen(role, homeOf(role)), role).toBe(true);
   });

@@ -13,6 +13,9 @@ const PAGES: Record<string, Role[]> = {
   people: ["admin", "privacy", "agent"],
   segments: MARKETING,
   destinations: MARKETING,
+  deliveries: ["admin", "marketer", "privacy"],
+  activations: ["admin", "marketer"],
+  connectors: ["admin", "marketer", "privacy", "read"],
   privacy: ["admin", "privacy"],
   quarantine: ["admin"],
   health: MARKETING,
@@ -29,3 +32,12 @@ export function homeOf(role: Role): string {
   if (mayOpen(role, "/")) return "/";
   return mayOpen(role, "/privacy") ? "/privacy" : "/people";
 }
+
+/** Whether a role tries again what did not arrive. */
+export const mayReplay = (role: Role): boolean => role === "admin" || role === "marketer";
+
+/** Whether a role says where data goes: what a marketer prepares, an administrator applies. */
+export const mayDeclareDestinations = (role: Role): boolean => role === "admin";
+
+/** Whether a role brings activations live. */
+export const mayActivate = (role: Role): boolean => role === "admin" || role === "marketer";

@@ -1,26 +1,17 @@
-import { Button, NativeSelect } from "@mantine/core";
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { useState } from "react";
+import { NativeSelect } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
+import { Link } from "wouter";
 import { api, unwrap, type Schemas } from "../../api/client";
 import { PAGE_ROWS, useCursor, useParameter } from "../../api/paging";
-import { DeliveryReason, useDeliveryKind } from "../../components/DeliveryReason";
-import { DeliveryState } from "../../components/DeliveryState";
-import { Dialog } from "../../components/Dialog";
-import { Instant } from "../../components/Instant";
 import { Panel } from "../../components/PageTitle";
 import { Pager } from "../../components/Pager";
-import { PersonLink } from "../../components/PersonLink";
-import { SegmentName } from "../../components/SegmentName";
-import { Empty, Failure, Loaded } from "../../components/states";
-import { useFormat } from "../../format";
+import { Empty, Loaded } from "../../components/states";
 import { useI18n } from "../../i18n";
+import { STATES } from "../deliveries/Deliveries";
+import { Replay } from "../deliveries/Replay";
+import { Table } from "../deliveries/Table";
 import css from "./Destinations.module.css";
 import { EVERY_MS } from "./Destinations";
-
-const STATES = ["queued", "failed", "sent", "blocked", "dead"] as const;
-type Replayable = "dead" | "blocked";
-/** The server replays no more in one call. */
-const REPLAYED_MAX = 10_000;
 
 /** Messages to one tool by what became of them, and the ways to try them again. */
 export function Deliveries({ destination }: { destination: Schemas["Destination"] }) {
@@ -43,7 +34,7 @@ export function Deliveries({ destination }: { destination: Schemas["Destination"
     refetchInterval: paging.cursor ? false : EVERY_MS,
   });
   return (
-    <Panel title={t("destinations.deliveries")} aside={(state === "dead" || state === "blocked") && <Replay destination={destination.key} state={state} />}>
+    <Panel title={t("destinations.deliveries")} aside={(state === "dead" || state === "blocked") && <Replay wanted={{ state, destination: destination.key, ...(activation ? { activation } : {}) }} />}>
       <div className={css.filters}>
         <div role="group" aria-label={t("destinations.state")} className={css.states}>
           {[undefined, ...STATES].map((one) => (
@@ -61,6 +52,9 @@ export function Deliveries({ destination }: { destination: Schemas["Destination"
             data={[{ value: "", label: t("destinations.every_activation") }, ...destination.activations]}
           />
         )}
+        <Link className="small" href={`/deliveries?${new URLSearchParams({ destination: destination.key, ...(state ? { state } : {}), ...(activation ? { activation } : {}) })}`}>
+          {t("destinations.more_filters")}
+        </Link>
       </div>
       <Loaded query={deliveries}>
         {({ items, next }) => (
@@ -71,108 +65,5 @@ export function Deliveries({ destination }: { destination: Schemas["Destination"
         )}
       </Loaded>
     </Panel>
-  );
-}
-
-function Table({ items }: { items: Schemas["Delivery"][] }) {
-  const { t, tn } = useI18n();
-  const kind = useDeliveryKind();
-  return (
-    <table className={`rows ${css.deliveries}`}>
-      <thead>
-        <tr>
-          <th scope="col">{t("destinations.state")}</th>
-          <th scope="col">{t("destinations.when")}</th>
-          <th scope="col">{t("destinations.person")}</th>
-          <th scope="col">{t("destinations.about")}</th>
-          <th scope="col">{t("destinations.why")}</th>
-          <th scope="col">
-            <span className={css.spoken}>{t("destinations.again")}</span>
-          </th>
-        </tr>
-      </thead>
-      <tbody>
-        {items.map((delivery) => (
-          <tr key={delivery.id}>
-            <td>
-              <DeliveryState state={delivery.state} />
-            </td>
-            <td className="nowrap">
-              <Instant at={delivery.at} />
-            </td>
-            <td>
-              <PersonLink profile={delivery.profile} />
-            </td>
-            <td>
-              <SegmentName segment={delivery.segment} />
-              <div className="small muted">
-                {kind(delivery.type)} · {delivery.activation}
-              </div>
-            </td>
-            <td className={css.why}>
-              <DeliveryReason delivery={delivery} />
-              {delivery.attempts > 0 && <div className="small muted">{tn("destinations.attempts", delivery.attempts)}</div>}
-            </td>
-            <td>{delivery.state !== "sent" && <Again delivery={delivery} />}</td>
-          </tr>
-        ))}
-      </tbody>
-    </table>
-  );
-}
-
-/** Tries one message again. */
-function Again({ delivery }: { delivery: Schemas["Delivery"] }) {
-  const { t } = useI18n();
-  const queries = useQueryClient();
-  const again = useMutation({
-    mutationFn: () => unwrap(api.POST("/v1/deliveries/{id}/retry", { params: { path: { id: delivery.id } } })),
-    onSettled: () => queries.invalidateQueries({ queryKey: ["destinations"] }),
-  });
-  return (
-    <>
-      <Button size="compact-xs" variant="default" loading={again.isPending} onClick={() => again.mutate()} aria-label={t("destinations.again_for", { activation: delivery.activation, profile: delivery.profile })}>
-        {t("destinations.again")}
-      </Button>
-      <div role="status" className="small muted">
-        {again.isSuccess ? t("destinations.again_done") : again.error ? again.error.message : ""}
-      </div>
-    </>
-  );
-}
-
-/** Replays everything in a state, after a question, and says how many there were. */
-function Replay({ destination, state }: { destination: string; state: Replayable }) {
-  const { t, tn } = useI18n();
-  const format = useFormat();
-  const [asking, ask] = useState(false);
-  const queries = useQueryClient();
-  const replay = useMutation({
-    mutationFn: () => unwrap(api.POST("/v1/destinations/{key}/replay", { params: { path: { key: destination } }, body: { state } })),
-    onSuccess: () => ask(false),
-    onSettled: () => queries.invalidateQueries({ queryKey: ["destinations"] }),
-  });
-  return (
-    <>
-      <span role="status" className="small">
-        {replay.data && tn("destinations.replayed", replay.data.replayed)} {replay.data?.more && t("destinations.replayed_more")}
-      </span>
-      <Button size="xs" variant="default" onClick={() => ask(true)}>
-        {t(`destinations.replay_${state}`)}
-      </Button>
-      <Dialog opened={asking} close={() => ask(false)} title={t(`destinations.replay_${state}`)}>
-        <p>{t(`destinations.replay_${state}_ask`, { destination })}</p>
-        <p className="muted small">{t("destinations.replay_hint", { n: format.number(REPLAYED_MAX) })}</p>
-        {replay.error && <Failure error={replay.error} />}
-        <div className={css.answers}>
-          <Button variant="default" onClick={() => ask(false)}>
-            {t("common.cancel")}
-          </Button>
-          <Button loading={replay.isPending} onClick={() => replay.mutate()} data-autofocus>
-            {t("destinations.replay_go")}
-          </Button>
-        </div>
-      </Dialog>
-    </>
   );
 }

@@ -14,6 +14,7 @@ import { Circuit, useCapped } from "./Circuit";
 import { Deliveries } from "./Deliveries";
 import { EVERY_MS } from "./Destinations";
 import { Drift } from "./Drift";
+import { Prepare } from "./Prepare";
 import css from "./Destinations.module.css";
 
 const CHART_PX = 150;
@@ -34,6 +35,7 @@ export default function Destination({ destination: key }: { destination: string 
         </PageTitle>
         <State destination={destination.data} />
         <Hour minutes={destination.data.minutes} />
+        <Prepare destination={destination.data} />
         <Drift destination={key} />
         <Deliveries destination={destination.data} />
       </>

@@ -17,11 +17,15 @@ export default function Destinations() {
   const destinations = useQuery({ queryKey: ["destinations", "list"], queryFn: ({ signal }) => unwrap(api.GET("/v1/destinations", { signal })), refetchInterval: EVERY_MS });
   return (
     <>
-      <PageTitle title={t("destinations.title")} />
+      <PageTitle title={t("destinations.title")}>
+        <Link href="/connectors">{t("destinations.add")}</Link>
+      </PageTitle>
       <Loaded query={destinations}>
         {({ items }) =>
           items.length === 0 ? (
-            <Empty title={t("destinations.empty")} hint={t("destinations.empty_hint")} />
+            <Empty title={t("destinations.empty")} hint={t("destinations.empty_hint")}>
+              <Link href="/connectors">{t("destinations.add")}</Link>
+            </Empty>
           ) : (
             <section className="panel" aria-label={t("destinations.title")}>
               <table className={`rows ${css.list}`}>

@@ -14,6 +14,8 @@ import { PersonLink } from "../../components/PersonLink";
 import { Empty, Failure, Loaded, Loading } from "../../components/states";
 import { useFormat } from "../../format";
 import { useI18n } from "../../i18n";
+import { mayActivate } from "../../shell/access";
+import { useSession } from "../../shell/session";
 import { Change } from "./Segments";
 import css from "./Segments.module.css";
 
@@ -158,6 +160,7 @@ function Members({ segment: key }: { segment: string }) {
 
 function Activations({ segment: key }: { segment: string }) {
   const { t } = useI18n();
+  const { role } = useSession();
   const channelName = useChannelName();
   const activations = useQuery({
     queryKey: ["definitions", "activations"],
@@ -165,7 +168,7 @@ function Activations({ segment: key }: { segment: string }) {
     staleTime: 60_000,
   });
   return (
-    <Panel title={t("segments.used_by")}>
+    <Panel title={t("segments.used_by")} aside={mayActivate(role) && <Link href={`/activations/new?segment=${encodeURIComponent(key)}`}>{t("segments.activate")}</Link>}>
       <Loaded query={activations}>
         {({ items }) => {
           const using = items.filter(({ definition }) => definition.segment === key);
