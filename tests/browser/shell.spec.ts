@@ -50,6 +50,7 @@ test("a session that ends asks for the token and goes on where one was", async (
 for (const look of LOOKS) {
   for (const [device, size] of [["desk", DESK], ["phone", PHONE]] as const) {
     test(`every page stands without a fault of accessibility: ${look.language}, ${look.scheme}, ${device}`, async ({ visit }) => {
+      test.slow();
       const page = await visit("/", { ...look, size });
       for (const path of PAGES) {
         await page.goto(path);
@@ -96,7 +97,7 @@ test("the keyboard alone leads everywhere", async ({ visit }) => {
   await page.keyboard.type("ana@example.org");
   await page.keyboard.press("Enter");
   await expect(page).toHaveURL(/\/people\?query=ana%40example\.org$/);
-  await page.getByRole("link", { name: "Live" }).focus();
+  await page.getByRole("link", { name: "Live", exact: true }).focus();
   await page.keyboard.press("Enter");
   await expect(page.getByRole("heading", { level: 1, name: "Live" })).toBeVisible();
   await expect(page.getByRole("main")).toBeFocused();
