@@ -156,10 +156,9 @@ class Observed(unittest.TestCase):
         described = set(re.findall(r'\("(jumelle_[a-z0-9_]+)", "', source))
         rare = {
             "jumelle_alarms_total", "jumelle_census_seconds", "jumelle_connections_refused_total", "jumelle_corrected_identifiers_total",
-            "jumelle_delivery_failures_total", "jumelle_files_total", "jumelle_lapsed_people_total", "jumelle_limited_total",
-            "jumelle_reconciliation_drift", "jumelle_splits_total",
-            "jumelle_replayed_deliveries_total",
-            "jumelle_test_calls_total",
+            "jumelle_delivery_failures_total", "jumelle_files_total", "jumelle_inbound_unknown_total", "jumelle_lapsed_people_total",
+            "jumelle_limited_total", "jumelle_reconciliation_drift", "jumelle_results_total", "jumelle_splits_total",
+            "jumelle_replayed_deliveries_total", "jumelle_test_calls_total",
         }  # fmt: skip
         found = list(expressions())
         self.assertGreater(len(found), 20)

@@ -191,6 +191,7 @@ SUITES = [
     ("strings", black_box("strings.test_strings")),
     ("activation", black_box("activation")),
     ("tools", black_box("tools")),
+    ("results", black_box("results")),
     ("partners", black_box("partners")),
     ("native", black_box("native")),
     ("files", black_box("files")),

@@ -387,7 +387,7 @@ class Tools(unittest.TestCase):
         old = {**headers, "webhook-timestamp": str(int(at.timestamp()) - 3600)}
         self.assertEqual(401, self.inbound("mailer", body, old).status)
         self.assertEqual(401, self.inbound("nobody", body, headers).status)
-        self.assertEqual({"recorded": 1, "ignored": 0, "unusable": 0}, self.inbound("mailer", body, headers).json())
+        self.assertEqual({"recorded": 1, "reduced": 0, "known": 0, "ignored": 0, "unusable": 0, "unknown": 0}, self.inbound("mailer", body, headers).json())
         self.until_states("email:ana@example.org", {"mailer": "confirmed", "ads": "confirmed"})
         signals = self.shop.get("/v1/profiles/email:ana@example.org/consents")["signals"]
         self.assertEqual(1, len(signals))
@@ -396,8 +396,9 @@ class Tools(unittest.TestCase):
         self.assertEqual(1, self.inbound("ads", bounce, {"authorization": "Bearer a-token-of-brevo-1234"}).json()["recorded"])
         self.until_states("email:bia@example.org", {"mailer": "confirmed", "ads": "confirmed"})
         self.assertEqual(1, self.shop.metric("jumelle_inbound_total", destination="ads"))
-        opened = json.dumps({"event": "opened", "email": "bia@example.org"})
-        self.assertEqual({"recorded": 0, "ignored": 1, "unusable": 0}, self.inbound("ads", opened, {"authorization": "Bearer a-token-of-brevo-1234"}).json())
+        deferred = json.dumps({"event": "deferred", "email": "bia@example.org"})
+        answer = self.inbound("ads", deferred, {"authorization": "Bearer a-token-of-brevo-1234"}).json()
+        self.assertEqual((0, 1), (answer["recorded"], answer["ignored"]))
 
     def test_stop_by_text_message_and_abuse_reports_by_mail(self):
         self.start(extra=f"inbound: {{format: twilio, secret: {TWILIO_TOKEN!r}}}", more="inbound: {format: arf, secret: a-mailbox-password-1}")
@@ -418,7 +419,7 @@ class Tools(unittest.TestCase):
         self.assertEqual("objected", self.shop.get(allowed)["code"])
         self.shop.consent({"phone": number}, "granted", channel="sms")
         self.assertTrue(self.shop.get(allowed)["allowed"], "a later grant opens it")
-        self.assertEqual(1, stop("SM1", OptOutType="STOP").json()["recorded"])
+        self.assertEqual(1, stop("SM1", OptOutType="STOP").json()["known"])
         self.assertTrue(self.shop.get(allowed)["allowed"], "the same message delivered again is the same event")
         stop("SM2")
         self.assertFalse(self.shop.get(allowed)["allowed"], "another STOP is not")

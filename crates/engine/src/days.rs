@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::chosen::ChosenDay;
 use crate::reductions::ReducedDay;
+use crate::results::ResultsDay;
 use crate::shared::Shared;
 
 /// Different (activation, reason) pairs counted per day; more go into none.
@@ -66,6 +67,8 @@ pub(crate) struct Today {
     chosen_changed: bool,
     reduced: ReducedDay,
     reduced_changed: bool,
+    results: ResultsDay,
+    results_changed: bool,
 }
 
 impl Day {
@@ -142,6 +145,7 @@ impl Today {
         self.row = shared.behind.get(Table::Days, &key)?.and_then(|row| Day::decode(&row)).unwrap_or_default();
         self.chosen = shared.behind.get(Table::Chosen, &key)?.and_then(|row| ChosenDay::decode(&row)).unwrap_or_default();
         self.reduced = shared.behind.get(Table::Reduced, &key)?.and_then(|row| ReducedDay::decode(&row)).unwrap_or_default();
+        self.results = shared.behind.get(Table::Results, &key)?.and_then(|row| ResultsDay::decode(&row)).unwrap_or_default();
         Ok(())
     }
 
@@ -163,6 +167,12 @@ impl Today {
         &mut self.reduced
     }
 
+    /// What came of messages on the day of the last [`Today::at`].
+    pub(crate) fn results(&mut self) -> &mut ResultsDay {
+        self.results_changed = true;
+        &mut self.results
+    }
+
     /// Writes the row behind, with how many members each segment has now.
     pub(crate) fn put(&mut self, shared: &Shared) {
         if self.until <= Timestamp(0) {
@@ -182,6 +192,9 @@ impl Today {
         }
         if std::mem::take(&mut self.reduced_changed) {
             shared.behind.put(Table::Reduced, self.day.to_be_bytes(), self.reduced.encode());
+        }
+        if std::mem::take(&mut self.results_changed) {
+            shared.behind.put(Table::Results, self.day.to_be_bytes(), self.results.encode());
         }
     }
 }

@@ -60,6 +60,7 @@ pub struct Door<'s> {
     shared: &'s Shared,
     definitions: Arc<Definitions>,
     source: Arc<str>,
+    rules: Arc<[Reduce]>,
     judged: Judged,
     heard: Heard,
     now: Timestamp,
@@ -83,8 +84,8 @@ enum Name {
 }
 
 /// What the door makes of one event.
-struct Judgement<'r> {
-    rule: Option<&'r Reduce>,
+struct Judgement {
+    rule: Option<Reduce>,
     /// It carries a choice that is not known yet.
     is_news: bool,
     /// It carries one that is not a device's.
@@ -108,8 +109,12 @@ impl Shared {
     /// The door for one request of a source. `None`: the source reduces nothing.
     pub fn door(&self, source: &Arc<str>) -> Option<Door<'_>> {
         let definitions = self.definitions();
-        definitions.workspace.source(source).filter(|source| !source.reduce.is_empty())?;
+        let rules = definitions.workspace.reductions(source);
+        if rules.is_empty() {
+            return None;
+        }
         Some(Door {
+            rules: rules.into(),
             shared: self,
             definitions,
             source: source.clone(),
@@ -184,7 +189,7 @@ impl Door<'_> {
         Ok(self.judge(&definitions, &read)?.rule.is_none())
     }
 
-    fn judge<'r>(&mut self, definitions: &'r Definitions, event: &Event<'_>) -> Result<Judgement<'r>> {
+    fn judge(&mut self, definitions: &Definitions, event: &Event<'_>) -> Result<Judgement> {
         let workspace = &definitions.workspace;
         let evidence = evidence(workspace, event);
         let mut identifiers = evidence.identifiers;
@@ -233,9 +238,8 @@ impl Door<'_> {
             choices: &choices,
             at: self.now,
         };
-        let rules = workspace.source(&self.source).map(|source| source.reduce.as_slice()).unwrap_or_default();
         let sent = [&event.user_id, &event.anonymous_id, &event.previous_id].into_iter().flatten().map(|id| id.to_string());
-        let rule = deciding(workspace, rules, arriving);
+        let rule = deciding(workspace, &self.rules, arriving).cloned();
         let names = match rule {
             Some(_) => covered.into_iter().map(|identifier| identifier.value.clone()).chain(sent).collect(),
             None => Vec::new(),

@@ -155,6 +155,7 @@ impl Fold {
                 self.shared.behind.remove(Table::Ended, ended);
             }
             self.forget_replays(&delivery)?;
+            self.shared.behind.remove(Table::Reports, delivery.clone());
             self.shared.behind.remove(Table::Deliveries, delivery);
             self.shared.behind.remove(Table::DeliveriesOfPerson, key);
         }

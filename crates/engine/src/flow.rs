@@ -31,8 +31,14 @@ pub struct Outcomes {
     pub sent: u64,
     /// Attempts that failed.
     pub failed: u64,
+    /// Given up.
+    pub refused: u64,
     /// The gate held them back.
     pub blocked: u64,
+    /// It reports that they reached somebody.
+    pub delivered: u64,
+    /// It reports that they did not.
+    pub bounced: u64,
 }
 
 /// The last minutes.

@@ -29,6 +29,7 @@ use crate::flush::Flusher;
 use crate::keep::{Step, keep};
 use crate::live::{Effect, Recorder};
 use crate::people::People;
+use crate::results::ResultsDay;
 use crate::shared::{Shared, member_key};
 use crate::timers::Timers;
 
@@ -204,6 +205,12 @@ impl Fold {
         Ok(self.today.chosen())
     }
 
+    /// What came of messages on the day that the clock is in.
+    pub(crate) fn results_today(&mut self) -> Result<&mut ResultsDay> {
+        self.today.at(&self.shared, self.clock)?;
+        Ok(self.today.results())
+    }
+
     fn entry(&mut self, position: Position, record: Record<'_>) -> Result<()> {
         self.cause = Cause { position, received: record.received, ..Cause::default() };
         let at = match (&record.entry, self.shared.clock_follows_events) {
@@ -330,6 +337,7 @@ impl Fold {
         if self.is_live() {
             self.shared.heavy.note(person, received);
         }
+        self.note_report(&event)?;
         let mut touched = vec![person];
         let chose = self.consents(person, &event, named.as_ref().unwrap_or(&evidence), &mut touched)?;
         for id in touched {

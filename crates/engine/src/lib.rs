@@ -46,6 +46,7 @@ mod reconcile;
 mod reductions;
 mod replays;
 mod requests;
+mod results;
 mod retention;
 mod shared;
 #[cfg(test)]
@@ -101,6 +102,7 @@ pub use replays::Replayed;
 pub use requests::{
     ExtensionReason, IdentityCheck, Recipient, RefusalReason, RequestKind, RequestState, RequestStep, RightsRequest, step_draft,
 };
+pub use results::{About, Funnel, Reported, ResultsDay, Tally, Times};
 pub use retention::{Clocks, DUE_WITHIN, LapsedDay};
 pub use shared::{Shared, Totals};
 pub use splits::{SPLIT_EVENTS_MAX, Split, SplitReason, SplitStep};

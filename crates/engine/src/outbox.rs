@@ -12,6 +12,7 @@ use crate::days::told;
 use crate::delivery::{Delivery, DeliveryState, ended_key, person_key, queue_key};
 use crate::fold::Fold;
 use crate::keep::names_otherwise;
+use crate::results::Passed;
 
 impl Fold {
     /// Queues a delivery, or records one that the gate blocked.
@@ -91,7 +92,10 @@ impl Fold {
         }
         match &delivery.reason {
             Some(reason) => self.held_back(&delivery.message, reason)?,
-            None => self.day()?.queued += 1,
+            None => {
+                self.day()?.queued += 1;
+                self.note_step(&delivery.message, Passed::Queued)?;
+            }
         }
         if delivery.state == DeliveryState::Blocked {
             metrics::counter!("jumelle_deliveries_total", "destination" => delivery.message.destination.clone(), "state" => "blocked")
@@ -105,6 +109,7 @@ impl Fold {
     /// The gate held a message back, at the first passage or the second.
     fn held_back(&mut self, message: &Message, reason: &str) -> Result<()> {
         self.day()?.held_back(&message.activation, reason);
+        self.note_step(message, Passed::Blocked(reason))?;
         if self.is_live() {
             self.shared.flow.outcome(&message.destination, |outcomes| outcomes.blocked += 1);
         }
@@ -171,6 +176,7 @@ impl Fold {
         match state {
             ResultState::Sent => {
                 self.day()?.sent += 1;
+                self.note_step(&message, Passed::Sent)?;
                 if message.kind.takes_back() {
                     self.chosen_today()?.confirmed(&message.destination);
                 }
@@ -182,7 +188,12 @@ impl Fold {
                 }
             }
             ResultState::Blocked => self.held_back(&message, reason.unwrap_or_default())?,
-            ResultState::Dead => {}
+            ResultState::Dead => {
+                self.note_step(&message, Passed::Refused)?;
+                if self.is_live() {
+                    self.shared.flow.outcome(&message.destination, |outcomes| outcomes.refused += 1);
+                }
+            }
         }
         if message.kind == MessageType::Erased {
             return self.forget_notice(&message);

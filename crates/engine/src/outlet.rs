@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jumelle_activate::{Clearance, DeliveryResult, Folders, House, QueueKey, Queued, Standing};
-use jumelle_collect::inbound::{Report, ReportKind};
+use jumelle_collect::inbound::{Joined, JoinedBy, Report, ReportKind};
 use jumelle_collect::{Limits, decode_single};
 use jumelle_consent::{Choices, Circumstances, Cleared, Evidence, Party, Reason, Sent, clear};
 use jumelle_model::Workspace;
@@ -13,19 +13,17 @@ use jumelle_model::consent::Channel;
 use jumelle_model::event::EventKind;
 use jumelle_model::ids::{DeliveryId, ProfileId};
 use jumelle_model::message::{Message, MessageType};
+use jumelle_model::outcome::REPORTED;
 use jumelle_model::time::Timestamp;
 use jumelle_model::workspace::{Activation, ConsentString};
 use jumelle_profile::Held;
 use jumelle_store::{Table, failpoint};
-use serde_json::json;
 
 use crate::committer::{Draft, Intake, SubmitError};
 use crate::delivery::{Delivery, DeliveryState, queue_key, queue_prefix, read_place};
 use crate::links::{LINK_DAYS, Link, LinkScope};
 use crate::shared::{Shared, member_key, member_prefix};
 
-/// Where events of tools come from.
-const INBOUND: &str = "inbound";
 /// How long a result waits before it is offered to a busy history again.
 const RECORD_AGAIN: Duration = Duration::from_millis(50);
 /// Events of a person among which the one with her string is looked for, at most: it comes with nearly every one of a site's.
@@ -234,20 +232,15 @@ fn bounce(cleared: &Cleared, said: &str) -> Option<Draft> {
     // The codes, not the sentence: it repeats the address.
     let is_code = |word: &&str| word.chars().all(|c| c.is_ascii_digit() || ".:".contains(c));
     let called = said.split(' ').take_while(is_code).collect::<Vec<_>>().join(" ");
-    let report = Report { address: ("email", value.clone()), kind: ReportKind::Bounced, at: None, called };
-    let event = json!({
-        "type": "track", "event": format!("Reported by {}", message.destination), "messageId": format!("bounce-{}", message.id),
-        "context": {
-            "externalIds": [{"type": namespace, "id": value, "collection": "users", "encoding": "none"}],
-            "consents": report.entries(&message.destination),
-        },
-    });
+    let report = Report::about("email", value.as_str(), ReportKind::Bounced, called);
+    let joined = Joined { delivery: message.id, activation: message.activation.clone(), by: JoinedBy::Delivery };
+    let event = report.as_event(&message.destination, &format!("bounce-{}", message.id), (&namespace, &value), Some(&joined));
     // It has a message id.
     let mut no_id = String::new;
     let decoded =
         decode_single(&event.to_string(), Some(EventKind::Track), &Limits::default(), Timestamp::now(), &mut no_id).ok()?;
     let event = decoded.collected.into_iter().next()?;
-    Some(Draft::Event { source: INBOUND.into(), event })
+    Some(Draft::Event { source: REPORTED.into(), event })
 }
 
 fn answer(outcome: Result<jumelle_consent::Cleared, jumelle_consent::Refused>) -> Clearance {

@@ -98,8 +98,17 @@ pub fn rebuild(options: &Options, loss: Loss) -> std::result::Result<RebuildRepo
 }
 
 /// Tables that directories of earlier versions do not have.
-const NEWER: [Table; 7] =
-    [Table::Applied, Table::Chosen, Table::Lapsed, Table::Corrected, Table::Reduced, Table::Apart, Table::Replays];
+const NEWER: [Table; 9] = [
+    Table::Applied,
+    Table::Chosen,
+    Table::Lapsed,
+    Table::Corrected,
+    Table::Reduced,
+    Table::Apart,
+    Table::Replays,
+    Table::Reports,
+    Table::Results,
+];
 
 fn compare_all(options: &Options, fresh: &Tables, report: &mut RebuildReport) -> std::result::Result<(), OpenError> {
     let live = Tables::open(&options.directory, "tables", options.memory.table_cache_bytes)?;
@@ -230,7 +239,7 @@ pub fn table_digest(tables: &Tables, table: Table) -> Result<(u64, u64)> {
 /// Days are aggregates that outlive an erasure: the history does not have them whole any more.
 fn take_over_days(live: &Tables, fresh: &Tables) -> Result<()> {
     let mut batch = fresh.batch();
-    for (table, row) in [Table::Days, Table::Chosen, Table::Reduced]
+    for (table, row) in [Table::Days, Table::Chosen, Table::Reduced, Table::Results]
         .into_iter()
         .flat_map(|table| live.scan(table, &[], None).map(move |row| (table, row)))
     {

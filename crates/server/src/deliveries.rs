@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::blocking::blocking;
 use crate::definitions::veil;
+use crate::results::reported_json;
 use crate::roles::Role;
 use crate::tokens::Identity;
 use crate::{App, Problem};
@@ -107,11 +108,13 @@ pub(crate) fn delivery_json(app: &App, delivery: &Delivery) -> Value {
         None => (delivery.state.as_str(), delivery.reason.clone(), delivery.attempts),
     };
     let (reason, gate) = jumelle_engine::told(reason);
+    // A table that cannot be read is the health page's business; here it shows as nothing reported.
+    let reported = app.engine.shared().reported(message.id).unwrap_or_default();
     json!({
         "id": message.id, "activation": message.activation, "segment": message.segment, "destination": message.destination,
         "profile": message.profile, "type": message.kind.as_str(), "purpose": message.purpose, "channel": message.channel,
         "state": state, "reason": reason, "gate": gate, "attempts": attempts, "status": delivery.status,
-        "caused_at": message.at, "at": delivery.at,
+        "caused_at": message.at, "at": delivery.at, "reported": reported_json(reported.as_ref()),
     })
 }
 

@@ -1,34 +1,33 @@
-//! `POST /v1/inbound/{destination}`: what a tool reports back. No token of ours: each format proves itself in its own way.
+//! `POST /v1/inbound/{destination}`: what a tool reports back. No token of ours: each format proves itself in its own way (`prove.rs`).
+
+mod prove;
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode, Uri, header};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit, Mac};
-use jumelle_activate::resolve_secret;
-use jumelle_collect::inbound::{Reports, form, read};
+use axum::http::{HeaderMap, Uri};
+use jumelle_collect::inbound::{Report, Reports, read};
 use jumelle_collect::{Rejected, decode_batch};
+use jumelle_engine::About;
+use jumelle_model::outcome::REPORTED;
 use jumelle_model::time::Timestamp;
-use jumelle_model::workspace::take_back::{Inbound, InboundFormat};
+use jumelle_model::workspace::take_back::InboundFormat;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use self::prove::{prove, refused};
 use crate::collect::{make_message_id, submit};
 use crate::{App, Problem};
 
-/// A signed message is as old as this, at most (Standard Webhooks: the receiver's choice; its libraries take five minutes).
-const AGE_S_MAX: i64 = 300;
-/// Where events of tools come from.
-const SOURCE: &str = "inbound";
-/// Entries of one event.
-const ENTRIES_OF_EVENT: usize = 50;
+/// Events of one durable step.
+const BATCH_EVENTS: usize = 1_000;
+/// Rule of a report that nobody is known by, in the quarantine.
+const NOBODY: &str = "reported_of_nobody";
 
-/// Each report is an event of the history; the answer comes when the gate knows of it.
+/// Each report is an event of the history; the answer comes when it is there, and where it closes the gate, when the gate knows.
 pub async fn receive(
     State(app): State<App>,
     Path(key): Path<String>,
@@ -41,133 +40,153 @@ pub async fn receive(
     // The same answer for a tool that is not there and one that may not report.
     let Some(inbound) = inbound else { return Err(refused()) };
     prove(&key, &inbound, &uri, &headers, &body)?;
-    let reports =
-        read(inbound.format, &body).map_err(|error| Problem::bad_request(error.message.clone()).with("field", error.field))?;
+    let mut reports = read(inbound.format, uri.query().unwrap_or_default(), &body)
+        .map_err(|error| Problem::bad_request(error.message.clone()).with("field", error.field))?;
+    if inbound.opens.is_none() {
+        reports.pass_over_openings();
+    }
     // Its own id, else the whole body: a second STOP after a grant is another event, the same one delivered again is not.
     let id = headers.get("webhook-id").and_then(|value| value.to_str().ok()).map_or_else(|| hex(&body), str::to_owned);
     record(&app, &key, reports, &id).await
 }
 
-fn refused() -> Problem {
-    metrics::counter!("jumelle_unauthorized_total", "what" => "inbound").increment(1);
-    Problem::unauthorized("this is no tool that may report here, or its signature does not fit; see inbound of its destination")
-}
-
-fn prove(destination: &str, inbound: &Inbound, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Result<(), Problem> {
-    let secret = resolve_secret(&inbound.secret, destination)
-        .map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the secret cannot be read", error.to_string()))?;
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let proved = match inbound.format {
-        InboundFormat::Standard => {
-            let (id, at) = (text("webhook-id"), text("webhook-timestamp"));
-            let now_s = Timestamp::now().0 / 1_000_000;
-            let fresh = at.parse::<i64>().is_ok_and(|at| (now_s - at).abs() <= AGE_S_MAX);
-            let signed = [format!("{id}.{at}.").as_bytes(), body].concat();
-            let mut signatures = text("webhook-signature").split(' ').filter_map(|one| one.strip_prefix("v1,"));
-            fresh && !id.is_empty() && signatures.any(|signature| hmac_sha256_fits(&secret, &signed, signature))
-        }
-        InboundFormat::Brevo | InboundFormat::Mailjet | InboundFormat::Arf => shared_secret_fits(headers, &secret),
-        InboundFormat::Twilio => {
-            let forwarded = text("x-forwarded-proto");
-            let path = uri.path_and_query().map_or("", |path| path.as_str());
-            let mut fields = form(body);
-            fields.sort();
-            let fields: String = fields.into_iter().flat_map(|(name, value)| [name, value]).collect();
-            // Whatever a caller says of host and scheme: without the token no signature fits.
-            let schemes: &[&str] = if forwarded.is_empty() { &["https", "http"] } else { &[forwarded] };
-            let host = text(header::HOST.as_str());
-            schemes.iter().any(|scheme| {
-                hmac_sha1_fits(&secret, format!("{scheme}://{host}{path}{fields}").as_bytes(), text("x-twilio-signature"))
-            })
-        }
+/// `POST /v1/destinations/{key}/results`: results that a tool only exports, in our own shape; a token instead of a signature.
+pub async fn take(State(app): State<App>, Path(key): Path<String>, body: Bytes) -> Result<Json<Value>, Problem> {
+    let definitions = app.engine.shared().definitions();
+    let Some(destination) = definitions.workspace.destination(&key) else {
+        return Err(Problem::not_found(format!("there is no destination {key:?}")));
     };
-    if proved { Ok(()) } else { Err(refused()) }
-}
-
-fn hmac_sha256_fits(secret: &[u8], signed: &[u8], signature: &str) -> bool {
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret) else { return false };
-    mac.update(signed);
-    STANDARD.decode(signature).is_ok_and(|signature| mac.verify_slice(&signature).is_ok())
-}
-
-fn hmac_sha1_fits(secret: &[u8], signed: &[u8], signature: &str) -> bool {
-    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret);
-    STANDARD.decode(signature).is_ok_and(|signature| ring::hmac::verify(&key, signed, &signature).is_ok())
-}
-
-/// As a bearer token, or as the password of Basic authentication. Compared as hashes, so that time tells nothing.
-fn shared_secret_fits(headers: &HeaderMap, secret: &[u8]) -> bool {
-    let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let given = match authorization.split_once(' ') {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim().as_bytes().to_vec(),
-        Some((scheme, encoded)) if scheme.eq_ignore_ascii_case("basic") => {
-            let decoded = STANDARD.decode(encoded.trim()).unwrap_or_default();
-            let colon = decoded.iter().position(|byte| *byte == b':').map_or(decoded.len(), |at| at + 1);
-            decoded[colon..].to_vec()
-        }
-        _ => return false,
-    };
-    Sha256::digest(given) == Sha256::digest(secret)
+    let mut reports = read(InboundFormat::Standard, "", &body)
+        .map_err(|error| Problem::bad_request(error.message.clone()).with("field", error.field))?;
+    if destination.take_back.inbound.as_ref().is_none_or(|inbound| inbound.opens.is_none()) {
+        reports.pass_over_openings();
+    }
+    record(&app, &key, reports, &hex(&body)).await
 }
 
 fn hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Takes reports of a tool in: joined with their messages, once each, in one durable step. `id`: of the call.
 async fn record(app: &App, tool: &str, reports: Reports, id: &str) -> Result<Json<Value>, Problem> {
     let Reports { reports, ignored } = reports;
-    let (mut entries, mut unusable) = (Vec::new(), 0);
-    let definitions = app.engine.shared().definitions();
-    for report in &reports {
-        let (namespace, value) = &report.address;
-        match jumelle_identify::identifier_of(&definitions.workspace, namespace, value) {
-            Ok(_) => entries.push((report.address.clone(), report.entries(tool))),
-            Err(_) => unusable += 1,
+    metrics::counter!("jumelle_inbound_total", "destination" => tool.to_owned()).increment(reports.len() as u64);
+    let (shared, destination, call) = (app.engine.shared().clone(), tool.to_owned(), id.to_owned());
+    // People and their messages may have to be read from disk.
+    let joined = tokio::task::spawn_blocking(move || {
+        let join = |(index, report): (usize, Report)| {
+            let message_id = message_id(&destination, &call, index, &report);
+            let address = report.address.as_ref().map(|(namespace, value)| (*namespace, value.as_str()));
+            let at = report.at.unwrap_or_else(|| shared.now());
+            let about = shared.about(&destination, report.delivery, address, at, &message_id);
+            (report, message_id, about)
+        };
+        reports.into_iter().enumerate().map(join).collect::<Vec<_>>()
+    })
+    .await
+    .map_err(|_| Problem::bad_request("the people could not be read"))?;
+
+    let (mut events, mut of_nobody, mut known, mut unusable) = (Vec::new(), Vec::new(), 0, 0);
+    for (report, message_id, about) in joined {
+        let Ok(about) = about else {
+            unusable += 1;
+            continue;
+        };
+        let About { who, joined, known: is_known } = about?;
+        if is_known {
+            known += 1;
+            continue;
         }
-        metrics::counter!("jumelle_inbound_total", "destination" => tool.to_owned()).increment(1);
+        // What closes an address counts also where nobody has it yet.
+        let closes = !report.entries(tool).is_empty();
+        let told = report.address.as_ref().filter(|_| closes).map(|(namespace, value)| ((*namespace).to_owned(), value.clone()));
+        match told.or(who) {
+            Some((namespace, value)) => events.push(report.as_event(tool, &message_id, (&namespace, &value), joined.as_ref())),
+            None => of_nobody.push(set_aside(tool, &report)),
+        }
     }
-    let count = entries.len();
-    if count > 0 {
-        record_entries(app, SOURCE, &format!("Reported by {tool}"), id, entries).await?;
+    let unknown = of_nobody.len();
+    metrics::counter!("jumelle_inbound_unknown_total", "destination" => tool.to_owned()).increment(unknown as u64);
+    let taken = record_events(app, REPORTED, events, of_nobody).await?;
+    Ok(Json(json!({
+        "recorded": taken.accepted, "reduced": taken.reduced, "known": known + taken.known, "ignored": ignored, "unusable": unusable, "unknown": unknown,
+    })))
+}
+
+/// The same report has the same id: the tool's own of the report, else the one of the call and the place in it.
+fn message_id(tool: &str, call: &str, index: usize, report: &Report) -> String {
+    let (namespace, value) = report.address.as_ref().map_or(("", ""), |(namespace, value)| (*namespace, value.as_str()));
+    let own = report.id.clone().unwrap_or_else(|| format!("{call}\0{index}"));
+    let said = [tool, &own, namespace, value, report.event()].join("\0");
+    format!("{REPORTED}-{}", hex(said.as_bytes()))
+}
+
+/// A report about an address that nobody has: kept without the address, which is none of our business.
+fn set_aside(tool: &str, report: &Report) -> Rejected {
+    let body = json!({
+        "event": report.event(), "destination": tool, "reported": report.called, "at": report.at, "campaign": report.campaign,
+        "delivery": report.delivery, "report": report.id.as_deref().map(|id| hex(id.as_bytes())),
+    });
+    Rejected {
+        index: 0,
+        field: "address".into(),
+        rule: NOBODY,
+        message: format!(
+            "{tool} reports {:?} of an address that nobody has, about no message of ours; the address is not kept",
+            report.event()
+        ),
+        body: body.to_string(),
     }
-    Ok(Json(json!({"recorded": count, "ignored": ignored, "unusable": unusable})))
 }
 
 type AboutAddress = ((&'static str, String), Vec<Value>);
 
-/// One event for each address, in one durable step. The same report again is the same event.
-pub(crate) async fn record_entries(
-    app: &App,
-    source: &str,
-    name: &str,
-    id: &str,
-    entries: Vec<AboutAddress>,
-) -> Result<(usize, usize), Problem> {
-    let batch: Vec<Value> = entries
-        .into_iter()
-        .map(|((namespace, value), consents)| {
-            let said = format!("{source}\0{name}\0{}\0{namespace}\0{value}\0{}", id, json!(consents));
-            let digest = hex(said.as_bytes());
-            json!({
-                "type": "track", "event": name, "messageId": format!("{source}-{digest}"),
-                "context": {
-                    "externalIds": [{"type": namespace, "id": value, "collection": "users", "encoding": "none"}],
-                    "consents": consents,
-                },
-            })
+/// One event for each address, in one durable step. The same list again is the same event.
+async fn record_entries(app: &App, name: &str, id: &str, entries: Vec<AboutAddress>) -> Result<Taken, Problem> {
+    let event = |((namespace, value), consents): AboutAddress| {
+        let said = format!("{REPORTED}\0{name}\0{id}\0{namespace}\0{value}\0{}", json!(consents));
+        json!({
+            "type": "track", "event": name, "messageId": format!("{REPORTED}-{}", hex(said.as_bytes())),
+            "context": {
+                "externalIds": [{"type": namespace, "id": value, "collection": "users", "encoding": "none"}],
+                "consents": consents,
+            },
         })
-        .collect();
-    let (mut accepted, mut duplicates) = (0, 0);
-    for part in batch.chunks(ENTRIES_OF_EVENT * 20) {
+    };
+    record_events(app, REPORTED, entries.into_iter().map(event).collect(), Vec::new()).await
+}
+
+/// What became of events.
+#[derive(Clone, Copy, Default)]
+struct Taken {
+    /// New ones.
+    accepted: usize,
+    /// Of them, counted without the person.
+    reduced: usize,
+    /// Those that were taken before.
+    known: usize,
+}
+
+/// Takes events in, and puts aside what is of nobody.
+async fn record_events(app: &App, source: &str, events: Vec<Value>, mut of_nobody: Vec<Rejected>) -> Result<Taken, Problem> {
+    let mut taken = Taken::default();
+    let parts = events.chunks(BATCH_EVENTS).map(<[Value]>::to_vec).chain(events.is_empty().then(Vec::new));
+    for part in parts {
+        let aside = std::mem::take(&mut of_nobody);
+        if part.is_empty() && aside.is_empty() {
+            continue;
+        }
         let body = json!({"batch": part}).to_string();
         let limits = jumelle_collect::Limits { batch_events: part.len().max(1), ..app.collect_limits() };
         let decoded = decode_batch(&body, &limits, Timestamp::now(), &mut make_message_id)
             .map_err(|rejected: Rejected| Problem::bad_request(rejected.message))?;
-        let answer = submit(app, &Arc::from(source), decoded, Vec::new()).await?;
-        accepted += answer.accepted;
-        duplicates += answer.duplicates;
+        let answer = submit(app, &Arc::from(source), decoded, aside).await?;
+        taken.accepted += answer.accepted;
+        taken.reduced += answer.reduced;
+        taken.known += answer.duplicates;
     }
-    Ok((accepted, duplicates))
+    Ok(taken)
 }
 
 /// `{"list": NAME, "channels": ["phone"], "namespace": "phone", "values": […], "sha256": false, "at": INSTANT?}`
@@ -237,7 +256,7 @@ pub async fn suppress(State(app): State<App>, body: String) -> Result<Json<Value
     }
     // A list without a date is as of now, also the same one again.
     let id = format!("{}\0{}", request.list, request.at.unwrap_or_else(Timestamp::now));
-    let (recorded, known) = record_entries(&app, SOURCE, "Opposition list", &id, entries).await?;
+    let Taken { accepted: recorded, known, .. } = record_entries(&app, "Opposition list", &id, entries).await?;
     Ok(Json(json!({"recorded": recorded, "known": known, "unmatched": unmatched, "unusable": unusable})))
 }
 
@@ -265,23 +284,4 @@ pub async fn gpc(State(app): State<App>) -> Json<Value> {
     let definitions = app.engine.shared().definitions();
     let date = definitions.at.to_string().split('T').next().unwrap_or_default().to_owned();
     Json(json!({"gpc": definitions.workspace.gpc_purposes().next().is_some(), "lastUpdate": date}))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_shared_secret_is_a_bearer_token_or_a_password() {
-        let with = |value: &str| HeaderMap::from_iter([(header::AUTHORIZATION, value.parse().unwrap())]);
-        assert!(shared_secret_fits(&with("Bearer a-long-enough-secret"), b"a-long-enough-secret"));
-        assert!(shared_secret_fits(
-            &with(&format!("Basic {}", STANDARD.encode("x:a-long-enough-secret"))),
-            b"a-long-enough-secret"
-        ));
-        for wrong in ["Bearer a-long-enough-secreT", "Bearer", "Basic !", "a-long-enough-secret"] {
-            assert!(!shared_secret_fits(&with(wrong), b"a-long-enough-secret"), "{wrong}");
-        }
-        assert!(!shared_secret_fits(&HeaderMap::new(), b""));
-    }
 }

@@ -42,6 +42,7 @@ mod proof_pdf;
 mod quarantine;
 mod rate;
 mod records;
+mod results;
 mod retention;
 mod roles;
 mod secrets;
@@ -286,6 +287,8 @@ impl App {
             .route("/v1/quarantine/{id}", axum::routing::delete(quarantine::delete).get(quarantine::one))
             .route("/v1/quarantine/{id}/retry", post(quarantine::retry))
             .route("/v1/quarantine/retry", post(quarantine::retry_all))
+            .route("/v1/results", get(results::results))
+            .route("/v1/destinations/{key}/results", post(inbound::take))
             .route("/v1/deliveries", get(deliveries::list))
             .route("/v1/deliveries/retry", post(deliveries::retry_matching))
             .route("/v1/deliveries/{id}", get(deliveries::one))

@@ -17,7 +17,7 @@ use crate::health::{self, Signs};
 use crate::{App, Problem};
 
 /// Names of the metrics and what they say.
-pub const METRICS: [(&str, &str); 69] = [
+pub const METRICS: [(&str, &str); 71] = [
     ("jumelle_stored_events_total", "Events durably in the history"),
     ("jumelle_processed_events_total", "Events identified, folded, evaluated and gated"),
     ("jumelle_duplicate_events_total", "Events whose message id was known"),
@@ -63,7 +63,9 @@ pub const METRICS: [(&str, &str); 69] = [
     ("jumelle_outbox_oldest_seconds", "Since the cause of the delivery that waits longest, by destination"),
     ("jumelle_removals_waiting", "Removals that a destination has not confirmed"),
     ("jumelle_removals_overdue", "Of these, beyond the time that the destination has for it"),
-    ("jumelle_inbound_total", "Bounces, complaints, unsubscribes and STOPs reported, by destination"),
+    ("jumelle_inbound_total", "Reports of tools about their messages, by destination"),
+    ("jumelle_inbound_unknown_total", "Of them, about an address that nobody has, by destination"),
+    ("jumelle_results_total", "What came of messages, by destination and outcome"),
     ("jumelle_replayed_deliveries_total", "Deliveries that somebody had queued again, by how they had ended"),
     ("jumelle_test_calls_total", "Test calls of destinations, by connector and outcome"),
     ("jumelle_reconciliation_drift", "People too many and too few at the last comparison, by destination and kind"),

@@ -64,11 +64,15 @@ pub enum Table {
     Apart,
     /// Delivery id, position of the replay (8 BE) → how the delivery had ended before it, and who asked.
     Replays,
+    /// Delivery id → what was reported of it.
+    Reports,
+    /// Days since 1970-01-01 in the workspace's time zone (4 BE) → what came of messages that day.
+    Results,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Table; 24] = [
+    pub const ALL: [Table; 26] = [
         Table::People,
         Table::Identifiers,
         Table::Aliases,
@@ -93,6 +97,8 @@ impl Table {
         Table::Reduced,
         Table::Apart,
         Table::Replays,
+        Table::Reports,
+        Table::Results,
     ];
 
     /// Bytes gathered in memory before they become a file. A new visitor's identifiers are looked for and not found: in memory
@@ -132,6 +138,8 @@ impl Table {
             Table::Reduced => "reduced",
             Table::Apart => "apart",
             Table::Replays => "replays",
+            Table::Reports => "reports",
+            Table::Results => "results",
         }
     }
 }

@@ -3,14 +3,14 @@
 use jumelle_model::time::Timestamp;
 use mail_parser::{Address, Message, MessageParser, MimeHeaders, PartType};
 
-use super::{NotUnderstood, Report, ReportKind, Reports, not_understood};
+use super::{NotUnderstood, Report, ReportKind, Reports, not_understood, ours};
 
 /// Feedback types that are a complaint (RFC 5965, section 7.3; `opt-out` of RFC 6650).
 const UNSUBSCRIBES: [&str; 2] = ["opt-out", "opt-out-list"];
 
 pub fn read(body: &[u8]) -> Result<Reports, NotUnderstood> {
     let Some(message) = MessageParser::default().parse(body) else { return not_understood("body", "it is no e-mail message") };
-    let (mut report, mut status, mut original) = (None, None, Vec::new());
+    let (mut report, mut status, mut original, mut reported) = (None, None, Vec::new(), None);
     for part in &message.parts {
         let kind =
             part.content_type().map(|kind| (kind.ctype().to_lowercase(), kind.subtype().unwrap_or_default().to_lowercase()));
@@ -21,22 +21,29 @@ pub fn read(body: &[u8]) -> Result<Reports, NotUnderstood> {
             Some(("message", "rfc822")) => {
                 if let PartType::Message(inner) = &part.body {
                     original.extend(recipients(inner));
+                    reported = reported.or(inner.message_id().map(str::to_owned));
                 }
             }
             Some(("text", "rfc822-headers")) => {
                 let headers = [part.contents(), b"\r\n\r\n"].concat();
                 if let Some(inner) = MessageParser::default().parse(&headers) {
                     original.extend(recipients(&inner));
+                    reported = reported.or(inner.message_id().map(str::to_owned));
                 }
             }
             _ => {}
         }
     }
-    match (report, status) {
+    let mut found = match (report, status) {
         (Some(report), _) => complaint(&report, original),
         (None, Some(status)) => Ok(bounce(&status)),
         (None, None) => not_understood("body", "it has no part message/feedback-report and none message/delivery-status"),
+    }?;
+    // A message that we sent ourselves has the delivery in its `Message-ID`; one message, one recipient.
+    if let ([only], Some(reported)) = (&mut found.reports[..], reported) {
+        only.delivery = ours(&reported);
     }
+    Ok(found)
 }
 
 fn complaint(report: &str, original: Vec<String>) -> Result<Reports, NotUnderstood> {
@@ -58,7 +65,7 @@ fn complaint(report: &str, original: Vec<String>) -> Result<Reports, NotUndersto
         return not_understood("Original-Rcpt-To", "neither the report nor the message in it says who complains");
     }
     let reports =
-        recipients.into_iter().map(|email| Report { address: ("email", email), kind, at, called: called.clone() }).collect();
+        recipients.into_iter().map(|email| Report { at, ..Report::about("email", email, kind, called.clone()) }).collect();
     Ok(Reports { reports, ignored: 0 })
 }
 
@@ -71,14 +78,16 @@ fn bounce(status: &str) -> Reports {
         let of = |name: &str| fields.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
         let Some(recipient) = of("original-recipient").or(of("final-recipient")).and_then(address) else { continue };
         let code = of("status").unwrap_or_default();
-        // 5.x.x for good; 5.2.2, a mailbox that is full, passes.
-        let is_final = of("action").is_some_and(|action| action.eq_ignore_ascii_case("failed"));
-        if !is_final || !code.starts_with('5') || code.starts_with("5.2.2") {
+        // A delay is no end.
+        if !of("action").is_some_and(|action| action.eq_ignore_ascii_case("failed")) {
             found.ignored += 1;
             continue;
         }
+        // 5.x.x for good; 5.2.2, a mailbox that is full, passes.
+        let is_final = code.starts_with('5') && !code.starts_with("5.2.2");
+        let kind = if is_final { ReportKind::Bounced } else { ReportKind::SoftBounced };
         let at = of("last-attempt-date").and_then(date);
-        found.reports.push(Report { address: ("email", recipient), kind: ReportKind::Bounced, at, called: code.to_owned() });
+        found.reports.push(Report { at, ..Report::about("email", recipient, kind, code) });
     }
     found
 }

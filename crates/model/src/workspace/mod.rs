@@ -14,7 +14,7 @@ pub mod take_back;
 mod text;
 mod yaml;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +25,7 @@ pub use text::{place_of, read_yaml, rule_json};
 
 use crate::consent::{Basis, Channel};
 use crate::number::{Currency, Decimal};
+use crate::outcome::{OPENINGS, REPORTED};
 use crate::rule::{EventQuery, Rule};
 use crate::time::{Span, Timestamp};
 
@@ -445,6 +446,24 @@ impl Workspace {
     /// Source by key.
     pub fn source(&self, key: &str) -> Option<&Source> {
         self.sources.iter().find(|source| source.key == key)
+    }
+
+    /// What is left of the events of a source whose purpose is refused: its own rules, and of what tools report, theirs about openings.
+    pub fn reductions(&self, source: &str) -> Vec<reduce::Reduce> {
+        if source != REPORTED {
+            return self.source(source).map(|source| source.reduce.clone()).unwrap_or_default();
+        }
+        let inbound = self.destinations.iter().filter_map(|destination| destination.take_back.inbound.as_ref());
+        let purposes: BTreeSet<&String> = inbound.filter_map(|inbound| inbound.opens.as_ref()).collect();
+        let rule = |purpose: &String, (name, channel): (&str, Channel)| reduce::Reduce {
+            purpose: purpose.clone(),
+            channel: Some(channel),
+            to: reduce::Reduction::Counted,
+            when: reduce::ReduceWhen::NotGranted,
+            events: vec![name.to_owned()],
+            except: Vec::new(),
+        };
+        purposes.into_iter().flat_map(|purpose| OPENINGS.map(|opening| rule(purpose, opening))).collect()
     }
 
     /// Namespace rule and its rank of trust (0: most trusted).

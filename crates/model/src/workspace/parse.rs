@@ -186,6 +186,7 @@ fn workspace(reader: &mut Reader, root: &Node) -> Option<Workspace> {
     }
     if let Some(node) = get(entries, "destinations") {
         policy::destinations(reader, &found, node);
+        take_back::destinations(reader, &found, node);
         file::files(reader, &found, node);
     }
     Some(found)

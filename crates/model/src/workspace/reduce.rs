@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::{Basis, Purpose, Workspace};
 use crate::consent::Channel;
 use crate::event::EventKind;
+use crate::outcome::OPENINGS;
 use crate::rule::Rule;
 
 /// One rule. Of a source's rules the first that holds decides.
@@ -135,6 +136,7 @@ impl Workspace {
     pub fn names_event(&self, name: &str) -> bool {
         let in_reduce = |rule: &Reduce| rule.events.iter().chain(&rule.except).any(|known| known == name);
         self.sources.iter().any(|source| source.reduce.iter().any(in_reduce))
+            || OPENINGS.iter().any(|(known, _)| *known == name)
             || self.traits.iter().any(|computed| computed.query.event == name)
             || self.segments.iter().any(|segment| in_rule(&segment.rule, name))
     }

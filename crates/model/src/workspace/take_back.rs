@@ -19,7 +19,7 @@ pub struct TakeBack {
     pub retire: bool,
     /// `list: {url, every}`: where what it holds can be read.
     pub list: Option<ToolList>,
-    /// `inbound: {format, secret}`: bounces, complaints and unsubscribes that it reports.
+    /// `inbound: {format, secret}`: what came of its messages, as it reports that.
     pub inbound: Option<Inbound>,
 }
 
@@ -48,6 +48,10 @@ pub struct Inbound {
     pub format: InboundFormat,
     /// What proves that it is the tool.
     pub secret: Secret,
+    /// `opens: PURPOSE`: openings are kept with the person where she has granted it for the channel, and are counted without her
+    /// where she has not. `None`: they are passed over.
+    #[serde(default)]
+    pub opens: Option<String>,
 }
 
 /// How a tool writes what it reports.
@@ -60,19 +64,35 @@ pub enum InboundFormat {
     Brevo,
     /// Mailjet's Event API, with Basic authentication.
     Mailjet,
+    /// SendGrid's Event Webhook, signed with the key whose public half is the secret here.
+    SendGrid,
+    /// Mailchimp Transactional (Mandrill), signed as `X-Mandrill-Signature` says.
+    Mandrill,
+    /// Customer.io's reporting webhooks, signed as `X-CIO-Signature` says.
+    #[serde(rename = "customer_io")]
+    CustomerIo,
     /// Twilio's inbound messages and status callbacks, signed as `X-Twilio-Signature` says.
     Twilio,
+    /// Vonage's inbound messages, status and delivery receipts, with a JWT signed by the account's signature secret.
+    Vonage,
+    /// Aircall's calls that ended, with the webhook's token in the body.
+    Aircall,
     /// Abuse reports (RFC 5965) and delivery status notifications (RFC 3464), with a bearer token or Basic authentication.
     Arf,
 }
 
 impl InboundFormat {
     /// With the names on the wire.
-    pub const ALL: [(&'static str, InboundFormat); 5] = [
+    pub const ALL: [(&'static str, InboundFormat); 10] = [
         ("standard", InboundFormat::Standard),
         ("brevo", InboundFormat::Brevo),
         ("mailjet", InboundFormat::Mailjet),
+        ("sendgrid", InboundFormat::SendGrid),
+        ("mandrill", InboundFormat::Mandrill),
+        ("customer_io", InboundFormat::CustomerIo),
         ("twilio", InboundFormat::Twilio),
+        ("vonage", InboundFormat::Vonage),
+        ("aircall", InboundFormat::Aircall),
         ("arf", InboundFormat::Arf),
     ];
 }

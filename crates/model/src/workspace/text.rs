@@ -401,6 +401,9 @@ fn destination_json(destination: &Destination, secret: &dyn Fn(&Secret) -> Value
     }
     if let Some(inbound) = &back.inbound {
         json["inbound"] = json!({"format": inbound.format, "secret": secret(&inbound.secret)});
+        if let Some(opens) = &inbound.opens {
+            json["inbound"]["opens"] = json!(opens);
+        }
     }
     json
 }

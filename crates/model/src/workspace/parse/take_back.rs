@@ -3,6 +3,7 @@
 use super::Reader;
 use super::definition::{secret, url_problem};
 use crate::time::Span;
+use crate::workspace::Workspace;
 use crate::workspace::node::{Key, Node, Value, get, join};
 use crate::workspace::take_back::{Inbound, InboundFormat, RemovalNone, TakeBack, ToolList};
 
@@ -73,12 +74,37 @@ fn list(reader: &mut Reader, node: &Node, path: &str) -> Option<ToolList> {
 
 fn inbound(reader: &mut Reader, node: &Node, path: &str) -> Option<Inbound> {
     let entries = reader.map(node, path)?;
-    reader.only(entries, path, &["format", "secret"]);
+    reader.only(entries, path, &["format", "secret", "opens"]);
     let (Some(format), Some(secret_node)) = (get(entries, "format"), get(entries, "secret")) else {
         reader.at(node, path, "what a tool reports has a format and a secret: inbound: {format: brevo, secret: {env: NAME}}");
         return None;
     };
     let format = reader.choice(format, &join(path, "format"), &InboundFormat::ALL);
     let secret = secret(reader, secret_node, &join(path, "secret"));
-    Some(Inbound { format: format?, secret: secret? })
+    let opens = get(entries, "opens").and_then(|node| reader.name(node, &join(path, "opens")));
+    Some(Inbound { format: format?, secret: secret?, opens })
+}
+
+/// What can be said only when the purposes are known.
+pub fn destinations(reader: &mut Reader, workspace: &Workspace, node: &Node) {
+    for (key, node) in reader.map(node, "destinations").unwrap_or_default() {
+        let inbound = workspace.destination(&key.text).and_then(|destination| destination.take_back.inbound.as_ref());
+        let Some(opens) = inbound.and_then(|inbound| inbound.opens.as_ref()) else { continue };
+        let path = format!("destinations.{}.inbound.opens", key.text);
+        match workspace.purpose(opens) {
+            None => reader.at(
+                node,
+                &path,
+                format!("{opens:?} is no purpose; declare it: purposes: {{{opens}: {{basis: consent, channels: [email]}}}}"),
+            ),
+            Some(purpose) if !purpose.can_be_granted() => {
+                reader.at(
+                    node,
+                    &path,
+                    format!("{opens} does not rest on consent; openings are kept of those who agreed to that"),
+                );
+            }
+            Some(_) => {}
+        }
+    }
 }

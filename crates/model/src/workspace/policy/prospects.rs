@@ -22,7 +22,7 @@ pub const LAPSED: &str = "prospects_lapsed";
 /// Segments that come with the clock.
 pub const BUILT_IN: [(&str, ProspectState); 2] = [(LAPSING, ProspectState::Lapsing), (LAPSED, ProspectState::Lapsed)];
 /// Tracked events that tools and mail clients report of themselves (Segment's e-mail, push and SMS specifications): no act of hers.
-pub const PASSIVE: [&str; 14] = [
+pub const PASSIVE: [&str; 17] = [
     "Email Sent",
     "Email Delivered",
     "Email Opened",
@@ -37,6 +37,9 @@ pub const PASSIVE: [&str; 14] = [
     "Push Notification Sent",
     "Push Notification Received",
     "Push Notification Bounced",
+    "Email Opened by Machine",
+    "Call Not Answered",
+    "Conversion Reported",
 ];
 /// The source of what people do on the pages that signed links open.
 const LINK: &str = "link";
