@@ -43,6 +43,25 @@ test("deliveries are filtered by state and activation, in the address, and page 
   await expect(page.getByRole("heading", { level: 1, name: "Ana Lefèvre" })).toBeVisible();
 });
 
+test("what came of the messages stands by activation, as people and reports, for a period", async ({ visit, maison }) => {
+  const report = { events: [{ type: "delivered", address: { email: "ana@example.org" } }, { type: "clicked", address: { email: "ana@example.org" }, id: "c1" }, { type: "clicked", address: { email: "ana@example.org" }, id: "c2" }] };
+  await maison.api("/v1/destinations/mail_tool/results", { method: "POST", body: JSON.stringify(report) });
+  const page = await visit("/destinations/mail_tool", ENGLISH);
+  const funnel = page.getByRole("region", { name: "What came of it" }).getByRole("region", { name: "sneakers_mail" });
+  const row = (name: string) => funnel.getByRole("row").filter({ has: page.getByRole("rowheader", { name, exact: true }) });
+  await expect(row("Sent")).toHaveText(/Sent1100%/);
+  await expect(row("Delivered")).toHaveText(/Delivered1100%1/);
+  await expect(row("Clicked")).toHaveText(/Clicked1100%2/);
+  await expect(row("Opened")).toHaveText(/Opened00%0/);
+  await expect(row("Bounced")).toHaveCount(0);
+  await expect(funnel).toContainText("The tool took 100% of the 1 that it answered for.");
+  await page.getByRole("combobox", { name: "Period" }).selectOption("7");
+  await expect(page).toHaveURL(/\?days=7$/);
+  await expect(row("Clicked")).toHaveText(/Clicked1100%2/);
+  const hers = await visit("/people/email:ana@example.org", ENGLISH);
+  await expect(hers.getByRole("region", { name: "Deliveries", exact: true })).toContainText("Delivered · Clicked 2×");
+});
+
 test("a message is tried again, then all that were given up, and the count is told", async ({ visit, maison }) => {
   const page = await visit("/destinations/ads_audience?state=dead");
   await expect(deliveries(page).getByRole("row")).toHaveCount(REFUSED + 1);

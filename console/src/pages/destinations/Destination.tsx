@@ -15,6 +15,7 @@ import { Deliveries } from "./Deliveries";
 import { EVERY_MS } from "./Destinations";
 import { Drift } from "./Drift";
 import { Prepare } from "./Prepare";
+import { Results } from "./Results";
 import css from "./Destinations.module.css";
 
 const CHART_PX = 150;
@@ -36,6 +37,7 @@ export default function Destination({ destination: key }: { destination: string 
         <State destination={destination.data} />
         <Hour minutes={destination.data.minutes} />
         <Prepare destination={destination.data} />
+        <Results destination={key} />
         <Drift destination={key} />
         <Deliveries destination={destination.data} />
       </>

@@ -49,6 +49,8 @@ export function Deliveries({ id }: { id: string }) {
 
 function DeliveryLine({ delivery }: { delivery: Schemas["Delivery"] }) {
   const kind = useDeliveryKind();
+  const { t } = useI18n();
+  const told = delivery.reported.map(({ outcome, count }) => (count > 1 ? t("results.reported_of", { outcome: t(`results.${outcome}`), n: String(count) }) : t(`results.${outcome}`)));
   return (
     <>
       <div className={css.line}>
@@ -61,6 +63,7 @@ function DeliveryLine({ delivery }: { delivery: Schemas["Delivery"] }) {
       <div className="small muted">
         {delivery.activation} · {kind(delivery.type)}
       </div>
+      {told.length > 0 && <div className="small">{told.join(" · ")}</div>}
       <div className="small">
         <DeliveryReason delivery={delivery} />
       </div>
