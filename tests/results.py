@@ -2,6 +2,8 @@
 the person. Signatures are made here with other libraries (cryptography, PyJWT, hmac) than the server's."""
 
 import base64
+import email
+import email.policy
 import hashlib
 import hmac
 import json
@@ -11,11 +13,12 @@ import urllib.parse
 
 import jwt
 import standardwebhooks
+from aiosmtpd.controller import Controller
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from datetime import datetime, timezone
 
-from jumelle_server import wait_until
+from jumelle_server import free_port, wait_until
 from shop import Inbox, Shop, identified, viewed, workspace
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -341,6 +344,110 @@ class Results(unittest.TestCase):
         wait_until(lambda: not self.shop.traces(b"ana@example.org"), "nothing of her is left", 60)
         self.assertEqual(1, self.brevo("opened", at=int(time.time()) - 5)["unknown"], "what comes late is of nobody")
         self.assertEqual([], self.shop.traces(b"ana@example.org"))
+
+
+class Ear(Inbox):
+    """Hears what the operator is told; `deaf`: answers 500."""
+
+    def __init__(self):
+        self.deaf, self.told = False, []
+        super().__init__(lambda message: 500 if self.deaf else 200)
+
+    def heard(self, headers, body):
+        if not self.deaf:
+            self.told.append(json.loads(body))
+
+
+class Mailbox:
+    """A mail server within a network of one's own: no login, no TLS."""
+
+    def __init__(self):
+        self.letters, self.port = [], free_port()
+
+    def __enter__(self):
+        self.controller = Controller(self, hostname="127.0.0.1", port=self.port)
+        self.controller.start()
+        return self
+
+    def __exit__(self, *_):
+        self.controller.stop(no_assert=True)
+
+    async def handle_DATA(self, server, session, envelope):
+        self.letters.append((envelope.rcpt_tos, email.message_from_bytes(envelope.content, policy=email.policy.SMTP)))
+        return "250 2.0.0 taken"
+
+
+class Alarms(unittest.TestCase):
+    def start(self, answer, every="1h", **environment):
+        self.tool = self.enterContext(Inbox(answer))
+        self.slack, self.teams = self.enterContext(Ear()), self.enterContext(Ear())
+        self.mail = self.enterContext(Mailbox())
+        environment = {
+            "JUMELLE_ALARM_SLACK": self.slack.url, "JUMELLE_ALARM_TEAMS": self.teams.url, "JUMELLE_ALARM_EVERY": every,
+            "JUMELLE_ALARM_MAIL_SERVER": f"smtp://127.0.0.1:{self.mail.port}", "JUMELLE_ALARM_MAIL_FROM": "jumelle@example.org",
+            "JUMELLE_ALARM_MAIL_TO": "ops@example.org", **environment,
+        }  # fmt: skip
+        tools = TOOLS.replace("URL", self.tool.url).replace("FORMAT", "brevo").replace("SECRET", TOKEN)
+        self.shop = self.enterContext(Shop(shop(tools), environment=environment))
+
+    def members(self, *names):
+        for name in names:
+            self.shop.consent({"email": f"{name}@example.org"}, "granted", channel="email")
+            self.shop.send(identified(name, email=f"{name}@example.org"), viewed(name, seconds=2), viewed(name, seconds=1))
+
+    def test_too_few_get_through_is_told_by_every_way_once_and_when_it_is_mended(self):
+        listens = []
+        self.start(lambda message: 204 if listens else 422, JUMELLE_ALARM_DELIVERED_BELOW="0.9,other=off")
+        self.slack.deaf = True
+        self.members(*[f"refused{n}" for n in range(20)])
+        wait_until(lambda: self.teams.told and self.mail.letters, "Teams and e-mail", 90)
+        card = self.teams.told[0]["attachments"][0]
+        self.assertEqual("application/vnd.microsoft.card.adaptive", card["contentType"])
+        said = json.dumps(self.teams.told[0], ensure_ascii=False)
+        self.assertIn("mailer: 0 % of 20 messages were taken in 30 min; 90 % are asked for.", said)
+        self.assertIn("de 20 messages ont été pris en 30\u00a0min", said)
+        recipients, letter = self.mail.letters[0]
+        self.assertEqual((["ops@example.org"], "auto-generated"), (recipients, letter["Auto-Submitted"]))
+        self.assertIn("mailer", letter["Subject"])
+        self.slack.deaf = False
+        wait_until(lambda: self.slack.told, "Slack, once it hears", 40)
+        self.assertIn("90 %", self.slack.told[0]["text"])
+        for told in (str(self.slack.told), said, str(letter)):
+            self.assertNotIn("refused", told, "nobody is in it")
+            self.assertNotIn("p_", told)
+        self.shop.kill()
+        self.shop.start()
+        listens.append(True)
+        self.members(*[f"taken{n}" for n in range(20)])
+        wait_until(lambda: len(self.teams.told) == 2 and len(self.slack.told) == 2 and len(self.mail.letters) == 2, "mended, after a restart too", 40)
+        self.assertIn("messages get through again", self.slack.told[1]["text"])
+        time.sleep(7)
+        self.assertEqual((2, 2, 2), (len(self.slack.told), len(self.teams.told), len(self.mail.letters)), "once each")
+
+    def test_messages_wait_and_nothing_leaves(self):
+        listens = []
+        self.start(lambda message: 204 if listens else 503, every="8s", JUMELLE_ALARM_SILENT_AFTER="4s")
+        self.members("ana")
+        wait_until(lambda: self.slack.told, "the alarm", 40)
+        self.assertIn("nothing was sent", self.slack.told[0]["text"])
+        wait_until(lambda: len(self.slack.told) >= 2, "a reminder", 40)
+        self.assertIn("⟳", self.slack.told[1]["text"])
+        listens.append(True)
+        self.shop.call("POST", "/v1/destinations/mailer/retry")
+        wait_until(lambda: "messages leave again" in self.slack.told[-1]["text"], "mended", 40)
+
+    def test_settings_that_cannot_work_are_refused_and_named(self):
+        for environment, named in (
+            ({"JUMELLE_ALARM_SILENT_AFTER": "15m"}, "alarm_url"),
+            ({"JUMELLE_ALARM_SLACK": "http://127.0.0.1:9", "JUMELLE_ALARM_DELIVERED_BELOW": "90"}, "alarm_delivered_below"),
+            ({"JUMELLE_ALARM_SLACK": "http://127.0.0.1:9", "JUMELLE_ALARM_DELIVERED_OVER": "2h"}, "alarm_delivered_over"),
+            ({"JUMELLE_ALARM_MAIL_SERVER": "smtp://127.0.0.1:9"}, "alarm_mail_from"),
+            ({"JUMELLE_ALARM_MAIL_SERVER": "smtp://127.0.0.1:9", "JUMELLE_ALARM_MAIL_FROM": "a@example.org"}, "alarm_mail_to"),
+        ):
+            with self.subTest(named), self.assertRaises(AssertionError) as refused:
+                with Shop(environment=environment):
+                    pass
+            self.assertIn(named, str(refused.exception))
 
 
 if __name__ == "__main__":

@@ -199,7 +199,7 @@ class Tools(unittest.TestCase):
         wait_until(lambda: len(heard) >= 2, "again")
         deaf.clear()
         told = lambda: [json.loads(standardwebhooks.Webhook(SECRET).verify(body, headers) and body) for headers, body in heard]  # noqa: E731
-        wait_until(lambda: not deaf and self.shop.metric("jumelle_alarms_total", outcome="told") == 1, "taken")
+        wait_until(lambda: not deaf and self.shop.metric("jumelle_alarms_total", outcome="told", way="webhook") == 1, "taken")
         first = told()[-1]
         self.assertEqual(("removals.overdue", "ads", 1, 1, 2, False), tuple(first[key] for key in ("type", "destination", "overdue", "waiting", "confirm_within_s", "reminder")))
         self.assertNotIn("ana", str(heard[-1][1]), "counts, and nobody's name")

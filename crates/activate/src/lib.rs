@@ -25,7 +25,7 @@ mod trial;
 mod webhook;
 
 pub use backoff::{GIVE_UP_AFTER, REFUSED_ATTEMPTS_MAX, RETRY_DELAY_MAX};
-pub use bell::{Bell, Notice};
+pub use bell::{Bell, Facts, MailSettings, Notice};
 pub use dispatch::{AttemptInfo, DestinationStatus, Dispatcher};
 pub use egress::{install_crypto, is_private};
 pub use files::FileStatus;

@@ -195,15 +195,9 @@ pub struct Serve {
     /// The folder below which destinations put files on this machine (to: "folder:NAME"); by default `files` in the data directory.
     #[arg(long, env = "JUMELLE_FILES")]
     pub files: Option<PathBuf>,
-    /// Tell this web address when a tool does not confirm removals in the time it has.
-    #[arg(long, env = "JUMELLE_ALARM_URL")]
-    pub alarm_url: Option<String>,
-    /// The secret that signs what is told there (Standard Webhooks).
-    #[arg(long, env = "JUMELLE_ALARM_SECRET", hide_env_values = true)]
-    pub alarm_secret: Option<String>,
-    /// How often it is told again until it is mended.
-    #[arg(long, env = "JUMELLE_ALARM_EVERY", default_value = "24h")]
-    pub alarm_every: String,
+    /// Alarms about tools: where they are told, and when.
+    #[command(flatten)]
+    pub alarms: AlarmArguments,
     /// Logs as JSON lines.
     #[arg(long, env = "JUMELLE_LOG_JSON")]
     pub log_json: bool,
@@ -230,6 +224,50 @@ pub fn memory(text: &str) -> Result<ByteSize, String> {
 
 fn share(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| "a share is a number from 0 to 1".to_owned())
+}
+
+/// Alarms about tools.
+#[derive(Args, Debug, Clone)]
+pub struct AlarmArguments {
+    /// Tell this web address when something is wrong with a tool, for instance that it does not confirm removals in the time it has.
+    #[arg(long, env = "JUMELLE_ALARM_URL")]
+    pub alarm_url: Option<String>,
+    /// The secret that signs what is told there (Standard Webhooks).
+    #[arg(long, env = "JUMELLE_ALARM_SECRET", hide_env_values = true)]
+    pub alarm_secret: Option<String>,
+    /// Tell a channel of Slack: the address of an incoming webhook.
+    #[arg(long, env = "JUMELLE_ALARM_SLACK", hide_env_values = true)]
+    pub alarm_slack: Option<String>,
+    /// Tell a channel of Microsoft Teams: the address of a workflow "When a Teams webhook request is received".
+    #[arg(long, env = "JUMELLE_ALARM_TEAMS", hide_env_values = true)]
+    pub alarm_teams: Option<String>,
+    /// Tell by e-mail, over this server: smtps://mail.example.org:465, or smtp:// without a password.
+    #[arg(long, env = "JUMELLE_ALARM_MAIL_SERVER")]
+    pub alarm_mail_server: Option<String>,
+    /// User at the mail server.
+    #[arg(long, env = "JUMELLE_ALARM_MAIL_USER")]
+    pub alarm_mail_user: Option<String>,
+    /// Password at the mail server.
+    #[arg(long, env = "JUMELLE_ALARM_MAIL_PASSWORD", hide_env_values = true)]
+    pub alarm_mail_password: Option<String>,
+    /// Sender of the e-mails.
+    #[arg(long, env = "JUMELLE_ALARM_MAIL_FROM")]
+    pub alarm_mail_from: Option<String>,
+    /// Who gets them; several with commas between them.
+    #[arg(long, env = "JUMELLE_ALARM_MAIL_TO")]
+    pub alarm_mail_to: Option<String>,
+    /// How often it is told again until it is mended.
+    #[arg(long, env = "JUMELLE_ALARM_EVERY", default_value = "24h")]
+    pub alarm_every: String,
+    /// Tell when less than this share of messages gets through, from 0 to 1: 0.9, or 0.9,mailer=0.8,archive=off.
+    #[arg(long, env = "JUMELLE_ALARM_DELIVERED_BELOW")]
+    pub alarm_delivered_below: Option<String>,
+    /// Over which time the share is measured: an hour at most.
+    #[arg(long, env = "JUMELLE_ALARM_DELIVERED_OVER", default_value = "30m")]
+    pub alarm_delivered_over: String,
+    /// Tell when a tool was sent nothing for so long though messages wait: 15m, or 15m,mailer=1h,archive=off.
+    #[arg(long, env = "JUMELLE_ALARM_SILENT_AFTER")]
+    pub alarm_silent_after: Option<String>,
 }
 
 /// What moves time.

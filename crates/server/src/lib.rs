@@ -72,7 +72,7 @@ use tower_http::compression::CompressionLayer;
 use tower_http::cors::{AllowHeaders, CorsLayer};
 use tower_http::decompression::RequestDecompressionLayer;
 
-pub use alarms::Alarms;
+pub use alarms::{AlarmLimits, Alarms};
 pub use auth::{AdminToken, token_hash};
 pub use openapi::openapi;
 pub use operations::{METRICS, install_metrics};

@@ -5,16 +5,16 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use jumelle_activate::Bell;
 use jumelle_activate::secrets::{held, seal_all};
+use jumelle_activate::{Bell, MailSettings};
 use jumelle_connect::check_workspace;
 use jumelle_engine::{Engine, Memory, Options, WindowLimits};
 use jumelle_model::Workspace;
 use jumelle_model::time::Span;
 use jumelle_model::workspace::{Difference, Problems};
-use jumelle_server::{AdminToken, Alarms, App, HttpLimits, Tls, token_hash};
+use jumelle_server::{AdminToken, AlarmLimits, Alarms, App, HttpLimits, Tls, token_hash};
 
-use crate::arguments::{Clock, Given, Serve, memory};
+use crate::arguments::{AlarmArguments, Clock, Given, Serve, memory};
 use crate::client::block_on;
 use crate::output::Failure;
 use crate::secrets_key;
@@ -45,7 +45,7 @@ pub fn run(serve: &Serve, given: &Given) -> anyhow::Result<()> {
         if let Some(tls) = tls {
             app = app.with_tls(tls);
         }
-        if let Some(alarms) = alarms(&serve)? {
+        if let Some(alarms) = alarms(&serve.alarms)? {
             app = app.with_alarms(alarms);
         }
         if traces.is_some() {
@@ -102,16 +102,65 @@ fn tls(serve: &Serve) -> anyhow::Result<Option<Tls>> {
     Ok(Some(tls))
 }
 
-/// Where to ring, if it is said.
-fn alarms(serve: &Serve) -> anyhow::Result<Option<Alarms>> {
-    let Some(url) = &serve.alarm_url else { return Ok(None) };
-    let Some(secret) = &serve.alarm_secret else {
-        return Err(Failure::refused("alarm_url needs an alarm_secret: whoever is told must be able to check that it is us"));
+/// Where to ring and when, if it is said.
+fn alarms(settings: &AlarmArguments) -> anyhow::Result<Option<Alarms>> {
+    let duration = |name: &str, text: &str| {
+        let span = Span::parse(text).filter(|span| span.0 > 0);
+        span.ok_or_else(|| Failure::refused(format!("{name}: {text:?} is not a duration; write 30m")))
     };
-    let every = Span::parse(&serve.alarm_every).filter(|every| every.0 > 0);
-    let every =
-        every.ok_or_else(|| Failure::refused(format!("alarm_every: {:?} is not a duration; write 24h", serve.alarm_every)))?;
-    Ok(Some(Alarms { bell: Bell::new(url, secret).map_err(Failure::refused)?, every }))
+    let bells = bells(settings)?;
+    let share = |text: &str| text.parse::<f64>().ok().filter(|share| (0.0..=1.0).contains(share));
+    let delivered_below = AlarmLimits::parse(settings.alarm_delivered_below.as_deref().unwrap_or_default(), share)
+        .map_err(|error| Failure::refused(format!("alarm_delivered_below: {error}; write 0.9, or 0.9,mailer=0.8,archive=off")))?;
+    let span = |text: &str| Span::parse(text).filter(|span| span.0 > 0);
+    let silent_after = AlarmLimits::parse(settings.alarm_silent_after.as_deref().unwrap_or_default(), span)
+        .map_err(|error| Failure::refused(format!("alarm_silent_after: {error}; write 15m, or 15m,mailer=1h,archive=off")))?;
+    let delivered_over = duration("alarm_delivered_over", &settings.alarm_delivered_over)?;
+    if delivered_over > Span(3_600_000_000) {
+        return Err(Failure::refused("alarm_delivered_over: what goes through is counted for an hour; write 1h at most"));
+    }
+    let every = duration("alarm_every", &settings.alarm_every)?;
+    if bells.is_empty() {
+        let unheard = settings.alarm_delivered_below.is_some() || settings.alarm_silent_after.is_some();
+        return match unheard {
+            true => {
+                Err(Failure::refused("an alarm needs a way to be told: alarm_url, alarm_slack, alarm_teams or alarm_mail_server"))
+            }
+            false => Ok(None),
+        };
+    }
+    Ok(Some(Alarms { bells, every, delivered_below, delivered_over, silent_after }))
+}
+
+/// The ways to tell.
+fn bells(settings: &AlarmArguments) -> anyhow::Result<Vec<Bell>> {
+    let mut bells = Vec::new();
+    if let Some(url) = &settings.alarm_url {
+        let Some(secret) = &settings.alarm_secret else {
+            return Err(Failure::refused("alarm_url needs an alarm_secret: whoever is told must be able to check that it is us"));
+        };
+        bells.push(Bell::webhook(url, secret).map_err(Failure::refused)?);
+    }
+    if let Some(url) = &settings.alarm_slack {
+        bells.push(Bell::slack(url).map_err(Failure::refused)?);
+    }
+    if let Some(url) = &settings.alarm_teams {
+        bells.push(Bell::teams(url).map_err(Failure::refused)?);
+    }
+    if let Some(server) = &settings.alarm_mail_server {
+        let login = match (&settings.alarm_mail_user, &settings.alarm_mail_password) {
+            (Some(user), Some(password)) => Some((user.clone(), password.clone())),
+            (None, None) => None,
+            _ => return Err(Failure::refused("alarm_mail_user and alarm_mail_password go together")),
+        };
+        let Some(from) = settings.alarm_mail_from.clone() else {
+            return Err(Failure::refused("alarm_mail_server needs an alarm_mail_from: who writes"));
+        };
+        let to = settings.alarm_mail_to.as_deref().unwrap_or_default().split(',').map(str::trim).filter(|to| !to.is_empty());
+        let settings = MailSettings { server: server.clone(), login, from, to: to.map(str::to_owned).collect() };
+        bells.push(Bell::mail(settings).map_err(Failure::refused)?);
+    }
+    Ok(bells)
 }
 
 /// Opens the engine as the arguments say.
@@ -235,7 +284,14 @@ fn with_config(serve: &Serve, given: &Given) -> anyhow::Result<Serve> {
         connectors: Option<std::path::PathBuf>,
         files: Option<std::path::PathBuf>,
         alarm_url: Option<String>,
+        alarm_mail_server: Option<String>,
+        alarm_mail_user: Option<String>,
+        alarm_mail_from: Option<String>,
+        alarm_mail_to: Option<String>,
         alarm_every: Option<String>,
+        alarm_delivered_below: Option<String>,
+        alarm_delivered_over: Option<String>,
+        alarm_silent_after: Option<String>,
         http: crate::arguments::HttpFile,
     }
     let mut serve = serve.clone();
@@ -247,13 +303,23 @@ fn with_config(serve: &Serve, given: &Given) -> anyhow::Result<Serve> {
             if let Some(value) = file.$field && !given.has(stringify!($field)) { serve.$field = value; }
         )*};
     }
-    take!(data, listen, event_bytes, batch_bytes, dedup_hours, log_json, trace_ratio, alarm_every);
+    take!(data, listen, event_bytes, batch_bytes, dedup_hours, log_json, trace_ratio);
     if let Some(size) = file.memory.filter(|_| !given.has("memory")) {
         serve.memory = memory(&size).map_err(|error| Failure::refused(format!("{}: memory: {error}", path.display())))?;
     }
     serve.cached_people = serve.cached_people.or(file.cached_people);
     serve.dedup_ids = serve.dedup_ids.or(file.dedup_ids);
-    serve.alarm_url = serve.alarm_url.or(file.alarm_url);
+    macro_rules! take_alarms {
+        ($($field:ident),*) => {$(serve.alarms.$field = serve.alarms.$field.or(file.$field);)*};
+    }
+    take_alarms!(alarm_url, alarm_mail_server, alarm_mail_user, alarm_mail_from, alarm_mail_to);
+    take_alarms!(alarm_delivered_below, alarm_silent_after);
+    if let Some(every) = file.alarm_every.filter(|_| !given.has("alarm_every")) {
+        serve.alarms.alarm_every = every;
+    }
+    if let Some(over) = file.alarm_delivered_over.filter(|_| !given.has("alarm_delivered_over")) {
+        serve.alarms.alarm_delivered_over = over;
+    }
     serve.otlp_endpoint = serve.otlp_endpoint.or(file.otlp_endpoint);
     serve.http.fill(file.http, given);
     serve.workspace = serve.workspace.or(file.workspace);
