@@ -7,6 +7,8 @@ import email.policy
 import hashlib
 import hmac
 import json
+import pathlib
+import tempfile
 import time
 import unittest
 import urllib.parse
@@ -344,6 +346,35 @@ class Results(unittest.TestCase):
         wait_until(lambda: not self.shop.traces(b"ana@example.org"), "nothing of her is left", 60)
         self.assertEqual(1, self.brevo("opened", at=int(time.time()) - 5)["unknown"], "what comes late is of nobody")
         self.assertEqual([], self.shop.traces(b"ana@example.org"))
+
+
+    def test_a_list_of_calls_is_read_once_and_again_tomorrow_with_what_is_new(self):
+        self.start()
+        self.shop.send(identified("ana", email="ana@example.org", phone="+33612345678"), identified("bia", phone="+33612345679"))
+        wait_until(lambda: self.shop.profile("phone:%2B33612345679"), "known")
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        path = pathlib.Path(folder) / "calls.csv"
+        path.write_text("Numéro;Issue;Date\n06 12 34 56 78;Décroché;28/11/2026 10:05\n06 12 34 56 79;Ne plus appeler;28/11/2026 10:09\n06 12 34 56 70;Décroché;28/11/2026 10:12\n06;Occupé;\n")
+        command = [
+            "results", "mailer", path, "--column", "phone=Numéro", "--column", "type=Issue", "--column", "at=Date", "--word", "Décroché=answered",
+            "--word", "Ne plus appeler=call_refused", "--time", "%d/%m/%Y %H:%M", "--timezone", "Europe/Paris", "--json",
+        ]  # fmt: skip
+
+        def counts():
+            answer = json.loads(self.shop.command(*command))
+            return tuple(answer[key] for key in ("rows", "recorded", "known", "unknown", "passed_over"))
+
+        self.assertEqual((4, 2, 0, 1, 1), counts())
+        self.assertEqual("2026-11-28T09:05:00.000000Z", self.event("phone:%2B33612345678", "Call Answered")["timestamp"])
+        self.assertEqual("objected", self.shop.get("/v1/allowed?destination=mailer&purpose=marketing&channel=phone&id=phone:%2B33612345679")["code"])
+        with path.open("a") as file:
+            file.write("06 12 34 56 78;Décroché;28/11/2026 11:00\n")
+        self.assertEqual((5, 1, 2, 1, 1), counts())
+        self.until_outcomes({"answered": (0, 2), "unsubscribed": (0, 1)}, activation=None)
+        answer = self.shop.call("POST", "/v1/destinations/mailer/results", {"type": "answered"})
+        self.assertEqual((400, "events[0].address"), (answer.status, answer.json()["field"]))
+        self.assertEqual(404, self.shop.call("POST", "/v1/destinations/nobody/results", {"type": "answered"}).status)
+        self.assertEqual(401, self.shop.call("POST", "/v1/destinations/mailer/results", {"type": "answered"}, admin=False).status)
 
 
 class Ear(Inbox):

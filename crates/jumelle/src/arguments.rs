@@ -68,6 +68,11 @@ pub enum Command {
     /// Import a CSV, Parquet or JSON lines file; resumable, and a second import changes nothing.
     #[command(after_help = "Example: jumelle import orders.parquet --source till --mapping mapping.yaml")]
     Import(Import),
+    /// Take results in that a tool only exports: call outcomes, what came of e-mails. A second time changes nothing.
+    #[command(
+        after_help = "Example: jumelle results dialler calls.csv --column phone=Number --column type=Outcome --word Reached=answered"
+    )]
+    Results(Results),
     /// Write events or profiles as JSON lines.
     #[command(after_help = "Example: jumelle export profiles --segment sneakers_undecided --to members.jsonl")]
     Export(Export),
@@ -327,6 +332,35 @@ pub struct Import {
     /// The data directory of a stopped server, instead of a running one.
     #[arg(long)]
     pub data: Option<PathBuf>,
+}
+
+/// `jumelle results`
+#[derive(Args, Debug)]
+pub struct Results {
+    /// Key of the destination whose messages they are about.
+    pub destination: String,
+    /// A CSV with a header; comma, semicolon or tab between the cells.
+    pub file: PathBuf,
+    /// Which column holds a field: FIELD=COLUMN; fields are type, email, phone, delivery, at, channel, campaign, link and id.
+    #[arg(long = "column", value_name = "FIELD=COLUMN", value_parser = pair)]
+    pub columns: Vec<(String, String)>,
+    /// What a word of the tool means: WORD=TYPE; types are those of the format standard (delivered, clicked, answered, …).
+    #[arg(long = "word", value_name = "WORD=TYPE", value_parser = pair)]
+    pub words: Vec<(String, String)>,
+    /// The type of every row.
+    #[arg(long = "type", value_name = "TYPE")]
+    pub all: Option<String>,
+    /// How times are written, for instance %d/%m/%Y %H:%M; ISO 8601 if left out.
+    #[arg(long)]
+    pub time: Option<String>,
+    /// The zone of times without one.
+    #[arg(long, default_value = "UTC")]
+    pub timezone: String,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (left, right) = text.split_once('=').ok_or_else(|| format!("{text:?} has no ="))?;
+    Ok((left.to_owned(), right.to_owned()))
 }
 
 /// `export`

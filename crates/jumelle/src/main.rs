@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         Command::Serve(serve) => commands::serve::run(serve, &Given::of(&found)),
         Command::Apply(apply) => commands::apply::run(&arguments.global, apply),
         Command::Import(import) => commands::import::run(&arguments.global, import),
+        Command::Results(results) => commands::results::run(&arguments.global, results),
         Command::Export(export) => commands::export::run(&arguments.global, export),
         Command::Profile(profile) => commands::profile::run(&arguments.global, profile),
         Command::Segment(segment) => commands::segment::run(&arguments.global, segment),

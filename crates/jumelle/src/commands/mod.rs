@@ -16,6 +16,7 @@ pub mod profile;
 pub mod rebuild;
 pub mod reference;
 pub mod restore;
+pub mod results;
 pub mod secret;
 pub mod segment;
 pub mod serve;
