@@ -354,8 +354,7 @@ fn run(mut fold: Fold, blocks: &Receiver<Committed>, ticks: &Intake) -> jumelle_
     if let Some(mut flusher) = fold.flusher.take() {
         flusher.stop();
     }
-    fold.shared.behind.tables.settle()?;
-    fold.shared.history.settle()
+    fold.shared.behind.tables.settle()
 }
 
 /// Opens history and tables; tables that hold half of an entry are thrown away, to be made anew.

@@ -122,14 +122,6 @@ impl History {
         Ok(batch.commit()?)
     }
 
-    /// Writes what is in memory into files, so that the next start reads no journal. For a clean stop.
-    pub fn settle(&self) -> Result<()> {
-        for keyspace in [&self.blocks, &self.fingerprints, &self.erasures, &self.meta] {
-            keyspace.rotate_memtable_and_wait()?;
-        }
-        Ok(())
-    }
-
     /// Makes the storage engine drop what [`History::replace`] has overwritten.
     pub fn compact(&self) -> Result<()> {
         crate::failpoint::reach("before compaction");
