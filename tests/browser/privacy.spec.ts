@@ -40,8 +40,8 @@ test("the officer begins here, and marketing is neither shown nor opened", async
   const page = await officer("/");
   await expect(page).toHaveURL(/\/privacy$/);
   const navigation = page.getByRole("navigation", { name: "Main" });
-  await expect(navigation.getByRole("link")).toHaveText(["People", "Privacy"]);
-  for (const path of ["/segments", "/segments/loyal_lille", "/live", "/destinations/mail_tool", "/quarantine", "/health"]) {
+  await expect(navigation.getByRole("link")).toHaveText(["People", "Deliveries", "Privacy"]);
+  for (const path of ["/segments", "/segments/loyal_lille", "/live", "/destinations/mail_tool", "/connectors", "/quarantine", "/health"]) {
     await page.goto(path);
     await expect(page.getByRole("heading", { level: 1, name: "This page is not for you" }), path).toBeVisible();
   }

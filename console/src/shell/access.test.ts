@@ -4,7 +4,7 @@ import { homeOf, mayOpen } from "./access";
 describe("who may open a page", () => {
   it("shows whoever watches over consent that, and no marketing", () => {
     for (const path of ["/privacy", "/privacy/proof?identifier=x", "/people/p_1"]) expect(mayOpen("privacy", path), path).toBe(true);
-    for (const path of ["/", "/live", "/segments", "/segments/a", "/destinations/x", "/quarantine", "/health"]) expect(mayOpen("privacy", path), path).toBe(false);
+    for (const path of ["/", "/live", "/segments", "/segments/a", "/destinations/x", "/connectors/brevo", "/quarantine", "/health"]) expect(mayOpen("privacy", path), path).toBe(false);
   });
 
   it("shows marketing no one person", () => {
@@ -12,7 +12,7 @@ describe("who may open a page", () => {
   });
 
   it("lets whoever watches over consent look at deliveries, and activate nothing", () => {
-    for (const path of ["/deliveries", "/deliveries/dlv_1", "/connectors/brevo"]) expect(mayOpen("privacy", path), path).toBe(true);
+    for (const path of ["/deliveries", "/deliveries/dlv_1"]) expect(mayOpen("privacy", path), path).toBe(true);
     expect(mayOpen("privacy", "/activations/new")).toBe(false);
     expect(mayOpen("read", "/deliveries")).toBe(false);
   });

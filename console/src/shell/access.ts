@@ -15,7 +15,7 @@ const PAGES: Record<string, Role[]> = {
   destinations: MARKETING,
   deliveries: ["admin", "marketer", "privacy"],
   activations: ["admin", "marketer"],
-  connectors: ["admin", "marketer", "privacy", "read"],
+  connectors: MARKETING,
   privacy: ["admin", "privacy"],
   quarantine: ["admin"],
   health: MARKETING,
