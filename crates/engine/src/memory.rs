@@ -29,7 +29,7 @@ pub struct Memory {
 
 impl Memory {
     /// Without a setting.
-    pub const DEFAULT_BYTES: u64 = 1 << 30;
+    pub const DEFAULT_BYTES: u64 = 1_536 << 20;
     /// Less leaves too little beside what is fixed.
     pub const LEAST_BYTES: u64 = 448 << 20;
 

@@ -167,7 +167,7 @@ pub struct Serve {
     #[arg(long, env = "JUMELLE_CONFIG")]
     pub config: Option<PathBuf>,
     /// What the server keeps in memory, about: 600MB, 2GiB.
-    #[arg(long, env = "JUMELLE_MEMORY", default_value = "1GiB", value_parser = memory)]
+    #[arg(long, env = "JUMELLE_MEMORY", default_value = "1536MiB", value_parser = memory)]
     pub memory: ByteSize,
     /// People kept in memory, about; by default a share of it.
     #[arg(long, env = "JUMELLE_CACHED_PEOPLE")]
