@@ -11,9 +11,10 @@ use jumelle_consent::Cleared;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
+use crate::attempt::{LEFT, NOTE_AGAIN, Verdict, pass, record};
 use crate::backoff::{GIVE_UP_AFTER, delay};
 use crate::breaker::{COOLDOWN_CONFIGURATION, Ticket};
-use crate::dispatch::{LEFT, Lane, NOTE_AGAIN, Verdict, pass, record};
+use crate::dispatch::Lane;
 use crate::house::{Clearance, FinalState, House};
 use crate::partner::{Partner, TokenError, moment};
 use crate::queue::Waiting;

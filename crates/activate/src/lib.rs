@@ -4,6 +4,7 @@
 //! carries people but one made of such (the doc tests of [`Webhook::send`] and [`Transport`]). Knows
 //! neither segments nor how people are stored; the engine answers through [`House`].
 
+mod attempt;
 mod backoff;
 mod batch;
 mod bell;

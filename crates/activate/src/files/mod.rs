@@ -110,10 +110,10 @@ pub(crate) async fn run(lane: Arc<Lane>, house: Arc<dyn House>) {
         lane.file_now.store(false, Ordering::Release);
         let at = clock.instant();
         let ticket = lane.breaker.lock().ticket(now).unwrap_or(Ticket::Ordinary);
-        lane.in_flight.store(1, Ordering::Relaxed);
+        let slot = lane.slots.request().await;
         let started = Instant::now();
         let outcome = attempt(&lane, &house, &mut clock, at).await;
-        lane.in_flight.store(0, Ordering::Relaxed);
+        drop(slot);
         metrics::histogram!("jumelle_delivery_seconds", "destination" => lane.destination.key.clone())
             .record(started.elapsed().as_secs_f64());
         let now = Instant::now();
