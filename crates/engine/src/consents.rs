@@ -55,6 +55,21 @@ pub(crate) fn adds_nothing(stands: Option<(ConsentState, Timestamp, bool)>, entr
     })
 }
 
+/// What an event says, as a choice.
+pub(crate) fn chosen(entry: ConsentEntry, source: &str, scope: Scope, covers: Vec<(String, String)>, stamp: Stamp) -> Choice {
+    Choice {
+        purpose: entry.purpose,
+        channel: entry.channel,
+        state: entry.state,
+        scope,
+        covers,
+        stamp,
+        weak: entry.weak,
+        source: source.to_owned(),
+        proof: entry.proof.map(Shown::into_proof),
+    }
+}
+
 /// The addresses and devices among what a person has: what a grant of hers covers.
 pub(crate) fn covered<'i>(identifiers: impl Iterator<Item = &'i Identifier>) -> Vec<(String, String)> {
     identifiers
@@ -161,18 +176,8 @@ impl Fold {
                 }
                 _ => Vec::new(),
             };
-            let choice = Choice {
-                purpose: entry.purpose,
-                channel: entry.channel,
-                state: entry.state,
-                scope,
-                covers,
-                stamp,
-                weak: entry.weak,
-                source: event.source.to_owned(),
-                proof: entry.proof.map(Shown::into_proof),
-            };
-            let of_signal = entry.is_signal && choice.covers.is_empty();
+            let of_signal = entry.is_signal && covers.is_empty();
+            let choice = chosen(entry, event.source, scope, covers, stamp);
             if !together.as_ref().is_some_and(|together| together.takes(owner, &choice, of_signal)) {
                 chose |= self.settle(together.take(), touched)?;
             }

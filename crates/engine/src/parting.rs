@@ -5,10 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use jumelle_collect::{Judged, Shown, consents};
+use jumelle_collect::{Judged, consents};
 use jumelle_consent::Sent;
 use jumelle_identify::{Evidence, evidence, identifier_of};
-use jumelle_model::consent::{Choice, ConsentState, Scope};
+use jumelle_model::consent::{ConsentState, Scope};
 use jumelle_model::event::Event;
 use jumelle_model::identifier::Identifier;
 use jumelle_model::ids::{Position, ProfileId, Stamp};
@@ -17,7 +17,7 @@ use jumelle_profile::{Activated, Held, Known, Person};
 use jumelle_segment::Plan;
 use jumelle_store::{Block, Entry, Result, Table};
 
-use crate::consents::{adds_nothing, chosen_at, covered, sole_address};
+use crate::consents::{adds_nothing, chosen, chosen_at, covered, sole_address};
 use crate::corrections::SOURCE as OF_CORRECTION;
 use crate::definitions::Definitions;
 use crate::fold::read_entry;
@@ -383,17 +383,7 @@ impl Reading<'_> {
             (Scope::Person, ConsentState::Granted) => covered(had.iter()),
             _ => Vec::new(),
         };
-        side.person.known.choices.fold(&Choice {
-            purpose: entry.purpose,
-            channel: entry.channel,
-            state: entry.state,
-            scope,
-            covers,
-            stamp,
-            weak: entry.weak,
-            source: event.source.to_owned(),
-            proof: entry.proof.map(Shown::into_proof),
-        });
+        side.person.known.choices.fold(&chosen(entry, event.source, scope, covers, stamp));
     }
 
     /// As `Fold::corrected`; what was refused for the wrong one went with it then.
