@@ -139,6 +139,13 @@ pub fn encode(text: &str) -> String {
     encoded
 }
 
+/// Adds up what the answers to several calls count.
+pub fn add_counts(sums: &mut Value, answer: &Value, fields: &[&str]) {
+    for field in fields {
+        sums[*field] = (sums[*field].as_u64().unwrap_or_default() + answer[*field].as_u64().unwrap_or_default()).into();
+    }
+}
+
 /// Runs a future on a small runtime.
 pub fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     runtime()?.block_on(future)

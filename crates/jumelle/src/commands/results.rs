@@ -5,7 +5,7 @@ use jumelle_collect::inbound::table::{FIELDS, Mapping, read};
 use serde_json::json;
 
 use crate::arguments::{Global, Results};
-use crate::client::{Client, block_on, encode};
+use crate::client::{Client, add_counts, block_on, encode};
 use crate::output::{Failure, bold, yellow};
 
 /// Rows of one call, as many as the server takes.
@@ -35,9 +35,7 @@ pub fn run(global: &Global, asked: &Results) -> anyhow::Result<()> {
         for part in table.events.chunks(ROWS_AT_ONCE) {
             let path = format!("/v1/destinations/{}/results", encode(&asked.destination));
             let answer = client.post(&path, json!({"events": part}).to_string()).await?;
-            for field in COUNTS {
-                sums[field] = (sums[field].as_u64().unwrap_or_default() + answer[field].as_u64().unwrap_or_default()).into();
-            }
+            add_counts(&mut sums, &answer, &COUNTS);
         }
         Ok(())
     })?;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::shown;
 use crate::arguments::Global;
-use crate::client::{Client, block_on, encode};
+use crate::client::{Client, add_counts, block_on, encode};
 use crate::output::{Failure, bold, dim, green, table, yellow};
 
 /// People of one comparison that are shown; `--json` has more.
@@ -94,9 +94,7 @@ pub fn suppress(
                 "list": list, "channels": channels, "namespace": namespace, "values": part, "sha256": sha256, "at": at,
             });
             let answer = client.post("/v1/oppositions", body.to_string()).await?;
-            for field in ["recorded", "known", "unmatched", "unusable"] {
-                sums[field] = (sums[field].as_u64().unwrap_or_default() + answer[field].as_u64().unwrap_or_default()).into();
-            }
+            add_counts(&mut sums, &answer, &["recorded", "known", "unmatched", "unusable"]);
         }
         Ok(())
     })?;
