@@ -19,18 +19,14 @@ use crate::{App, Problem};
 #[derive(Deserialize)]
 pub struct DeliveriesQuery {
     state: Option<String>,
-    destination: Option<String>,
-    activation: Option<String>,
-    profile: Option<String>,
-    from: Option<String>,
-    to: Option<String>,
-    reason: Option<String>,
+    #[serde(flatten)]
+    about: About,
     limit: Option<usize>,
     cursor: Option<String>,
 }
 
 /// Which deliveries, beside their state.
-#[derive(Default)]
+#[derive(Deserialize, Default)]
 struct About {
     destination: Option<String>,
     activation: Option<String>,
@@ -133,13 +129,13 @@ pub async fn list(State(app): State<App>, Query(query): Query<DeliveriesQuery>) 
         }
     };
     let limit = query.limit.unwrap_or(100).clamp(1, jumelle_engine::PAGE_MAX);
-    let DeliveriesQuery { destination, activation, profile, from, to, reason, cursor, .. } = query;
-    let wanted = About { destination, activation, profile, from, to, reason }.read(&app)?;
+    let DeliveriesQuery { state, about, cursor, .. } = query;
+    let wanted = about.read(&app)?;
     let shared = app.engine.shared().clone();
     let page =
         blocking(move || Ok(shared.deliveries(&wanted.asked(states), Order::NewestFirst, cursor.as_deref(), limit)?)).await?;
     let mut items: Vec<Value> = page.items.iter().map(|delivery| delivery_json(&app, delivery)).collect();
-    if query.state.as_deref() == Some("failed") {
+    if state.as_deref() == Some("failed") {
         items.retain(|item| item["state"] == "failed");
     }
     Ok(Json(json!({"items": items, "next": page.next})))
