@@ -6,6 +6,7 @@
 mod dialled;
 mod disk;
 mod load;
+mod lookers;
 mod machine;
 mod noop;
 mod phases;

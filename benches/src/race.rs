@@ -18,6 +18,7 @@ use serde::Serialize;
 use tokio::net::TcpSocket;
 
 use crate::dialled::Dialled;
+use crate::lookers;
 use crate::server::{ADMIN_TOKEN, Server};
 use crate::wire::{self, Connection};
 
@@ -34,8 +35,6 @@ const WITHDRAWN_WITHIN_MS: u64 = 1_500;
 const WITHDRAWERS: usize = 32;
 /// How long the tools have to hear of everybody who left.
 const TAKEN_BACK_MAX: Duration = Duration::from_secs(600);
-/// `wk_site:` in base64.
-const BASIC: &str = "d2tfc2l0ZTo=";
 /// What follows the number in an address.
 const AT: &str = "@race.example";
 
@@ -139,20 +138,8 @@ pub async fn race(binary: &Path, directory: &Path, people: u64, sends_per_s: u64
 }
 
 fn workspace(addresses: &[SocketAddr]) -> String {
-    let mut text = String::from(
-        "workspace: {key: race, locale: en, timezone: Europe/Paris, country: FR, currency: EUR}
-sources:
-  site: {kind: web, write_key: wk_site}
-identifiers:
-  email: {limit: 3, normalize: email}
-  anonymous_id: {limit: 10}
-purposes:
-  marketing: {basis: consent}
-segments:
-  lookers: {rule: {did: Product Viewed}}
-destinations:
-",
-    );
+    let mut text = lookers::DEFINITIONS.to_owned();
+    text += "destinations:\n";
     for (tool, address) in TOOLS.iter().zip(addresses) {
         let Tool { name, concurrency, .. } = tool;
         text += &format!(
@@ -308,7 +295,7 @@ async fn run(server: &Server, recorded: &Shared<Recorded>, people: u64, sends_pe
     while next < people {
         let batch: Vec<u64> = (next..(next + of_a_batch).min(people)).collect();
         next += batch.len() as u64;
-        let answer = connection.exchange(&newcomers(&batch)).await?;
+        let answer = connection.exchange(&lookers::request(AT, &batch)).await?;
         if answer.status()? != 200 {
             bail!("newcomers were answered with {}", answer.head);
         }
@@ -395,21 +382,6 @@ fn withdrawal(person: u64) -> Vec<u8> {
         r#"{{"identifiers":{{"email":"{person}{AT}"}},"consents":[{{"purpose":"marketing","channel":"email","state":"denied"}}]}}"#
     );
     post("/v1/consents", &body)
-}
-
-/// Each consents and looks at something, in one event.
-fn newcomers(people: &[u64]) -> Vec<u8> {
-    let events: Vec<String> = people
-        .iter()
-        .map(|person| {
-            format!(
-                r#"{{"type":"track","event":"Product Viewed","messageId":"race-{person}","anonymousId":"race-{person}","context":{{"traits":{{"email":"{person}{AT}"}},"consents":[{{"purpose":"marketing","channel":"email","state":"granted"}}]}}}}"#
-            )
-        })
-        .collect();
-    let mut request = Vec::new();
-    wire::post_into(&mut request, "/v1/batch", BASIC, &[br#"{"batch":["#, events.join(",").as_bytes(), b"]}"]);
-    request
 }
 
 #[cfg(test)]

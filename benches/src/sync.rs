@@ -12,14 +12,13 @@ use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use tokio::net::TcpListener;
 
+use crate::lookers;
 use crate::machine::Usage;
 use crate::server::{ADMIN_TOKEN, DATA, Observer, Server};
 use crate::wire::{self, Connection};
 
 /// People in one request of the load.
 const LOAD_BATCH: u64 = 400;
-/// `wk_site:` in base64.
-const BASIC: &str = "d2tfc2l0ZTo=";
 /// What follows the number in an address.
 const AT: &str = "@sync.example";
 const LOOK: Duration = Duration::from_millis(50);
@@ -94,21 +93,12 @@ const TOOLS: [(&str, bool); 3] = [("single", true), ("bulk", true), ("file", fal
 
 fn workspace(sink: SocketAddr, tools: &[(&str, bool)]) -> String {
     let mut text = format!(
-        "workspace: {{key: sync, locale: en, timezone: Europe/Paris, country: FR, currency: EUR}}
-sources:
-  site: {{kind: web, write_key: wk_site}}
-identifiers:
-  email: {{limit: 3, normalize: email}}
-  anonymous_id: {{limit: 10}}
-purposes:
-  marketing: {{basis: consent}}
-segments:
-  lookers: {{rule: {{did: Product Viewed}}}}
-destinations:
+        "{}destinations:
   single: {{connector: webhook, url: \"http://{sink}/hook\", allow_private: true}}
   bulk: {{connector: bulk, settings: {{list: \"7\", api_key: {{env: JUMELLE_BENCH_SECRET}}}}, base_url: \"http://{sink}\", allow_private: true}}
   file: {{connector: file, to: \"folder:out\", content: full, when: {{after: 1s}}, name: \"{{activation}}_{{stamp}}.csv\"}}
-"
+",
+        lookers::DEFINITIONS
     );
     if !tools.is_empty() {
         text += "activations:\n";
@@ -239,7 +229,7 @@ async fn listen(taken: Arc<Taken>) -> Result<SocketAddr> {
 async fn ceiling(sink: SocketAddr) -> Result<f64> {
     let started = Instant::now();
     let mut request = Vec::new();
-    wire::post_into(&mut request, "/hook", BASIC, &[br#"{"type":"segment.entered","data":{"email":"0@sync.example"}}"#]);
+    wire::post_into(&mut request, "/hook", "", &[br#"{"type":"segment.entered","data":{"email":"0@sync.example"}}"#]);
     let request = Arc::new(request);
     let mut senders = tokio::task::JoinSet::new();
     for _ in 0..8 {
@@ -269,15 +259,7 @@ async fn load(server: &Server, people: u64) -> Result<()> {
     while next < people {
         let batch = next..(next + LOAD_BATCH).min(people);
         next = batch.end;
-        let events: Vec<String> = batch
-            .map(|person| {
-                format!(
-                    r#"{{"type":"track","event":"Product Viewed","messageId":"sync-{person}","anonymousId":"sync-{person}","context":{{"traits":{{"email":"{person}{AT}"}},"consents":[{{"purpose":"marketing","channel":"email","state":"granted"}}]}}}}"#
-                )
-            })
-            .collect();
-        let mut request = Vec::new();
-        wire::post_into(&mut request, "/v1/batch", BASIC, &[br#"{"batch":["#, events.join(",").as_bytes(), b"]}"]);
+        let request = lookers::request(AT, &batch.collect::<Vec<_>>());
         loop {
             match connection.exchange(&request).await?.status()? {
                 200 => break,
