@@ -234,6 +234,22 @@ class Activation(unittest.TestCase):
         self.assertEqual(ids, {message["id"] for message in self.inbox.taken()}, "under the ids that they had")
         wait_until(lambda: len(self.shop.get("/v1/deliveries?state=sent")["items"]) == 20, "recorded")
 
+    def test_a_command_on_a_stopped_directory_sends_nothing(self):
+        up = threading.Event()
+        self.start(answer=lambda message: 204 if up.is_set() else 503)
+        self.shop.consent(ANA, "granted", channel="email")
+        self.member()
+        wait_until(lambda: self.inbox.messages, "tried")
+        self.shop.stop()
+        up.set()
+        tried = len(self.inbox.messages)
+        entries = self.shop.offline("doctor")["entries"]
+        for _ in range(3):
+            self.assertIn('"type":"identify"', self.shop.exported("events"))
+        self.assertEqual((tried, entries), (len(self.inbox.messages), self.shop.offline("doctor")["entries"]))
+        self.shop.start()
+        wait_until(lambda: self.inbox.types() == ["segment.entered"], "the server sends it")
+
     def test_a_contract_needs_no_consent_until_she_objects(self):
         self.start(TOOLS.replace("purpose: marketing", "purpose: service"))
         self.member()

@@ -176,6 +176,11 @@ class Shop(Server):
             raise AssertionError(f"jumelle {command} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
         return json.loads(done.stdout)
 
+    def exported(self, what):
+        """`jumelle export` of the directory of the stopped server: its text."""
+        command = [str(BINARY), "export", what, "--data", str(self.data)]
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=300, env=self.client_environment()).stdout
+
 
 def basic(write_key):
     """Basic authentication as Segment's SDKs do it: the key as user name."""

@@ -141,6 +141,9 @@ pub struct Options {
     pub catalogue: Arc<Catalogue>,
     /// Folders of destinations that receive files here are below it. `None`: `files` in the directory.
     pub files: Option<PathBuf>,
+    /// Sends what is due, and lets timers and ends of retention come: what a server does. A command on the directory of a stopped
+    /// server does not, nor on one restored to look at: what it queues leaves when a server starts on it.
+    pub acts: bool,
 }
 
 impl Options {
@@ -155,6 +158,7 @@ impl Options {
             ledger_key: None,
             catalogue: Arc::new(Catalogue::built_in()),
             files: None,
+            acts: true,
         }
     }
 }
@@ -189,9 +193,10 @@ pub struct Engine {
     shared: Arc<Shared>,
     intake: Intake,
     dispatcher: Dispatcher,
+    acts: bool,
     threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
     sweeper: tokio::task::JoinHandle<()>,
-    retention: tokio::task::JoinHandle<()>,
+    retention: Option<tokio::task::JoinHandle<()>>,
     directory: PathBuf,
 }
 
@@ -214,7 +219,9 @@ impl Engine {
         });
         let outlet = Arc::new(outlet::Outlet { shared: shared.clone(), intake: intake.clone(), folders });
         let dispatcher = Dispatcher::start_with(outlet, options.catalogue.clone());
-        dispatcher.configure(shared.definitions().workspace.destinations.clone());
+        if options.acts {
+            dispatcher.configure(shared.definitions().workspace.destinations.clone());
+        }
         let offer = dispatcher.clone();
         fold.announce = Some(Box::new(move |queued, kind| {
             let leaves = kind.takes_back().then(|| (queued.destination.clone(), queued.profile));
@@ -227,9 +234,9 @@ impl Engine {
 
         let mut threads = Vec::new();
         threads.push(std::thread::Builder::new().name("jumelle-commit".into()).spawn(move || committer.run())?);
-        let (ticks, state) = (intake.clone(), shared.clone());
+        let (ticks, state, acts) = (intake.clone(), shared.clone(), options.acts);
         threads.push(std::thread::Builder::new().name("jumelle-fold".into()).spawn(move || {
-            if let Err(error) = run(fold, &blocks, &ticks) {
+            if let Err(error) = run(fold, &blocks, &ticks, acts) {
                 // Nobody understands the tables any more: stop rather than go on with doubtful state.
                 tracing::error!(%error, "the fold has stopped; taking no more events");
                 state.stopped.store(true, Ordering::Release);
@@ -238,8 +245,9 @@ impl Engine {
         })?);
         let directory = options.directory.clone();
         let sweeper = sweep::start(shared.clone());
-        let retention = retention::start(shared.clone(), intake.clone());
-        Ok(Arc::new(Engine { shared, intake, dispatcher, threads: Mutex::new(threads), sweeper, retention, directory }))
+        let retention = acts.then(|| retention::start(shared.clone(), intake.clone()));
+        let threads = Mutex::new(threads);
+        Ok(Arc::new(Engine { shared, intake, dispatcher, acts, threads, sweeper, retention, directory }))
     }
 
     /// What reads go through.
@@ -277,7 +285,9 @@ impl Engine {
     /// Takes new definitions, already validated; `by`: the name of whoever brings them, for the history of policies: durable and in force when this answers.
     pub async fn apply(&self, workspace: &Workspace, by: &str) -> Result<Receipt, SubmitError> {
         let receipt = self.intake.submit(vec![Draft::Apply { text: workspace.to_text(), by: by.to_owned() }], true).await?;
-        self.dispatcher.configure(workspace.destinations.clone());
+        if self.acts {
+            self.dispatcher.configure(workspace.destinations.clone());
+        }
         Ok(receipt)
     }
 
@@ -304,7 +314,9 @@ impl Engine {
     /// Finishes what is in flight, writes the tables, and stops.
     pub async fn stop(&self) {
         self.sweeper.abort();
-        self.retention.abort();
+        if let Some(retention) = &self.retention {
+            retention.abort();
+        }
         self.dispatcher.stop().await;
         self.intake.stop().await;
         let threads: Vec<_> = self.threads.lock().drain(..).collect();
@@ -326,7 +338,7 @@ pub enum EraseError {
     Submit(#[from] SubmitError),
 }
 
-fn run(mut fold: Fold, blocks: &Receiver<Committed>, ticks: &Intake) -> jumelle_store::Result<()> {
+fn run(mut fold: Fold, blocks: &Receiver<Committed>, ticks: &Intake, acts: bool) -> jumelle_store::Result<()> {
     let mut flushed = Instant::now();
     let mut tick = None;
     loop {
@@ -341,7 +353,7 @@ fn run(mut fold: Fold, blocks: &Receiver<Committed>, ticks: &Intake) -> jumelle_
         }
         tick = tick.filter(|pending: &tokio::sync::oneshot::Receiver<_>| pending.is_empty() && !pending.is_terminated());
         // A tick is written only when a timer is due: an idle server writes nothing.
-        if !fold.shared.clock_follows_events && tick.is_none() && fold.next_due() <= fold.shared.wall.now() {
+        if acts && !fold.shared.clock_follows_events && tick.is_none() && fold.next_due() <= fold.shared.wall.now() {
             tick = ticks.enqueue(vec![Draft::Tick], true).ok();
         }
         let due = flushed.elapsed() >= FLUSH_EVERY;

@@ -53,9 +53,9 @@ impl Client {
             key("JUMELLE_SECRETS_KEY_FILE").as_deref().map(Path::new),
             key("JUMELLE_SECRETS_KEY_COMMAND").as_deref(),
         )?;
-        let engine =
-            Engine::open(&Options { ledger_key: std::env::var_os("JUMELLE_LEDGER_KEY").map(Into::into), ..Options::new(data) })
-                .with_context(|| format!("opening {}", data.display()))?;
+        let ledger_key = std::env::var_os("JUMELLE_LEDGER_KEY").map(Into::into);
+        let options = Options { ledger_key, acts: false, ..Options::new(data) };
+        let engine = Engine::open(&options).with_context(|| format!("opening {}", data.display()))?;
         let token = format!("{:032x}", rand::random::<u128>());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
