@@ -391,7 +391,10 @@ class Recipes(unittest.TestCase):
             if namespace in ("email", "phone", "anonymous_id") and purpose != "service" and channel != "partner_sharing":
                 self.assertTrue(people[root].open(purpose, channel, value), f"{key} reached {who} without a yes to {purpose}/{channel}")
         missing, more = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
-        self.assertEqual(([], []), (missing[:5], more[:5]), f"missing {len(missing)}, too many {len(more)}, of {len(expected)}")
+        known = "".join(self.known_of(root, activation["destination"]) for root in (missing + more)[:2])
+        self.assertEqual(
+            ([], []), (missing[:5], more[:5]), f"missing {len(missing)}, too many {len(more)}, of {len(expected)}{known}"
+        )
         for root, fields in expected.items():
             for field, value in fields.items():
                 given = found[root].get(field)
@@ -400,6 +403,15 @@ class Recipes(unittest.TestCase):
                 else:
                     self.assertAlmostEqual(value, given, 2, f"{key}: {field} of {root}")
         return len(expected)
+
+    def known_of(self, root, destination):
+        """What the server says of somebody, for the message of a failure."""
+        identifier = ":".join(root)
+        names = [":".join(name) for name in self.identity.parent if self.identity.find(name) == self.identity.find(root)]
+        told = [one for one in self.server.deliveries(identifier) if one["destination"] == destination]
+        person = self.server.get(f"/v1/profiles/{identifier}")
+        lines = [f"{names}", json.dumps(person), *(json.dumps(one) for one in told)]
+        return "\n  " + "\n  ".join(lines)
 
     def alone(self):
         """Who is held back is not written to, and who is invited is invited once."""
