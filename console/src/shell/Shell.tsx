@@ -32,6 +32,11 @@ export function Shell({ children }: { children: ReactNode }) {
   const { workspace, role } = useSession();
   const main = useRef<HTMLElement>(null);
   const before = useRef(path);
+  const ways = useRef<HTMLUListElement>(null);
+  useEffect(() => {
+    // On a telephone the ways between pages are wider than the screen.
+    ways.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+  }, [path, role]);
   useEffect(() => {
     // After a change of page a screen reader and the tab key go on in the new page, not at the link that was left.
     const [from, to] = [before.current.split("/")[1], path.split("/")[1]];
@@ -54,7 +59,7 @@ export function Shell({ children }: { children: ReactNode }) {
         <Preferences />
       </header>
       <nav className={css.nav} aria-label={t("app.navigation")}>
-        <ul>
+        <ul ref={ways}>
           {PAGES.filter((page) => mayOpen(role, page.path)).map(({ path: to, label, icon: Sign }) => (
             <li key={to}>
               <Link href={to} aria-current={(to === "/" ? path === "/" : path === to || path.startsWith(`${to}/`)) ? "page" : undefined}>

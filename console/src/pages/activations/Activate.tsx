@@ -94,7 +94,7 @@ function Editor({ begun, inForce = false }: { begun: Draft; inForce?: boolean })
             <NativeSelect label={t("activate.purpose")} required value={draft.purpose} onChange={(event) => set({ purpose: event.currentTarget.value })} data={[{ value: "", label: t("activate.choose") }, ...(purposes.data?.keys() ?? [])]} />
             <NativeSelect label={t("activate.channel")} required value={draft.channel} onChange={(event) => set({ channel: event.currentTarget.value })} data={[{ value: "", label: t("activate.choose") }, ...withOwn(channels, draft.channel).map((value) => ({ value, label: channelName(value) }))]} />
             <NativeSelect label={t("activate.initial")} value={draft.initial} onChange={(event) => set({ initial: event.currentTarget.value === "send" ? "send" : "skip" })} data={[{ value: "skip", label: t("activate.initial_skip") }, { value: "send", label: t("activate.initial_send") }]} />
-            {!inForce && <TextInput label={t("activate.key")} description={t("setup.name_hint")} placeholder={isWhole(draft) ? nameOf(draft) : ""} value={draft.key} onChange={(event) => set({ key: event.currentTarget.value.trim() })} />}
+            {!inForce && <TextInput label={t("activate.key")} description={t("activate.key_hint")} placeholder={isWhole(draft) ? nameOf(draft) : ""} value={draft.key} onChange={(event) => set({ key: event.currentTarget.value.trim() })} />}
           </div>
         </Panel>
         <Mapping map={draft.map} set={(map) => (touch(true), set({ map }))} read={read} needs={connector?.require ?? null} identifiers={names} computed={[...(computed.data?.keys() ?? [])]} />

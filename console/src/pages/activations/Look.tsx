@@ -31,7 +31,7 @@ export function Look({ draft }: { draft: Draft }) {
           {profile ? <Loaded query={look}>{(found) => <Shown look={found} />}</Loaded> : <p className="small muted">{t("activate.look_hint")}</p>}
         </div>
       ) : (
-        <Empty title={t("activate.not_whole")} hint={t("activate.not_whole_hint")} />
+        <Empty title={t("activate.nobody_to_look_at")} hint={t("activate.not_whole_hint")} />
       )}
     </Panel>
   );

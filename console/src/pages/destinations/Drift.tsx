@@ -5,6 +5,7 @@ import { Panel } from "../../components/PageTitle";
 import { Loaded } from "../../components/states";
 import { useFormat } from "../../format";
 import { useI18n } from "../../i18n";
+import css from "./Destinations.module.css";
 
 const EVERY_MS = 60_000;
 /** Comparisons shown. */
@@ -20,7 +21,7 @@ export function Drift({ destination }: { destination: string }) {
     refetchInterval: EVERY_MS,
   });
   return (
-    <Panel title={t("destinations.drift")}>
+    <Panel title={t("destinations.drift")} className={css.drift ?? ""}>
       <Loaded query={kept}>
         {({ items }) =>
           items.length === 0 ? (

@@ -69,7 +69,9 @@ function Funnel({ item }: { item: Schemas["ResultsItem"] }) {
   const { t } = useI18n();
   const format = useFormat();
   const name = item.activation ?? t("results.of_no_message");
+  // Bars of one measure, so that they narrow; a report of no message of ours has no step before it.
   const rows = item.activation === null ? steps(item).filter(({ total }) => total) : steps(item);
+  const whole = Math.max(item.queued + item.blocked, ...rows.map(({ people }) => people));
   return (
     <section className={css.funnel} aria-label={name}>
       <h3>{name}</h3>
@@ -88,7 +90,7 @@ function Funnel({ item }: { item: Schemas["ResultsItem"] }) {
               <th scope="row">
                 {t(`results.${step}`)}
                 <span className={css.bar} aria-hidden>
-                  <i className={UNWANTED.has(step) ? css.unwanted : ""} style={{ width: `${of > 0 ? Math.min(100, (people / of) * 100) : 0}%` }} />
+                  <i className={UNWANTED.has(step) ? css.unwanted : ""} style={{ width: `${whole > 0 ? (people / whole) * 100 : 0}%` }} />
                 </span>
               </th>
               <td className="tabular">{format.number(people)}</td>
