@@ -185,7 +185,7 @@ pub(crate) async fn record(house: &dyn House, waiting: &Waiting, state: FinalSta
     house
         .record(DeliveryResult {
             id: queued.id,
-            profile: queued.profile,
+            profile: queued.key.profile,
             key: queued.key,
             destination: queued.destination.clone(),
             state,

@@ -198,6 +198,13 @@ impl Dispatcher {
         }
     }
 
+    /// Two people turned out to be one: what waits for both leaves in one order.
+    pub fn join(&self, absorbed: ProfileId, survivor: ProfileId) {
+        for (lane, _) in self.inner.lanes.lock().running.values() {
+            lane.queue.lock().join(absorbed, survivor);
+        }
+    }
+
     /// What is known of a delivery that waits for a retry.
     pub fn attempts(&self, id: DeliveryId) -> Option<AttemptInfo> {
         self.inner.attempts.lock().get(&id).cloned()

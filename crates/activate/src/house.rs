@@ -18,7 +18,7 @@ pub struct QueueKey {
     /// About whom. One cause may queue for many people, and what it queues for one must not depend on the others: after an
     /// erasure a replay has to give the same places.
     pub profile: ProfileId,
-    /// Order within the cause, among this person's.
+    /// Order within the cause, among this person's, also under the ids that she has turned out to have.
     pub ordinal: u32,
 }
 
@@ -29,7 +29,7 @@ pub struct Queued {
     pub key: QueueKey,
     /// Its id.
     pub id: DeliveryId,
-    /// About whom: messages about one person leave in order.
+    /// Who it is about now: messages about one person leave in order. In its place it has the id that she had.
     pub profile: ProfileId,
     /// Where to.
     pub destination: String,

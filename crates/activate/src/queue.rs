@@ -1,6 +1,6 @@
 //! What waits for one destination, in memory: a window on the queue table, ordered per person.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use jumelle_model::ids::{DeliveryId, ProfileId};
@@ -35,17 +35,40 @@ fn before(position: u64) -> Option<QueueKey> {
     Some(QueueKey { position, profile: ProfileId(u128::MAX), ordinal: u32::MAX })
 }
 
-/// The window. A person is in one of three places: `ready`, `later`, or under way.
+/// One person's messages, in the order of their causes: the next one does not begin before the last has ended.
+#[derive(Default)]
+struct Line {
+    waiting: VecDeque<Waiting>,
+    /// One at a time; at a join of two people there may be one of each.
+    under_way: Vec<QueueKey>,
+    /// The first one is to be tried again, and not before.
+    not_before: Option<Instant>,
+    /// To go before others when nothing is under way.
+    first: bool,
+}
+
+impl Line {
+    fn insert(&mut self, waiting: Waiting) {
+        // Nearly always the last. What one cause queued for two who turned out to be one is ordered by the ordinals of both.
+        let place = |waiting: &Waiting| {
+            let QueueKey { position, profile, ordinal } = waiting.queued.key;
+            (position, ordinal, profile)
+        };
+        let at = self.waiting.partition_point(|other| place(other) < place(&waiting));
+        self.waiting.insert(at, waiting);
+    }
+}
+
+/// The window. A person with something to send is in one of four places: `leaving`, `ready`, `later`, or under way.
 pub(crate) struct Queue {
-    people: HashMap<ProfileId, VecDeque<Waiting>>,
+    people: HashMap<ProfileId, Line>,
     ready: VecDeque<ProfileId>,
     /// Ready before those.
     leaving: VecDeque<ProfileId>,
     later: BTreeMap<(Instant, ProfileId), ()>,
-    /// Under way, and to go before others afterwards.
-    next: HashSet<ProfileId>,
-    /// By place, not by id: a delivery that is replayed has a new place and must not be taken for the one that just ended.
-    known: HashSet<QueueKey>,
+    /// In whose line each one is. By place, not by id: a delivery that is replayed has a new place and must not be taken for the one
+    /// that just ended.
+    known: HashMap<QueueKey, ProfileId>,
     /// Where the table is read on: all before has been taken in.
     cursor: Option<QueueKey>,
     /// There may be more in the table than in memory.
@@ -55,6 +78,8 @@ pub(crate) struct Queue {
     /// When `beside` last ran over, and the first position that did: the table is read again from there once it must show it.
     spilled: Option<(Instant, u64)>,
     look_again: Option<Instant>,
+    /// Who was joined with whom while a page is being read, which may not know of it.
+    joined: Option<Vec<(ProfileId, ProfileId)>>,
 }
 
 impl Queue {
@@ -64,14 +89,14 @@ impl Queue {
             people: HashMap::new(),
             ready: VecDeque::new(),
             leaving: VecDeque::new(),
-            next: HashSet::new(),
             later: BTreeMap::new(),
-            known: HashSet::new(),
+            known: HashMap::new(),
             cursor: None,
             more: true,
             beside: VecDeque::new(),
             spilled: None,
             look_again: None,
+            joined: None,
         }
     }
 
@@ -85,9 +110,9 @@ impl Queue {
         self.more
     }
 
-    /// Their ids.
+    /// The ids of those that are not under way.
     pub(crate) fn ids(&self) -> impl Iterator<Item = DeliveryId> {
-        self.people.values().flatten().map(|waiting| waiting.queued.id)
+        self.people.values().flat_map(|line| &line.waiting).map(|waiting| waiting.queued.id)
     }
 
     /// Takes one in, beside while the table is ahead. Never more than a window: what runs over is found in the table.
@@ -110,9 +135,12 @@ impl Queue {
     }
 
     /// Where the table is to be read on now, if it is: after a place, or from the start.
-    pub(crate) fn wants_page(&self, now: Instant) -> Option<Option<QueueKey>> {
+    pub(crate) fn wants_page(&mut self, now: Instant) -> Option<Option<QueueKey>> {
         let due = self.has_room() && self.look_again.is_none_or(|at| at <= now);
-        due.then_some(self.cursor)
+        due.then(|| {
+            self.joined = Some(Vec::new());
+            self.cursor
+        })
     }
 
     /// When the table is to be read again, if not at once.
@@ -124,7 +152,13 @@ impl Queue {
     pub(crate) fn take_in(&mut self, page: Vec<Queued>, asked: Instant) {
         self.look_again = None;
         let full = page.len() >= PAGE;
-        for queued in page {
+        let joined = self.joined.take().unwrap_or_default();
+        for mut queued in page {
+            for (absorbed, survivor) in &joined {
+                if queued.profile == *absorbed {
+                    queued.profile = *survivor;
+                }
+            }
             self.cursor = self.cursor.max(Some(queued.key));
             self.admit(queued);
         }
@@ -149,13 +183,64 @@ impl Queue {
 
     /// Takes one in. Known ones are left alone: no delivery is under way twice.
     fn admit(&mut self, queued: Queued) {
-        if !self.known.insert(queued.key) {
+        if self.known.contains_key(&queued.key) {
             return;
         }
         let profile = queued.profile;
+        self.known.insert(queued.key, profile);
         let line = self.people.entry(profile).or_default();
-        line.push_back(Waiting { queued, attempts: 0, first_attempt: None });
-        if line.len() == 1 {
+        line.insert(Waiting { queued, attempts: 0, first_attempt: None });
+        if line.waiting.len() == 1 && line.under_way.is_empty() {
+            self.ready.push_back(profile);
+        }
+    }
+
+    /// Two people turned out to be one: what waits for both is one line from now on, in the order of the causes. Else what takes her
+    /// out, queued under one of her ids, could overtake what brings her in under the other.
+    pub(crate) fn join(&mut self, absorbed: ProfileId, survivor: ProfileId) {
+        self.joined.iter_mut().for_each(|joined| joined.push((absorbed, survivor)));
+        for queued in self.beside.iter_mut().filter(|queued| queued.profile == absorbed) {
+            queued.profile = survivor;
+        }
+        let Some(mut other) = self.people.remove(&absorbed) else { return };
+        other.first |= self.take_out(absorbed, other.not_before);
+        let hers = self.people.get(&survivor).and_then(|line| line.not_before);
+        let is_first = self.take_out(survivor, hers);
+        let line = self.people.entry(survivor).or_default();
+        line.first |= is_first || other.first;
+        let places = other.waiting.iter().map(|waiting| waiting.queued.key).chain(other.under_way.iter().copied());
+        for key in places {
+            self.known.insert(key, survivor);
+        }
+        line.under_way.append(&mut other.under_way);
+        line.not_before = line.not_before.max(other.not_before);
+        other.waiting.into_iter().for_each(|waiting| line.insert(waiting));
+        self.settle(survivor);
+    }
+
+    /// Out of the places where who has something to send is looked for. Whether she was among those who go before others.
+    fn take_out(&mut self, profile: ProfileId, not_before: Option<Instant>) -> bool {
+        if let Some(at) = not_before {
+            self.later.remove(&(at, profile));
+        }
+        self.ready.retain(|waiting| *waiting != profile);
+        let leaving = self.leaving.len();
+        self.leaving.retain(|waiting| *waiting != profile);
+        self.leaving.len() < leaving
+    }
+
+    /// Where a person belongs of whom nothing is under way.
+    fn settle(&mut self, profile: ProfileId) {
+        let Some(line) = self.people.get_mut(&profile).filter(|line| line.under_way.is_empty()) else { return };
+        let first = std::mem::take(&mut line.first);
+        if line.waiting.is_empty() {
+            self.people.remove(&profile);
+        } else if first {
+            line.not_before = None;
+            self.leaving.push_back(profile);
+        } else if let Some(at) = line.not_before {
+            self.later.insert((at, profile), ());
+        } else {
             self.ready.push_back(profile);
         }
     }
@@ -167,73 +252,72 @@ impl Queue {
     }
 
     fn fall_due(&mut self, now: Instant) {
-        while let Some((&(at, profile), ())) = self.later.first_key_value() {
-            if at > now {
-                break;
-            }
-            self.later.pop_first();
-            self.ready.push_back(profile);
+        while self.next_at().is_some_and(|at| at <= now) {
+            self.falls_due();
         }
+    }
+
+    /// The first of those that wait for a retry is ready.
+    fn falls_due(&mut self) -> bool {
+        let Some(((_, profile), ())) = self.later.pop_first() else { return false };
+        if let Some(line) = self.people.get_mut(&profile) {
+            line.not_before = None;
+        }
+        self.ready.push_back(profile);
+        true
     }
 
     /// The next one to send; its person is under way until [`Queue::done`] or [`Queue::again`].
     pub(crate) fn take(&mut self, now: Instant) -> Option<Waiting> {
         self.fall_due(now);
         let profile = self.leaving.pop_front().or_else(|| self.ready.pop_front())?;
-        self.people.get(&profile).and_then(|line| line.front()).cloned()
+        let line = self.people.get_mut(&profile)?;
+        let waiting = line.waiting.pop_front()?;
+        line.under_way.push(waiting.queued.key);
+        Some(waiting)
     }
 
     /// Her messages before those of others, now. The look through the window costs microseconds.
     pub(crate) fn first(&mut self, profile: ProfileId) {
-        if !self.people.contains_key(&profile) || self.leaving.contains(&profile) {
+        let Some(line) = self.people.get_mut(&profile) else { return };
+        if line.under_way.is_empty() && self.leaving.contains(&profile) {
             return;
         }
-        if let Some(at) = self.ready.iter().position(|waiting| *waiting == profile) {
-            self.ready.remove(at);
-            self.leaving.push_back(profile);
-        } else if let Some(&key) = self.later.keys().find(|(_, waiting)| *waiting == profile) {
-            self.later.remove(&key);
-            self.leaving.push_back(profile);
-        } else {
-            self.next.insert(profile);
+        line.first = true;
+        if line.under_way.is_empty() {
+            let not_before = line.not_before;
+            self.take_out(profile, not_before);
+            self.settle(profile);
         }
     }
 
     /// A delivery has ended; the person's next one is ready.
     pub(crate) fn done(&mut self, waiting: &Waiting) {
-        let profile = waiting.queued.profile;
-        let goes_next = self.next.remove(&profile);
-        self.known.remove(&waiting.queued.key);
-        if let Some(line) = self.people.get_mut(&profile) {
-            line.pop_front();
-            if line.is_empty() {
-                self.people.remove(&profile);
-            } else if goes_next {
-                self.leaving.push_back(profile);
-            } else {
-                self.ready.push_back(profile);
-            }
+        if let Some(profile) = self.known.remove(&waiting.queued.key) {
+            self.ended(profile, waiting.queued.key, None);
         }
     }
 
     /// The same one again, at an instant.
     pub(crate) fn again(&mut self, waiting: Waiting, at: Instant) {
-        let profile = waiting.queued.profile;
-        if let Some(front) = self.people.get_mut(&profile).and_then(VecDeque::front_mut) {
-            *front = waiting;
+        if let Some(profile) = self.known.get(&waiting.queued.key).copied() {
+            self.ended(profile, waiting.queued.key, Some((waiting, at)));
         }
-        if self.next.remove(&profile) {
-            self.leaving.push_back(profile);
-        } else {
-            self.later.insert((at, profile), ());
+    }
+
+    fn ended(&mut self, profile: ProfileId, key: QueueKey, again: Option<(Waiting, Instant)>) {
+        let Some(line) = self.people.get_mut(&profile) else { return };
+        line.under_way.retain(|under_way| *under_way != key);
+        if let Some((waiting, at)) = again {
+            line.not_before = line.not_before.max(Some(at));
+            line.insert(waiting);
         }
+        self.settle(profile);
     }
 
     /// An operator wants everything tried now.
     pub(crate) fn hurry(&mut self) {
-        while let Some(((_, profile), ())) = self.later.pop_first() {
-            self.ready.push_back(profile);
-        }
+        while self.falls_due() {}
     }
 
     /// When the next retry is due.
@@ -250,6 +334,8 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use std::ops::Bound;
+
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -348,6 +434,127 @@ mod tests {
         assert!(queue.take(now).is_none(), "not before the first has ended");
         queue.done(&first);
         assert_eq!(queue.take(now).map(|waiting| waiting.queued), Some(replayed));
+    }
+
+    /// What happens to a queue in which people turn out to be one.
+    #[derive(Clone, Debug)]
+    enum Happens {
+        Cause(usize),
+        Join(usize, usize),
+        PageIsAsked,
+        PageComes,
+        Take,
+        Ends(usize),
+        Again(usize, u64),
+        First(usize),
+        Passes(u64),
+    }
+
+    const PEOPLE: usize = 5;
+
+    fn happens() -> impl Strategy<Value = Happens> {
+        prop_oneof![
+            4 => (0..PEOPLE).prop_map(Happens::Cause),
+            1 => (0..PEOPLE, 0..PEOPLE).prop_map(|(a, b)| Happens::Join(a, b)),
+            1 => Just(Happens::PageIsAsked),
+            2 => Just(Happens::PageComes),
+            4 => Just(Happens::Take),
+            3 => (0..8usize).prop_map(Happens::Ends),
+            1 => (0..8usize, 0..5u64).prop_map(|(nth, seconds)| Happens::Again(nth, seconds)),
+            1 => (0..PEOPLE).prop_map(Happens::First),
+            1 => (0..3u64).prop_map(Happens::Passes),
+        ]
+    }
+
+    /// The house: whose each id is, and what waits.
+    #[derive(Default)]
+    struct Rows {
+        owner: HashMap<ProfileId, ProfileId>,
+        waiting: BTreeMap<QueueKey, Queued>,
+    }
+
+    impl Rows {
+        fn owner(&self, profile: ProfileId) -> ProfileId {
+            self.owner.get(&profile).map_or(profile, |owner| self.owner(*owner))
+        }
+
+        fn page(&self, after: Option<QueueKey>) -> Vec<Queued> {
+            let rows = self.waiting.range((after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded));
+            rows.map(|(key, queued)| Queued { profile: self.owner(key.profile), ..queued.clone() }).collect()
+        }
+    }
+
+    proptest! {
+        /// Whoever was joined with whom, and whenever: nothing of hers leaves while something of hers is under way or waits that was
+        /// caused earlier, and everything leaves once.
+        #[test]
+        fn messages_of_one_person_do_not_overtake_each_other_whoever_she_was(story in prop::collection::vec(happens(), 1..120)) {
+            let mut now = Instant::now();
+            let (mut queue, mut rows) = (Queue::new(), Rows::default());
+            let (mut page, mut under_way) = (None, Vec::new());
+            let end = [Happens::PageComes, Happens::PageIsAsked, Happens::PageComes];
+            let drains = (0..500).flat_map(|_| [Happens::Take, Happens::Ends(0), Happens::Passes(3)]);
+            for (position, happens) in story.into_iter().chain(end).chain(drains).enumerate() {
+                match happens {
+                    Happens::Cause(person) => {
+                        let queued = delivery(position as u64, person as u64);
+                        rows.waiting.insert(queued.key, queued.clone());
+                        queue.offer(Queued { profile: rows.owner(queued.profile), ..queued }, now);
+                    }
+                    Happens::Join(absorbed, survivor) => {
+                        let of = |person: usize| rows.owner(ProfileId(person as u128));
+                        let (absorbed, survivor) = (of(absorbed), of(survivor));
+                        if absorbed != survivor {
+                            rows.owner.insert(absorbed, survivor);
+                            queue.join(absorbed, survivor);
+                        }
+                    }
+                    Happens::PageIsAsked if page.is_none() => page = queue.wants_page(now).map(|after| (rows.page(after), now)),
+                    Happens::PageComes => page.take().into_iter().for_each(|(rows, asked)| queue.take_in(rows, asked)),
+                    Happens::Take => {
+                        let Some(waiting) = queue.take(now) else { continue };
+                        let (key, owner) = (waiting.queued.key, rows.owner(waiting.queued.key.profile));
+                        let is_hers = |other: &&QueueKey| rows.owner(other.profile) == owner;
+                        prop_assert!(rows.waiting.contains_key(&key), "once");
+                        prop_assert_eq!(rows.waiting.range(..key).map(|(key, _)| key).find(is_hers), None, "in order");
+                        let hers = under_way.iter().map(|waiting: &Waiting| &waiting.queued.key).find(is_hers);
+                        prop_assert_eq!(hers, None, "one at a time");
+                        under_way.push(waiting);
+                    }
+                    Happens::Ends(nth) if !under_way.is_empty() => {
+                        let waiting = under_way.swap_remove(nth % under_way.len());
+                        rows.waiting.remove(&waiting.queued.key);
+                        queue.done(&waiting);
+                    }
+                    Happens::Again(nth, seconds) if !under_way.is_empty() => {
+                        let waiting = under_way.swap_remove(nth % under_way.len());
+                        queue.again(waiting, now + Duration::from_secs(seconds));
+                    }
+                    Happens::First(person) => queue.first(rows.owner(ProfileId(person as u128))),
+                    Happens::Passes(seconds) => now += Duration::from_secs(seconds),
+                    Happens::PageIsAsked | Happens::Ends(_) | Happens::Again(..) => {}
+                }
+            }
+            prop_assert!(rows.waiting.is_empty() && queue.len() == 0 && queue.people.is_empty(), "everything has left");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_one_cause_queued_under_two_ids_leaves_in_the_order_of_its_ordinals() {
+        let now = Instant::now();
+        let mut queue = Queue::new();
+        let of = |profile: u128, ordinal| {
+            let key = QueueKey { position: 7, profile: ProfileId(profile), ordinal };
+            Queued { key, id: DeliveryId(profile), profile: ProfileId(1), destination: "tool".into() }
+        };
+        // The table has them by id: she came in under the younger one.
+        queue.take_in(vec![of(1, 1), of(2, 0)], now);
+        let mut order = Vec::new();
+        while let Some(waiting) = queue.take(now) {
+            order.push(waiting.queued.key.ordinal);
+            queue.done(&waiting);
+        }
+        assert_eq!(order, [0, 1]);
     }
 
     #[tokio::test(start_paused = true)]

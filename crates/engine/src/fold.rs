@@ -54,8 +54,8 @@ pub struct Fold {
     pub(crate) recorder: Recorder,
     /// What the entry being folded does, if somebody may want to see it.
     pub(crate) effect: Option<Box<Effect>>,
-    /// Where newly queued deliveries are announced; none while catching up.
-    pub(crate) announce: Option<Box<dyn Fn(Queued, MessageType) + Send>>,
+    /// Who sends is told here; none while catching up.
+    pub(crate) announce: Option<Box<dyn Fn(Announcement) + Send>>,
 }
 
 /// The entry that is being folded, and how many deliveries it has caused for each person.
@@ -68,17 +68,33 @@ pub(crate) struct Cause {
 }
 
 impl Cause {
-    /// The next place among what this entry causes for a person.
-    pub(crate) fn next(&mut self, profile: ProfileId) -> u32 {
-        let next = self.ordinals.entry(profile).or_default();
-        *next += 1;
-        *next - 1
+    /// The next place among what this entry causes for a person, whom a tool knows by this id.
+    pub(crate) fn next(&mut self, owner: ProfileId, known_as: ProfileId) -> u32 {
+        let of = |profile| self.ordinals.get(&profile).copied().unwrap_or_default();
+        let next = of(owner).max(of(known_as));
+        self.ordinals.extend([owner, known_as].map(|profile| (profile, next + 1)));
+        next
+    }
+
+    /// What this entry causes from here on for one of two who turned out to be one comes after what it caused for the other.
+    fn join(&mut self, absorbed: ProfileId, survivor: ProfileId) {
+        let Some(other) = self.ordinals.get(&absorbed).copied() else { return };
+        let next = self.ordinals.entry(survivor).or_default();
+        *next = other.max(*next);
     }
 
     /// Nothing that it caused for a person is left (timers that fired on its way): a replay without her counts from the start.
     pub(crate) fn forget(&mut self, profile: ProfileId) {
         self.ordinals.remove(&profile);
     }
+}
+
+/// What the fold tells those who send.
+pub(crate) enum Announcement {
+    /// A delivery waits, of this kind.
+    Queued(Queued, MessageType),
+    /// Two people turned out to be one, whose deliveries answer to `survivor` from now on.
+    Joined { absorbed: ProfileId, survivor: ProfileId },
 }
 
 /// The graph as `identify` asks for it. It cannot say that a table is not readable, so that is kept here: an identifier whose
@@ -452,6 +468,10 @@ impl Fold {
             moved.extend_from_slice(&key[16..]);
             self.shared.behind.put(Table::DeliveriesOfPerson, moved, delivery);
             self.shared.behind.remove(Table::DeliveriesOfPerson, key);
+        }
+        self.cause.join(absorbed, survivor);
+        if let Some(announce) = &self.announce {
+            announce(Announcement::Joined { absorbed, survivor });
         }
         for (segment, since) in after {
             if !before.contains(&segment) {

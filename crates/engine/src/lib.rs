@@ -113,7 +113,7 @@ pub use window::WindowLimits;
 use behind::Behind;
 use committer::{BLOCKS_AHEAD_MAX, Committed, Committer};
 use flush::Flusher;
-use fold::Fold;
+use fold::{Announcement, Fold};
 use people::People;
 use window::Window;
 
@@ -223,12 +223,15 @@ impl Engine {
             dispatcher.configure(shared.definitions().workspace.destinations.clone());
         }
         let offer = dispatcher.clone();
-        fold.announce = Some(Box::new(move |queued, kind| {
-            let leaves = kind.takes_back().then(|| (queued.destination.clone(), queued.profile));
-            offer.offer(queued);
-            if let Some((destination, profile)) = leaves {
-                offer.first(&destination, profile);
+        fold.announce = Some(Box::new(move |announcement| match announcement {
+            Announcement::Queued(queued, kind) => {
+                let leaves = kind.takes_back().then(|| (queued.destination.clone(), queued.profile));
+                offer.offer(queued);
+                if let Some((destination, profile)) = leaves {
+                    offer.first(&destination, profile);
+                }
             }
+            Announcement::Joined { absorbed, survivor } => offer.join(absorbed, survivor),
         }));
         fold.flusher = Some(Flusher::start(shared.clone())?);
 

@@ -10,7 +10,7 @@ use jumelle_store::{Result, ResultState, Table};
 
 use crate::days::told;
 use crate::delivery::{Delivery, DeliveryState, ended_key, person_key, queue_key};
-use crate::fold::Fold;
+use crate::fold::{Announcement, Fold};
 use crate::keep::names_otherwise;
 use crate::results::Passed;
 
@@ -71,7 +71,7 @@ impl Fold {
     fn enqueue(&mut self, owner: ProfileId, message: Message, blocked: Option<String>) -> Result<()> {
         let delivery = Delivery {
             position: self.cause.position.0,
-            ordinal: self.cause.next(message.profile),
+            ordinal: self.cause.next(owner, message.profile),
             state: if blocked.is_some() { DeliveryState::Blocked } else { DeliveryState::Queued },
             reason: blocked,
             attempts: 0,
@@ -101,7 +101,7 @@ impl Fold {
             metrics::counter!("jumelle_deliveries_total", "destination" => delivery.message.destination.clone(), "state" => "blocked")
                 .increment(1);
         } else {
-            self.announce(&delivery);
+            self.announce(owner, &delivery);
         }
         Ok(())
     }
@@ -131,15 +131,15 @@ impl Fold {
         self.shared.behind.put(Table::Deliveries, id, delivery.encode());
     }
 
-    pub(crate) fn announce(&self, delivery: &Delivery) {
+    pub(crate) fn announce(&self, owner: ProfileId, delivery: &Delivery) {
         if let Some(announce) = &self.announce {
             let queued = Queued {
                 key: delivery.key(),
                 id: delivery.message.id,
-                profile: delivery.message.profile,
+                profile: owner,
                 destination: delivery.message.destination.clone(),
             };
-            announce(queued, delivery.message.kind);
+            announce(Announcement::Queued(queued, delivery.message.kind));
         }
     }
 

@@ -264,12 +264,10 @@ impl House for Outlet {
         rows.into_iter()
             .filter_map(|(key, row)| {
                 let number = |from: usize| Some(u128::from_be_bytes(row.get(from..from + 16)?.try_into().ok()?));
-                Some(Queued {
-                    key: read_place(&key)?,
-                    id: DeliveryId(number(0)?),
-                    profile: ProfileId(number(16)?),
-                    destination: destination.to_owned(),
-                })
+                let known_as = ProfileId(number(16)?);
+                // Of what cannot be read the gate tells.
+                let profile = self.shared.people.surviving(known_as).unwrap_or(known_as);
+                Some(Queued { key: read_place(&key)?, id: DeliveryId(number(0)?), profile, destination: destination.to_owned() })
             })
             .collect()
     }

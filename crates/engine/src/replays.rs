@@ -70,12 +70,12 @@ impl Fold {
         self.shared.behind.remove(Table::DeliveriesOfPerson, person_key(owner, delivery.key()));
         self.shared.behind.remove(Table::Ended, ended_key(&delivery.message.destination, delivery.state, delivery.key()));
         delivery.position = self.cause.position.0;
-        delivery.ordinal = self.cause.next(delivery.message.profile);
+        delivery.ordinal = self.cause.next(owner, delivery.message.profile);
         delivery.state = DeliveryState::Queued;
         delivery.at = self.clock;
         self.shared.behind.put(Table::DeliveriesOfPerson, person_key(owner, delivery.key()), id.0.to_be_bytes());
         self.put_delivery(&delivery);
-        self.announce(&delivery);
+        self.announce(owner, &delivery);
         Ok(())
     }
 

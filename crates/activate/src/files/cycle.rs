@@ -470,7 +470,8 @@ impl Cycle {
             let full = page.len() >= PAGE;
             for queued in page {
                 self.seen = Some(queued.key);
-                leaving.insert(queued.profile);
+                // Under the id that she has and the one that she had: the file knows her by either.
+                leaving.extend([queued.profile, queued.key.profile]);
             }
             if !full {
                 return leaving;

@@ -179,7 +179,7 @@ impl World {
         let (to_fold, blocks) = sync_channel(crate::committer::BLOCKS_AHEAD_MAX);
         let (committer, intake) = Committer::new(shared.history.clone(), window, end, to_fold, options.wall);
         // Somebody listens, as in a server: the fold counts days and shows effects.
-        fold.announce = Some(Box::new(|_, _| {}));
+        fold.announce = Some(Box::new(|_| {}));
         let outlet = Outlet { shared: shared.clone(), intake: intake.clone(), folders: None };
         let (folding, waiting) = (VecDeque::new(), Vec::new());
         self.process = Some(Process { shared, fold, committer, intake, outlet, blocks, folding, job: None, waiting, tick: None });
@@ -440,7 +440,7 @@ impl World {
         };
         let result = DeliveryResult {
             id: queued.id,
-            profile: queued.profile,
+            profile: queued.key.profile,
             key: queued.key,
             destination: queued.destination,
             state,
