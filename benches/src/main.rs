@@ -57,9 +57,12 @@ const CEILING_MAX: Duration = Duration::from_secs(5);
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// Length of the measured phase of batches, in seconds; the others last a sixth of it.
+    /// Length of the measured phase of batches, in seconds.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     seconds: u64,
+    /// Length of each of the others: a sixth of it, if nothing is said.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    others_seconds: Option<u64>,
     /// The binary.
     #[arg(long, default_value = "target/release/jumelle")]
     server: PathBuf,
@@ -177,7 +180,7 @@ async fn measure(arguments: &Arguments) -> Result<Report> {
     let directory = tempfile::Builder::new().prefix("jumelle-bench-").tempdir_in(&arguments.directory)?;
     let directory_path = directory.path().canonicalize()?;
 
-    let short = (phase / 6).max(Duration::from_secs(1));
+    let short = arguments.others_seconds.map_or((phase / 6).max(Duration::from_secs(1)), Duration::from_secs);
     let ceiling = short.min(CEILING_MAX);
     say("ceilings: the disk");
     let fdatasync_per_s = disk::syncs_per_s(&directory_path, ceiling)?;

@@ -126,8 +126,13 @@ impl Shared {
         const JOINS_IN_A_ROW_MAX: usize = 16;
         for _ in 0..JOINS_IN_A_ROW_MAX {
             let Some(owner) = self.people.owner_beside(identifier)? else { return Ok(None) };
-            if let Some(person) = self.people.get(self.people.surviving(owner)?)? {
-                return Ok(Some(person));
+            // Nearly always she still has the id that the name leads to.
+            let person = match self.people.get(owner)? {
+                None => self.people.get(self.people.surviving(owner)?)?,
+                found => found,
+            };
+            if person.is_some() {
+                return Ok(person);
             }
         }
         Ok(None)
