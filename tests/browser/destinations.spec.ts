@@ -54,7 +54,7 @@ test("what came of the messages stands by activation, as people and reports, for
   await expect(row("Clicked")).toHaveText(/Clicked1100%2/);
   await expect(row("Opened")).toHaveText(/Opened00%0/);
   await expect(row("Bounced")).toHaveCount(0);
-  await expect(funnel).toContainText("The tool took 100% of the 1 that it answered for.");
+  await expect(funnel).toContainText("Taken by the tool: 100% of what it answered for (1).");
   await page.getByRole("combobox", { name: "Period" }).selectOption("7");
   await expect(page).toHaveURL(/\?days=7$/);
   await expect(row("Clicked")).toHaveText(/Clicked1100%2/);
