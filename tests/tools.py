@@ -147,6 +147,36 @@ class Tools(unittest.TestCase):
         self.assertEqual(["segment.entered", "profile.updated", "segment.exited"], self.mailer.types())
         self.until_states("email:ana@example.org", {"mailer": "confirmed"})
 
+    def test_the_other_name_of_two_who_are_one_goes_after_what_waits_under_it(self):
+        away = []
+
+        def slow(message):
+            if away:
+                return 503
+            if message["type"] == "profile.updated":
+                time.sleep(2)
+            return 204
+
+        self.start(mailer=slow)
+        self.member("ana")
+        self.member("bia")
+        wait_until(lambda: len(self.mailer.taken()) == 2, "both in")
+        bia = self.shop.profile("email:bia@example.org")["id"]
+        away.append(True)
+        self.shop.send(identified("bia", email="bia@example.org", size="40"))
+        wait_until(lambda: len(self.waiting("email:bia@example.org")) == 1, "her size waits")
+        self.shop.send({"type": "identify", "anonymousId": "ana", "traits": {"email": "bia@example.org"}})
+        wait_until(lambda: self.shop.profile("email:ana@example.org")["id"] == self.shop.profile("email:bia@example.org")["id"] != bia, "one")
+        wait_until(lambda: [item for item in self.waiting("email:ana@example.org") if item["type"] == "segment.exited"], "her other name leaves")
+        away.clear()
+        self.shop.call("POST", "/v1/destinations/mailer/retry")
+
+        def told():
+            return [message["type"] for message in self.mailer.taken() if message["profile"] == bia]
+
+        wait_until(lambda: len(told()) == 3, "all of hers", 30)
+        self.assertEqual(["segment.entered", "profile.updated", "segment.exited"], told())
+
     def test_who_came_in_again_after_a_join_while_her_removal_waited_is_in_the_tool(self):
         refuses = []
         self.mailer = self.enterContext(Inbox(lambda message: 503 if refuses and message["type"] == "segment.exited" else 204))

@@ -198,10 +198,10 @@ impl Dispatcher {
         }
     }
 
-    /// Two people turned out to be one: what waits for both leaves in one order.
-    pub fn join(&self, absorbed: ProfileId, survivor: ProfileId) {
+    /// Two people turn out to be one: what waits for both leaves in one order. Said before the house knows of it, and when it does.
+    pub fn join(&self, absorbed: ProfileId, survivor: ProfileId, known: bool) {
         for (lane, _) in self.inner.lanes.lock().running.values() {
-            lane.queue.lock().join(absorbed, survivor);
+            lane.queue.lock().join(absorbed, survivor, known);
         }
     }
 

@@ -128,6 +128,10 @@ pub trait House: Send + Sync + 'static {
     fn about(&self, _queued: &Queued) -> Option<(String, MessageType)> {
         None
     }
+    /// All ids of somebody: this one, and those under which messages about her may still wait.
+    fn ids_of(&self, profile: ProfileId) -> Vec<ProfileId> {
+        vec![profile]
+    }
     /// The activations of a destination.
     fn activations(&self, _destination: &str) -> Vec<Activation> {
         Vec::new()

@@ -47,16 +47,40 @@ struct Line {
     first: bool,
 }
 
+/// Order in a line: what one cause queued for two who turned out to be one is ordered by the ordinals that they share.
+fn place(waiting: &Waiting) -> (u64, u32, ProfileId) {
+    let QueueKey { position, profile, ordinal } = waiting.queued.key;
+    (position, ordinal, profile)
+}
+
 impl Line {
     fn insert(&mut self, waiting: Waiting) {
-        // Nearly always the last. What one cause queued for two who turned out to be one is ordered by the ordinals of both.
-        let place = |waiting: &Waiting| {
-            let QueueKey { position, profile, ordinal } = waiting.queued.key;
-            (position, ordinal, profile)
-        };
+        // Nearly always the last.
         let at = self.waiting.partition_point(|other| place(other) < place(&waiting));
         self.waiting.insert(at, waiting);
     }
+
+    /// Takes in another line. A retry is waited for if what is tried again comes first.
+    fn merge(&mut self, mut other: Line) {
+        let first = |line: &Line| line.waiting.front().map(place);
+        self.not_before = match (first(self), first(&other)) {
+            (Some(mine), Some(others)) if others < mine => other.not_before,
+            (None, Some(_)) => other.not_before,
+            _ => self.not_before,
+        };
+        self.first |= other.first;
+        self.under_way.append(&mut other.under_way);
+        self.waiting.append(&mut other.waiting);
+        self.waiting.make_contiguous().sort_by_key(place);
+    }
+}
+
+/// Two people who turn out to be one.
+struct Join {
+    absorbed: ProfileId,
+    survivor: ProfileId,
+    /// The house knows it: whatever page is asked for from here on knows it too.
+    known: bool,
 }
 
 /// The window. A person with something to send is in one of four places: `leaving`, `ready`, `later`, or under way.
@@ -78,8 +102,10 @@ pub(crate) struct Queue {
     /// When `beside` last ran over, and the first position that did: the table is read again from there once it must show it.
     spilled: Option<(Instant, u64)>,
     look_again: Option<Instant>,
-    /// Who was joined with whom while a page is being read, which may not know of it.
-    joined: Option<Vec<(ProfileId, ProfileId)>>,
+    /// Joins that a page, or an offer, may not know of.
+    joins: Vec<Join>,
+    /// A page is being read.
+    reading: bool,
 }
 
 impl Queue {
@@ -96,7 +122,8 @@ impl Queue {
             beside: VecDeque::new(),
             spilled: None,
             look_again: None,
-            joined: None,
+            joins: Vec::new(),
+            reading: false,
         }
     }
 
@@ -116,7 +143,8 @@ impl Queue {
     }
 
     /// Takes one in, beside while the table is ahead. Never more than a window: what runs over is found in the table.
-    pub(crate) fn offer(&mut self, queued: Queued, now: Instant) {
+    pub(crate) fn offer(&mut self, mut queued: Queued, now: Instant) {
+        queued.profile = self.now(queued.profile);
         if !self.more && self.known.len() < QUEUE_MEMORY_MAX {
             self.cursor = self.cursor.max(before(queued.key.position));
             self.admit(queued);
@@ -138,7 +166,7 @@ impl Queue {
     pub(crate) fn wants_page(&mut self, now: Instant) -> Option<Option<QueueKey>> {
         let due = self.has_room() && self.look_again.is_none_or(|at| at <= now);
         due.then(|| {
-            self.joined = Some(Vec::new());
+            self.reading = true;
             self.cursor
         })
     }
@@ -152,16 +180,19 @@ impl Queue {
     pub(crate) fn take_in(&mut self, page: Vec<Queued>, asked: Instant) {
         self.look_again = None;
         let full = page.len() >= PAGE;
-        let joined = self.joined.take().unwrap_or_default();
+        // A line has what one cause queued in another order than the table: of a full page its last cause is read again, whole.
+        let last = page.last().map(|queued| queued.key.position);
+        let cut = last.filter(|last| full && page.first().is_some_and(|first| first.key.position < *last));
         for mut queued in page {
-            for (absorbed, survivor) in &joined {
-                if queued.profile == *absorbed {
-                    queued.profile = *survivor;
-                }
+            if cut == Some(queued.key.position) {
+                break;
             }
+            queued.profile = self.now(queued.profile);
             self.cursor = self.cursor.max(Some(queued.key));
             self.admit(queued);
         }
+        self.reading = false;
+        self.joins.retain(|join| !join.known);
         if full {
             return;
         }
@@ -195,10 +226,22 @@ impl Queue {
         }
     }
 
-    /// Two people turned out to be one: what waits for both is one line from now on, in the order of the causes. Else what takes her
-    /// out, queued under one of her ids, could overtake what brings her in under the other.
-    pub(crate) fn join(&mut self, absorbed: ProfileId, survivor: ProfileId) {
-        self.joined.iter_mut().for_each(|joined| joined.push((absorbed, survivor)));
+    /// Whose line it is: a join that is under way counts.
+    fn now(&self, profile: ProfileId) -> ProfileId {
+        self.joins.iter().fold(profile, |profile, join| if profile == join.absorbed { join.survivor } else { profile })
+    }
+
+    /// Two people turn out to be one: what waits for both is one line from now on, in the order of the causes. Else what takes her out,
+    /// queued under one of her ids, could overtake what brings her in under the other. Said twice: before the house knows of it, so
+    /// that nothing is taken in between, and when it does (`known`).
+    pub(crate) fn join(&mut self, absorbed: ProfileId, survivor: ProfileId, known: bool) {
+        let same = |join: &Join| (join.absorbed, join.survivor) == (absorbed, survivor);
+        match self.joins.iter().position(same) {
+            Some(at) if known && !self.reading => drop(self.joins.remove(at)),
+            Some(at) => self.joins[at].known |= known,
+            None if known && !self.reading => {}
+            None => self.joins.push(Join { absorbed, survivor, known }),
+        }
         for queued in self.beside.iter_mut().filter(|queued| queued.profile == absorbed) {
             queued.profile = survivor;
         }
@@ -206,15 +249,13 @@ impl Queue {
         other.first |= self.take_out(absorbed, other.not_before);
         let hers = self.people.get(&survivor).and_then(|line| line.not_before);
         let is_first = self.take_out(survivor, hers);
-        let line = self.people.entry(survivor).or_default();
-        line.first |= is_first || other.first;
         let places = other.waiting.iter().map(|waiting| waiting.queued.key).chain(other.under_way.iter().copied());
         for key in places {
             self.known.insert(key, survivor);
         }
-        line.under_way.append(&mut other.under_way);
-        line.not_before = line.not_before.max(other.not_before);
-        other.waiting.into_iter().for_each(|waiting| line.insert(waiting));
+        let line = self.people.entry(survivor).or_default();
+        line.first |= is_first;
+        line.merge(other);
         self.settle(survivor);
     }
 
@@ -279,6 +320,7 @@ impl Queue {
 
     /// Her messages before those of others, now. The look through the window costs microseconds.
     pub(crate) fn first(&mut self, profile: ProfileId) {
+        let profile = self.now(profile);
         let Some(line) = self.people.get_mut(&profile) else { return };
         if line.under_way.is_empty() && self.leaving.contains(&profile) {
             return;
@@ -318,6 +360,7 @@ impl Queue {
     /// An operator wants everything tried now.
     pub(crate) fn hurry(&mut self) {
         while self.falls_due() {}
+        self.people.values_mut().for_each(|line| line.not_before = None);
     }
 
     /// When the next retry is due.
@@ -441,6 +484,7 @@ mod tests {
     enum Happens {
         Cause(usize),
         Join(usize, usize),
+        JoinIsKnown,
         PageIsAsked,
         PageComes,
         Take,
@@ -456,6 +500,7 @@ mod tests {
         prop_oneof![
             4 => (0..PEOPLE).prop_map(Happens::Cause),
             1 => (0..PEOPLE, 0..PEOPLE).prop_map(|(a, b)| Happens::Join(a, b)),
+            1 => Just(Happens::JoinIsKnown),
             1 => Just(Happens::PageIsAsked),
             2 => Just(Happens::PageComes),
             4 => Just(Happens::Take),
@@ -471,11 +516,26 @@ mod tests {
     struct Rows {
         owner: HashMap<ProfileId, ProfileId>,
         waiting: BTreeMap<QueueKey, Queued>,
+        /// A join that the fold is at: pages and offers do not say so yet.
+        under_way: Option<(ProfileId, ProfileId)>,
     }
 
     impl Rows {
         fn owner(&self, profile: ProfileId) -> ProfileId {
             self.owner.get(&profile).map_or(profile, |owner| self.owner(*owner))
+        }
+
+        /// Who she will have been.
+        fn in_the_end(&self, profile: ProfileId) -> ProfileId {
+            let owner = self.owner(profile);
+            self.under_way.filter(|(absorbed, _)| *absorbed == owner).map_or(owner, |(_, survivor)| survivor)
+        }
+
+        fn join_is_known(&mut self, queue: &mut Queue) {
+            if let Some((absorbed, survivor)) = self.under_way.take() {
+                self.owner.insert(absorbed, survivor);
+                queue.join(absorbed, survivor, true);
+            }
         }
 
         fn page(&self, after: Option<QueueKey>) -> Vec<Queued> {
@@ -492,7 +552,7 @@ mod tests {
             let mut now = Instant::now();
             let (mut queue, mut rows) = (Queue::new(), Rows::default());
             let (mut page, mut under_way) = (None, Vec::new());
-            let end = [Happens::PageComes, Happens::PageIsAsked, Happens::PageComes];
+            let end = [Happens::JoinIsKnown, Happens::PageComes, Happens::PageIsAsked, Happens::PageComes];
             let drains = (0..500).flat_map(|_| [Happens::Take, Happens::Ends(0), Happens::Passes(3)]);
             for (position, happens) in story.into_iter().chain(end).chain(drains).enumerate() {
                 match happens {
@@ -504,17 +564,18 @@ mod tests {
                     Happens::Join(absorbed, survivor) => {
                         let of = |person: usize| rows.owner(ProfileId(person as u128));
                         let (absorbed, survivor) = (of(absorbed), of(survivor));
-                        if absorbed != survivor {
-                            rows.owner.insert(absorbed, survivor);
-                            queue.join(absorbed, survivor);
+                        if absorbed != survivor && rows.under_way.is_none() {
+                            rows.under_way = Some((absorbed, survivor));
+                            queue.join(absorbed, survivor, false);
                         }
                     }
+                    Happens::JoinIsKnown => rows.join_is_known(&mut queue),
                     Happens::PageIsAsked if page.is_none() => page = queue.wants_page(now).map(|after| (rows.page(after), now)),
                     Happens::PageComes => page.take().into_iter().for_each(|(rows, asked)| queue.take_in(rows, asked)),
                     Happens::Take => {
                         let Some(waiting) = queue.take(now) else { continue };
-                        let (key, owner) = (waiting.queued.key, rows.owner(waiting.queued.key.profile));
-                        let is_hers = |other: &&QueueKey| rows.owner(other.profile) == owner;
+                        let (key, owner) = (waiting.queued.key, rows.in_the_end(waiting.queued.key.profile));
+                        let is_hers = |other: &&QueueKey| rows.in_the_end(other.profile) == owner;
                         prop_assert!(rows.waiting.contains_key(&key), "once");
                         prop_assert_eq!(rows.waiting.range(..key).map(|(key, _)| key).find(is_hers), None, "in order");
                         let hers = under_way.iter().map(|waiting: &Waiting| &waiting.queued.key).find(is_hers);

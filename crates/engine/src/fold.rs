@@ -93,8 +93,8 @@ impl Cause {
 pub(crate) enum Announcement {
     /// A delivery waits, of this kind.
     Queued(Queued, MessageType),
-    /// Two people turned out to be one, whose deliveries answer to `survivor` from now on.
-    Joined { absorbed: ProfileId, survivor: ProfileId },
+    /// Two people turn out to be one, whose deliveries answer to `survivor` from now on; `known`: and every reader finds it so.
+    Join { absorbed: ProfileId, survivor: ProfileId, known: bool },
 }
 
 /// The graph as `identify` asks for it. It cannot say that a table is not readable, so that is kept here: an identifier whose
@@ -439,8 +439,15 @@ impl Fold {
         Ok(())
     }
 
+    fn announce_join(&self, absorbed: ProfileId, survivor: ProfileId, known: bool) {
+        if let Some(announce) = &self.announce {
+            announce(Announcement::Join { absorbed, survivor, known });
+        }
+    }
+
     pub(crate) fn join(&mut self, absorbed: ProfileId, survivor: ProfileId) -> Result<()> {
         let Some(other) = self.shared.people.get(absorbed)? else { return Ok(()) };
+        self.announce_join(absorbed, survivor, false);
         self.take_back_the_other_name(&other, survivor)?;
         // For a reader nobody is ever missing: first the survivor knows it all, then the names lead to her, then the other goes.
         let (before, after) = self.shared.people.change(survivor, |person| {
@@ -470,9 +477,7 @@ impl Fold {
             self.shared.behind.remove(Table::DeliveriesOfPerson, key);
         }
         self.cause.join(absorbed, survivor);
-        if let Some(announce) = &self.announce {
-            announce(Announcement::Joined { absorbed, survivor });
-        }
+        self.announce_join(absorbed, survivor, true);
         for (segment, since) in after {
             if !before.contains(&segment) {
                 self.count(&segment, 1);

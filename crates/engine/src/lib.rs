@@ -141,8 +141,8 @@ pub struct Options {
     pub catalogue: Arc<Catalogue>,
     /// Folders of destinations that receive files here are below it. `None`: `files` in the directory.
     pub files: Option<PathBuf>,
-    /// Sends what is due, and lets timers and ends of retention come: what a server does. A command on the directory of a stopped
-    /// server does not, nor on one restored to look at: what it queues leaves when a server starts on it.
+    /// Sends what is due, asks tools for their lists, and writes down that time has passed: what a server does. A command on the
+    /// directory of a stopped server does not, nor on one restored to look at: what it queues leaves when a server starts on it.
     pub acts: bool,
 }
 
@@ -231,7 +231,7 @@ impl Engine {
                     offer.first(&destination, profile);
                 }
             }
-            Announcement::Joined { absorbed, survivor } => offer.join(absorbed, survivor),
+            Announcement::Join { absorbed, survivor, known } => offer.join(absorbed, survivor, known),
         }));
         fold.flusher = Some(Flusher::start(shared.clone())?);
 
@@ -266,6 +266,11 @@ impl Engine {
     /// The deliveries' side.
     pub fn dispatcher(&self) -> &Dispatcher {
         &self.dispatcher
+    }
+
+    /// Whether it does of itself what a server does ([`Options::acts`]).
+    pub fn acts(&self) -> bool {
+        self.acts
     }
 
     /// The data directory.

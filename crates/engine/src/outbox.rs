@@ -101,7 +101,7 @@ impl Fold {
             metrics::counter!("jumelle_deliveries_total", "destination" => delivery.message.destination.clone(), "state" => "blocked")
                 .increment(1);
         } else {
-            self.announce(owner, &delivery);
+            self.announce(&delivery)?;
         }
         Ok(())
     }
@@ -131,16 +131,18 @@ impl Fold {
         self.shared.behind.put(Table::Deliveries, id, delivery.encode());
     }
 
-    pub(crate) fn announce(&self, owner: ProfileId, delivery: &Delivery) {
+    pub(crate) fn announce(&self, delivery: &Delivery) -> Result<()> {
         if let Some(announce) = &self.announce {
             let queued = Queued {
                 key: delivery.key(),
                 id: delivery.message.id,
-                profile: owner,
+                // Not the owner's: after a split what the tool knows by one id stays in one order, whosever it is.
+                profile: self.shared.people.surviving(delivery.message.profile)?,
                 destination: delivery.message.destination.clone(),
             };
             announce(Announcement::Queued(queued, delivery.message.kind));
         }
+        Ok(())
     }
 
     pub(crate) fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>> {

@@ -317,6 +317,12 @@ impl House for Outlet {
         Some((delivery.message.activation, delivery.message.kind))
     }
 
+    fn ids_of(&self, profile: ProfileId) -> Vec<ProfileId> {
+        let id = self.shared.people.surviving(profile).unwrap_or(profile);
+        let person = self.shared.people.get(id).ok().flatten();
+        person.iter().flat_map(|person| person.known.absorbed.iter().copied()).chain([profile, id]).collect()
+    }
+
     fn activations(&self, destination: &str) -> Vec<Activation> {
         let definitions = self.shared.definitions();
         definitions.workspace.activations.iter().filter(|activation| activation.destination == destination).cloned().collect()

@@ -75,8 +75,7 @@ impl Fold {
         delivery.at = self.clock;
         self.shared.behind.put(Table::DeliveriesOfPerson, person_key(owner, delivery.key()), id.0.to_be_bytes());
         self.put_delivery(&delivery);
-        self.announce(owner, &delivery);
-        Ok(())
+        self.announce(&delivery)
     }
 
     /// It carries what its destination was told last about this person.

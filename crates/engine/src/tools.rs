@@ -128,8 +128,8 @@ impl Fold {
     }
 
     /// What a tool took under a name that she had left meanwhile is taken out again. Requests about one person are one at a time and
-    /// in order; but a file may have her exit and, under the id that she had before a join, the addition that it follows: then the
-    /// exit is held back as never received.
+    /// in order, but for two that were under way when she was found to be one, or queued before a split; and a file may have her exit
+    /// and, under the id that she had before a join, the addition that it follows: then the exit is held back as never received.
     pub(crate) fn take_back_what_came_late(&mut self, id: ProfileId, activation: &str, carried: &Sent) -> Result<()> {
         let definitions = self.definitions.clone();
         let Some(activation) = definitions.workspace.activation(activation) else { return Ok(()) };
@@ -146,7 +146,7 @@ impl Fold {
         }
     }
 
-    /// Whom a tool let go late, by a removal in a file under the id that she had before a join, and who has come in again meanwhile, is
+    /// Whom a tool let go late, by a removal that went the same ways under another of her ids, and who has come in again meanwhile, is
     /// brought in once more.
     pub(crate) fn bring_back_what_left_late(&mut self, id: ProfileId, activation: &str, carried: &Sent) -> Result<()> {
         let definitions = self.definitions.clone();

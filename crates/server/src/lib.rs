@@ -348,15 +348,16 @@ impl App {
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> std::io::Result<()> {
         let (limits, tls) = (self.limits.clone(), self.tls.clone());
-        let scheduled = tokio::spawn(tools::schedule(self.clone()));
-        let counted = tokio::spawn(oversight::count_daily(self.clone()));
-        let watched = self.alarms.clone().map(|alarms| tokio::spawn(alarms::watch(self.clone(), alarms)));
-        listen::serve(listener, self.router(), limits, tls, stop).await;
-        scheduled.abort();
-        counted.abort();
-        if let Some(watched) = watched {
-            watched.abort();
+        // They end with this, also when it is given up.
+        let mut of_itself = tokio::task::JoinSet::new();
+        if self.engine.acts() {
+            of_itself.spawn(tools::schedule(self.clone()));
+            of_itself.spawn(oversight::count_daily(self.clone()));
         }
+        if let Some(alarms) = self.alarms.clone() {
+            of_itself.spawn(alarms::watch(self.clone(), alarms));
+        }
+        listen::serve(listener, self.router(), limits, tls, stop).await;
         Ok(())
     }
 }

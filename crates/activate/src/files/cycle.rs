@@ -470,8 +470,8 @@ impl Cycle {
             let full = page.len() >= PAGE;
             for queued in page {
                 self.seen = Some(queued.key);
-                // Under the id that she has and the one that she had: the file knows her by either.
-                leaving.extend([queued.profile, queued.key.profile]);
+                // Under whichever of her ids the file has her.
+                leaving.extend(self.house.ids_of(queued.key.profile));
             }
             if !full {
                 return leaving;
