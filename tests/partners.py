@@ -7,13 +7,15 @@ import contextlib
 import json
 import pathlib
 import re
+import shutil
 import socket
+import tempfile
 import threading
 import time
 import unittest
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from jumelle_server import wait_until
+from jumelle_server import ROOT, wait_until
 from shop import Shop, identified, viewed, workspace
 
 SECRETS = {"REST_KEY": "rest-secret", "PROJECT_KEY": "project", "API_KEY": "api-secret", "OAUTH_SECRET": "hidden", "REFRESH": "refresh-1"}
@@ -294,6 +296,70 @@ class Partners(unittest.TestCase):
         self.assertNotIn("api-secret", shown)
         connectors = self.shop.call("GET", "/v1/connectors").json()["items"]
         self.assertIn("brevo", [connector["key"] for connector in connectors])
+
+
+class Own(unittest.TestCase):
+    """A team's own connector, changed while the server runs."""
+
+    TOOL = """\
+destinations:
+  tool: {connector: ours, settings: {api_key: {env: API_KEY}, list: 7}, base_url: "URL", allow_private: true}
+activations:
+  mail: {segment: lookers, destination: tool, purpose: service, channel: email, map: {email: identifiers.email}}
+"""
+
+    def setUp(self):
+        self.partner = self.enterContext(Partner(ok))
+        folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.manifest = folder / "ours" / "connector.yaml"
+        shutil.copytree(ROOT / "connectors" / "brevo", self.manifest.parent)
+        text = self.manifest.read_text().replace("connector: brevo\n", "connector: ours\n").replace("linger: 5s", "linger: 0s")
+        self.whole = text
+        self.manifest.write_text(text)
+        self.shop = self.enterContext(Shop(workspace(self.TOOL.replace("URL", self.partner.url)), "--connectors", str(folder), environment=SECRETS))
+
+    def reads(self, outcome):
+        return self.shop.metric("jumelle_connector_reloads_total", outcome=outcome)
+
+    def imported(self):
+        """Who was sent, by the path that the manifest gave."""
+        return [(request["path"].rsplit("/", 1)[1], request["json"]["jsonBody"][0]["email"]) for request in self.partner.requests]
+
+    def member(self, name):
+        self.shop.send(identified(name, name, email=f"{name}@example.org"), viewed(name, seconds=2), viewed(name, seconds=1))
+
+    def test_a_change_is_taken_and_what_does_not_hold_is_left(self):
+        self.member("ana")
+        wait_until(lambda: self.imported() == [("import", "ana@example.org")], "as it was at the start")
+        self.manifest.write_text(self.whole.replace("/v3/contacts/import", "/v3/contacts/bring"))
+        wait_until(lambda: self.reads("taken") == 1, "read again")
+        self.member("bia")
+        wait_until(lambda: self.imported()[1:] == [("bring", "bia@example.org")], "as it is now")
+        # Broken, or not there though a destination is of it: the server goes on with what it has.
+        bring = self.manifest.read_text()
+        self.manifest.write_text("ops: [")
+        wait_until(lambda: self.reads("refused") == 1, "broken")
+        self.manifest.unlink()
+        wait_until(lambda: self.reads("refused") == 2, "gone")
+        self.assertIn("changed connectors were not taken", self.shop.log_end())
+        self.member("cleo")
+        wait_until(lambda: self.imported()[2:] == [("bring", "cleo@example.org")], "as it was")
+        self.manifest.write_text(bring)
+        self.member("dora")
+        wait_until(lambda: self.imported()[3:] == [("bring", "dora@example.org")], "as it was")
+        self.assertEqual((1, 2), (self.reads("taken"), self.reads("refused")), "nothing is changed")
+        self.assertIn("ours", [item["key"] for item in self.shop.get("/v1/connectors")["items"]])
+
+    def test_what_waits_goes_on_with_the_mended_one(self):
+        self.manifest.write_text(self.whole.replace("status in 200..299", "status == 299"))
+        wait_until(lambda: self.reads("taken") == 1, "an outcome that the tool never gives")
+        self.member("ana")
+        wait_until(lambda: self.partner.requests, "tried")
+        wait_until(lambda: [item["attempts"] for item in self.shop.deliveries("email:ana@example.org")] != [0], "and not understood")
+        self.manifest.write_text(self.whole)
+        wait_until(lambda: self.reads("taken") == 2, "mended")
+        self.shop.call("POST", "/v1/destinations/tool/retry")
+        wait_until(lambda: [item["state"] for item in self.shop.deliveries("email:ana@example.org")] == ["sent"], "sent", 30)
 
 
 if __name__ == "__main__":

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use jumelle_connect::Catalogue;
+use jumelle_connect::{Catalogue, Connector};
 use jumelle_model::ids::{DeliveryId, ProfileId};
 use jumelle_model::time::Timestamp;
 use jumelle_model::workspace::Destination;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use serde::Serialize;
 use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
@@ -75,7 +75,7 @@ pub struct Dispatcher {
 
 struct Inner {
     house: Arc<dyn House>,
-    catalogue: Arc<Catalogue>,
+    catalogue: RwLock<Arc<Catalogue>>,
     runtime: tokio::runtime::Handle,
     lanes: Mutex<Lanes>,
     attempts: Arc<Attempts>,
@@ -96,7 +96,8 @@ type Attempts = Mutex<HashMap<DeliveryId, AttemptInfo>>;
 /// One destination.
 pub(crate) struct Lane {
     pub(crate) destination: Destination,
-    catalogue: Arc<Catalogue>,
+    /// As it was when the lane began; none for those that are not declared in a folder, and for one that there is not.
+    connector: Option<Arc<Connector>>,
     queue: Mutex<Queue>,
     /// Since when a request waits for more people.
     gathering: Mutex<Option<Instant>>,
@@ -137,20 +138,33 @@ impl Dispatcher {
     /// With these connectors.
     pub fn start_with(house: Arc<dyn House>, catalogue: Arc<Catalogue>) -> Dispatcher {
         let runtime = tokio::runtime::Handle::current();
+        let catalogue = RwLock::new(catalogue);
         Dispatcher { inner: Arc::new(Inner { house, catalogue, runtime, lanes: Mutex::default(), attempts: Arc::default() }) }
     }
 
     /// The connectors there are.
-    pub fn catalogue(&self) -> &Arc<Catalogue> {
-        &self.inner.catalogue
+    pub fn catalogue(&self) -> Arc<Catalogue> {
+        self.inner.catalogue.read().clone()
+    }
+
+    /// Other connectors from here on: destinations whose connector is another one now go on with it, the others are left alone.
+    pub fn take_catalogue(&self, catalogue: Arc<Catalogue>) {
+        let mut lanes = self.inner.lanes.lock();
+        *self.inner.catalogue.write() = catalogue;
+        let destinations = lanes.running.values().map(|(lane, _)| lane.destination.clone()).collect();
+        self.arrange(&mut lanes, destinations);
     }
 
     /// Adds, changes and removes destinations to match the definitions. What waits for a changed one goes on with it.
     pub fn configure(&self, destinations: Vec<Destination>) {
-        let mut lanes = self.inner.lanes.lock();
-        let Lanes { running, leaving } = &mut *lanes;
+        self.arrange(&mut self.inner.lanes.lock(), destinations);
+    }
+
+    fn arrange(&self, Lanes { running, leaving }: &mut Lanes, destinations: Vec<Destination>) {
+        let catalogue = self.catalogue();
         leaving.retain(|_, task| !task.is_finished());
-        let gone = running.extract_if(|_, (lane, _)| !destinations.contains(&lane.destination));
+        let stays = |lane: &Lane| destinations.contains(&lane.destination) && lane.is_of(&catalogue);
+        let gone = running.extract_if(|_, (lane, _)| !stays(lane));
         for (key, (lane, task)) in gone {
             lane.stop();
             leaving.insert(key, task);
@@ -161,7 +175,7 @@ impl Dispatcher {
             }
             let key = destination.key.clone();
             let predecessor = leaving.remove(&key);
-            let lane = Arc::new(Lane::new(destination, self.inner.catalogue.clone()));
+            let lane = Arc::new(Lane::new(destination, &catalogue));
             let (house, attempts, of) = (self.inner.house.clone(), self.inner.attempts.clone(), lane.clone());
             let task = self.inner.runtime.spawn(async move {
                 if let Some(predecessor) = predecessor {
@@ -247,11 +261,11 @@ impl Dispatcher {
 }
 
 impl Lane {
-    fn new(destination: Destination, catalogue: Arc<Catalogue>) -> Lane {
+    fn new(destination: Destination, catalogue: &Catalogue) -> Lane {
         Lane {
             slots: Slots::new(destination.concurrency),
+            connector: catalogue.get(&destination.connector).cloned(),
             destination,
-            catalogue,
             queue: Mutex::new(Queue::new()),
             gathering: Mutex::default(),
             breaker: Mutex::default(),
@@ -265,12 +279,21 @@ impl Lane {
         }
     }
 
+    /// Its connector is the one that the catalogue has.
+    fn is_of(&self, catalogue: &Catalogue) -> bool {
+        match (&self.connector, catalogue.get(&self.destination.connector)) {
+            (Some(mine), Some(known)) => Arc::ptr_eq(mine, known),
+            (None, None) => true,
+            _ => false,
+        }
+    }
+
     /// Reads secrets at the moment of use. `Err`: why it cannot be used.
     fn tool(&self, country: &str) -> Result<Tool, String> {
         if self.destination.connector == "webhook" {
             return Webhook::new(&self.destination).map(|made| Tool::Webhook(Arc::new(made))).map_err(|error| error.to_string());
         }
-        let connector = self.catalogue.get(&self.destination.connector);
+        let connector = self.connector.as_ref();
         let connector = connector.ok_or_else(|| format!("there is no connector {:?}", self.destination.connector))?;
         Partner::new(&self.destination, connector.clone(), country).map(|made| Tool::Partner(Arc::new(made)))
     }

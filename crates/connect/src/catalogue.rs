@@ -18,7 +18,8 @@ struct Folders;
 #[derive(Clone, Debug, Default)]
 pub struct Catalogue {
     connectors: BTreeMap<String, Arc<Connector>>,
-    own: Vec<String>,
+    /// A team's own, as they were written.
+    own: BTreeMap<String, Files>,
 }
 
 /// A connector that does not hold.
@@ -60,14 +61,20 @@ impl Catalogue {
         .clone()
     }
 
-    /// With a team's own, which stand before those of the same key.
-    pub fn with_own(mut self, folders: BTreeMap<String, Files>) -> Result<Catalogue, Broken> {
-        for (key, files) in folders {
-            let connector = Connector::load(&key, &files).map_err(|faults| Broken { key: key.clone(), faults })?;
-            self.own.push(key.clone());
-            self.connectors.insert(key, Arc::new(connector));
+    /// Those that come with Jumelle and a team's own, which stand before those of the same key. `before`: what was there; a connector
+    /// that is as it was stays the same one.
+    pub fn with_own(folders: BTreeMap<String, Files>, before: &Catalogue) -> Result<Catalogue, Broken> {
+        let mut catalogue = Catalogue::built_in();
+        for (key, files) in &folders {
+            let same = before.get(key).filter(|_| before.own.get(key) == Some(files));
+            let connector = match same {
+                Some(connector) => connector.clone(),
+                None => Connector::load(key, files).map(Arc::new).map_err(|faults| Broken { key: key.clone(), faults })?,
+            };
+            catalogue.connectors.insert(key.clone(), connector);
         }
-        Ok(self)
+        catalogue.own = folders;
+        Ok(catalogue)
     }
 
     /// By key.
@@ -82,7 +89,7 @@ impl Catalogue {
 
     /// Whether a team wrote it.
     pub fn is_own(&self, key: &str) -> bool {
-        self.own.iter().any(|own| own == key)
+        self.own.contains_key(key)
     }
 
     /// What does not hold in a destination: its connector is known, and the settings are what the manifest says.

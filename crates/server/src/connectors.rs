@@ -12,7 +12,7 @@ use crate::{App, Problem};
 /// `GET /v1/connectors`
 pub async fn list(State(app): State<App>) -> Json<Value> {
     let catalogue = app.engine.dispatcher().catalogue();
-    let items: Vec<Value> = catalogue.all().map(|connector| item(catalogue, connector)).collect();
+    let items: Vec<Value> = catalogue.all().map(|connector| item(&catalogue, connector)).collect();
     Json(json!({"items": items, "next": null}))
 }
 
@@ -20,7 +20,7 @@ pub async fn list(State(app): State<App>) -> Json<Value> {
 pub async fn one(State(app): State<App>, Path(key): Path<String>) -> Result<Json<Value>, Problem> {
     let catalogue = app.engine.dispatcher().catalogue();
     let connector = catalogue.get(&key).ok_or_else(|| Problem::not_found(format!("there is no connector {key:?}")))?;
-    let mut whole = item(catalogue, connector);
+    let mut whole = item(&catalogue, connector);
     whole["readme"] = connector.readme.as_str().into();
     Ok(Json(whole))
 }

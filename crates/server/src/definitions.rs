@@ -65,7 +65,7 @@ pub async fn apply(
             "the body defines nothing at all; send the text of a workspace.yaml (delete definitions one by one if that is meant)",
         ));
     }
-    check_workspace(app.engine.dispatcher().catalogue(), &workspace, &body)?;
+    check_workspace(&app.engine.dispatcher().catalogue(), &workspace, &body)?;
     take(&app, &identity, workspace, &query).await
 }
 
@@ -187,7 +187,7 @@ pub async fn put(
 ) -> Result<Json<Value>, Problem> {
     check(&collection)?;
     let workspace = app.engine.shared().definitions().workspace.replace(&collection, &key, Some(&body))?;
-    check_workspace(app.engine.dispatcher().catalogue(), &workspace, "")?;
+    check_workspace(&app.engine.dispatcher().catalogue(), &workspace, "")?;
     take(&app, &identity, workspace, &query).await
 }
 

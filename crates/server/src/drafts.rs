@@ -52,7 +52,7 @@ impl DraftRequest {
         let key = self.key.clone().filter(|key| !key.is_empty()).unwrap_or_else(|| UNNAMED.to_owned());
         let in_force = app.engine.shared().definitions();
         let workspace = in_force.workspace.replace("activations", &key, Some(&self.activation.to_string()))?;
-        check_workspace(app.engine.dispatcher().catalogue(), &workspace, "")?;
+        check_workspace(&app.engine.dispatcher().catalogue(), &workspace, "")?;
         let plan = Plan::compile(&workspace);
         Ok(Drafted { workspace, plan, key })
     }
@@ -63,7 +63,7 @@ impl Drafted {
         let catalogue = app.engine.dispatcher().catalogue();
         let activation = self.workspace.activation(&self.key);
         let activation = activation.ok_or_else(|| Problem::bad_request("the activation is not understood"))?;
-        ask(&ActivationDraft { workspace: &self.workspace, plan: &self.plan, catalogue, activation })
+        ask(&ActivationDraft { workspace: &self.workspace, plan: &self.plan, catalogue: &catalogue, activation })
     }
 }
 
@@ -165,7 +165,7 @@ pub async fn test_draft(
     let key = request.key.filter(|key| !key.is_empty()).unwrap_or_else(|| "preview_destination".to_owned());
     let in_force = app.engine.shared().definitions();
     let workspace = in_force.workspace.replace("destinations", &key, Some(&Value::Object(definition).to_string()))?;
-    check_workspace(catalogue, &workspace, "")?;
+    check_workspace(&catalogue, &workspace, "")?;
     let destination = workspace.destination(&key).cloned();
     let destination = destination.ok_or_else(|| Problem::bad_request("the definition is not understood"))?;
     test(&app, &identity, &destination).await
@@ -186,7 +186,7 @@ pub async fn test_in_force(
 async fn test(app: &App, identity: &Identity, destination: &Destination) -> Result<Json<Value>, Problem> {
     let catalogue = app.engine.dispatcher().catalogue();
     let country = app.engine.shared().definitions().workspace.settings.country.clone();
-    let trial = test_destination(destination, catalogue, &country).await;
+    let trial = test_destination(destination, &catalogue, &country).await;
     let mut answer = json!(trial);
     let outcome = answer["outcome"].as_str().unwrap_or_default().to_owned();
     tracing::info!(by = %identity.name, destination = destination.key, connector = destination.connector, outcome, "a test call");

@@ -17,7 +17,7 @@ use crate::health::{self, Signs};
 use crate::{App, Problem};
 
 /// Names of the metrics and what they say.
-pub const METRICS: [(&str, &str); 71] = [
+pub const METRICS: [(&str, &str); 72] = [
     ("jumelle_stored_events_total", "Events durably in the history"),
     ("jumelle_processed_events_total", "Events identified, folded, evaluated and gated"),
     ("jumelle_duplicate_events_total", "Events whose message id was known"),
@@ -63,6 +63,7 @@ pub const METRICS: [(&str, &str); 71] = [
     ("jumelle_outbox_oldest_seconds", "Since the cause of the delivery that waits longest, by destination"),
     ("jumelle_removals_waiting", "Removals that a destination has not confirmed"),
     ("jumelle_removals_overdue", "Of these, beyond the time that the destination has for it"),
+    ("jumelle_connector_reloads_total", "Readings of a changed folder of connectors, by outcome: taken, refused"),
     ("jumelle_inbound_total", "Reports of tools about their messages, by destination"),
     ("jumelle_inbound_unknown_total", "Of them, about an address that nobody has, by destination"),
     ("jumelle_results_total", "What came of messages, by destination and outcome"),

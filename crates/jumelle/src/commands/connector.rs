@@ -1,5 +1,7 @@
 //! `jumelle connector`
 
+pub mod own;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,12 +15,10 @@ use jumelle_model::time::Timestamp;
 use jumelle_model::workspace::{Secret, read_yaml};
 use serde_json::{Map, Value, json};
 
+use self::own::{catalogue, key_of, read_folder, read_folders};
 use crate::arguments::{Connector, Global};
 use crate::client::block_on;
 use crate::output::{Failure, bold, dim, green, table, yellow};
-
-/// Bytes of one file of a connector's folder, at most.
-const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// Runs a subcommand.
 pub fn run(global: &Global, connector: &Connector) -> anyhow::Result<()> {
@@ -53,57 +53,6 @@ pub fn run(global: &Global, connector: &Connector) -> anyhow::Result<()> {
             Ok(())
         }
     }
-}
-
-/// The connectors there are: those in the binary, and a team's own from a folder, or from `connectors` beside the workspace file.
-pub fn catalogue(folder: Option<&Path>, workspace: Option<&Path>) -> anyhow::Result<Catalogue> {
-    let beside = workspace.and_then(Path::parent).map(|parent| parent.join("connectors")).filter(|folder| folder.is_dir());
-    let Some(folder) = folder.map(Path::to_path_buf).or(beside) else { return Ok(Catalogue::built_in()) };
-    let folders = read_folders(&folder)?;
-    Catalogue::built_in().with_own(folders).map_err(|broken| Failure::refused(format!("{}: {broken}", folder.display())))
-}
-
-fn read_folders(folder: &Path) -> anyhow::Result<BTreeMap<String, Files>> {
-    let mut folders = BTreeMap::new();
-    for entry in std::fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))? {
-        let path = entry?.path();
-        if path.join("connector.yaml").is_file() {
-            folders.insert(key_of(&path), read_folder(&path)?);
-        }
-    }
-    Ok(folders)
-}
-
-fn key_of(path: &Path) -> String {
-    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
-}
-
-/// The text files of one connector.
-fn read_folder(path: &Path) -> anyhow::Result<Files> {
-    let mut files = Files::new();
-    let mut take = |name: String, path: &Path| -> anyhow::Result<()> {
-        let size = std::fs::metadata(path)?.len();
-        if size > FILE_BYTES_MAX {
-            return Err(Failure::refused(format!("{}: {size} bytes; a file of a connector has 1 MiB at most", path.display())));
-        }
-        let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-        files.insert(name, text);
-        Ok(())
-    };
-    for name in ["connector.yaml", "README.md", "icon.svg"] {
-        if path.join(name).is_file() {
-            take(name.to_owned(), &path.join(name))?;
-        }
-    }
-    if path.join("cases").is_dir() {
-        for entry in std::fs::read_dir(path.join("cases"))? {
-            let file = entry?.path();
-            if file.extension().is_some_and(|end| end == "yaml" || end == "json") {
-                take(format!("cases/{}", key_of(&file)), &file)?;
-            }
-        }
-    }
-    Ok(files)
 }
 
 /// Folders that a command is about: one by key or path, or all of them.

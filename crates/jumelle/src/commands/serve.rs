@@ -14,6 +14,7 @@ use jumelle_model::time::Span;
 use jumelle_model::workspace::{Difference, Problems};
 use jumelle_server::{AdminToken, AlarmLimits, Alarms, App, HttpLimits, Tls, token_hash};
 
+use super::connector::own;
 use crate::arguments::{AlarmArguments, Clock, Given, Serve, memory};
 use crate::client::block_on;
 use crate::output::Failure;
@@ -34,6 +35,9 @@ pub fn run(serve: &Serve, given: &Given) -> anyhow::Result<()> {
         let engine = open(&serve)?;
         if let Some(file) = &serve.workspace {
             apply_file(&engine, file, serve.leave_behind).await?;
+        }
+        if let Some(place) = own::place(serve.connectors.as_deref(), serve.workspace.as_deref()) {
+            tokio::spawn(own::follow(engine.clone(), place));
         }
         let (admin, made) = admin_token(&engine, serve.admin_token.as_deref())?;
         let metrics = jumelle_server::install_metrics().map_err(anyhow::Error::msg)?;
@@ -173,7 +177,7 @@ pub fn open(serve: &Serve) -> anyhow::Result<Arc<Engine>> {
         window: WindowLimits { span: Span(i64::from(serve.dedup_hours) * 3_600_000_000), ids: memory.ids },
         memory,
         ledger_key: serve.ledger_key.clone(),
-        catalogue: Arc::new(super::connector::catalogue(serve.connectors.as_deref(), serve.workspace.as_deref())?),
+        catalogue: Arc::new(own::catalogue(serve.connectors.as_deref(), serve.workspace.as_deref())?),
         files: serve.files.clone(),
         ..Options::new(&serve.data)
     };
@@ -185,7 +189,7 @@ pub fn open(serve: &Serve) -> anyhow::Result<Arc<Engine>> {
 pub async fn apply_file(engine: &Arc<Engine>, file: &Path, leave_behind: bool) -> anyhow::Result<()> {
     let text = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
     let mut workspace = parse_file(file, &text)?;
-    check_workspace(engine.dispatcher().catalogue(), &workspace, &text).map_err(|problems| listed(file, &problems))?;
+    check_workspace(&engine.dispatcher().catalogue(), &workspace, &text).map_err(|problems| listed(file, &problems))?;
     let before = engine.shared().definitions();
     for destination in seal_all(held(), &mut workspace, &before.workspace) {
         tracing::warn!(destination, "its secret stands in the history as it is: write {{env: NAME}}, or give a key for secrets");
