@@ -125,6 +125,27 @@ class Split(Case):
         self.assertEqual([joined], sorted({m["profile"] for m in self.inbox.taken() if m["data"]["email"] == "ana@example.org"}))
         self.is_rebuilt()
 
+    def test_what_the_tool_knows_by_one_id_stays_in_one_order(self):
+        refuses = [True]
+
+        def answer(message):
+            if message["type"] in ("segment.exited", "consent.withdrawn") and refuses:
+                refuses.clear()
+                return 503
+            return 204
+
+        self.start(answer)
+        self.both(ana=None, leo=None)
+        joined = self.join()
+        self.shop.consent({"user_id": "u1"}, "granted", channel="email")
+        wait_until(lambda: self.in_tool() == {"leo@example.org"} and self.quiet(), "the one person, under the newest address")
+        before = len(self.inbox.taken())
+        self.split()
+        wait_until(self.quiet, "told")
+        told = [(message["type"], message["data"]["email"]) for message in self.inbox.taken()[before:] if message["profile"] == joined]
+        self.assertEqual([], refuses, "his removal was refused once")
+        self.assertEqual([("consent.withdrawn", "leo@example.org"), ("segment.entered", "ana@example.org")], told)
+
     def test_a_grant_that_the_joined_person_gave_opens_no_address_of_the_other(self):
         self.start()
         self.both(ana=None, leo=None)
