@@ -234,6 +234,19 @@ class Activation(unittest.TestCase):
         self.assertEqual(ids, {message["id"] for message in self.inbox.taken()}, "under the ids that they had")
         wait_until(lambda: len(self.shop.get("/v1/deliveries?state=sent")["items"]) == 20, "recorded")
 
+    def test_an_erasure_that_a_tool_confirms_late_leaves_no_trace(self):
+        confirms = threading.Event()
+        self.start(answer=lambda message: 204 if message["type"] != "profile.erased" or confirms.is_set() else 503)
+        self.shop.consent(ANA, "granted", channel="email")
+        self.member()
+        self.until_states([("segment.entered", "sent")])
+        self.assertEqual(200, self.shop.call("POST", "/v1/privacy/erase", {"identifier": WHO}).status)
+        time.sleep(8)  # Files are merged and journals turned over: what is left is the message that tells the tool.
+        self.assertNotEqual([], self.shop.traces(b"ana@example.org"))
+        confirms.set()
+        self.shop.call("POST", "/v1/destinations/mailer/retry")
+        wait_until(lambda: not self.shop.traces(b"ana@example.org"), "no file has the address", 60)
+
     def test_a_command_on_a_stopped_directory_sends_nothing(self):
         up = threading.Event()
         self.start(answer=lambda message: 204 if up.is_set() else 503)

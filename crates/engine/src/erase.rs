@@ -137,7 +137,7 @@ impl Fold {
             })?;
         }
         self.suppress(keys)?;
-        crate::sweep::note(&self.shared)?;
+        crate::sweep::note(&self.shared, self.cause.position)?;
         self.shared.live.forget(&ids);
         self.shared.behind.put(Table::Meta, ERASURES_ROW, Vec::new());
         metrics::counter!("jumelle_erasures_total").increment(1);
@@ -170,7 +170,7 @@ impl Fold {
                 delivery.message.address = None;
                 delivery.message.data.clear();
                 self.shared.behind.put(Table::Deliveries, key, delivery.encode());
-                crate::sweep::note(&self.shared)?;
+                crate::sweep::note(&self.shared, self.cause.position)?;
                 self.blank(Position(delivery.position), |_, entry| match entry {
                     Entry::Erased { profile, keys, mut notices } => {
                         for notice in notices.iter_mut().filter(|notice| notice.activation == told.activation) {

@@ -446,6 +446,8 @@ pub(crate) fn open_shared(options: &Options, tables_name: &str) -> Result<Arc<Sh
         computing: AtomicBool::new(false),
         stopped: AtomicBool::new(false),
         to_sweep,
+        // An erasure that is not in the tables yet is folded again, and notes itself.
+        sweep_after: AtomicU64::new(0),
         unwritten_bytes: options.memory.unwritten_bytes,
         has_apart,
         clock_follows_events,

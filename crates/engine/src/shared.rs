@@ -70,6 +70,8 @@ pub struct Shared {
     pub stopped: AtomicBool,
     /// Something was erased that files of the storage engine still hold.
     pub to_sweep: AtomicBool,
+    /// Position of the last entry that erased something: files are merged when the tables reflect it.
+    pub sweep_after: AtomicU64,
     /// Changes that wait to be written take so many bytes at most, about.
     pub unwritten_bytes: usize,
     /// Somebody was taken apart: events and deliveries are looked at for it.

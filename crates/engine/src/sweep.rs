@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use jumelle_model::ids::Position;
 use jumelle_store::{History, Result};
 
 use crate::shared::Shared;
@@ -17,11 +18,14 @@ const AT_ONCE_BYTES_MAX: u64 = 256 << 20;
 const MERGE_EVERY: Duration = Duration::from_secs(3_600);
 /// Journals are turned over as often as this at most: each time writes 64 MB to each.
 const TURN_EVERY: Duration = Duration::from_secs(600);
+/// And this often where there is little on disk: a tool confirms an erasure some seconds after it, and then her address goes.
+const TURN_LITTLE_EVERY: Duration = Duration::from_secs(20);
 /// Of the history's own settings: whether an erasure has left something. It survives a crash.
 const MARK: &str = "to_sweep";
 
-/// Notes that something is left to be dropped.
-pub(crate) fn note(shared: &Shared) -> Result<()> {
+/// Notes that what the entry at `position` removes is left to be dropped.
+pub(crate) fn note(shared: &Shared, position: Position) -> Result<()> {
+    shared.sweep_after.fetch_max(position.0, Ordering::AcqRel);
     if !shared.to_sweep.swap(true, Ordering::AcqRel) {
         shared.history.put_meta(MARK, b"1")?;
     }
@@ -44,7 +48,7 @@ pub(crate) fn start(shared: Arc<Shared>) -> tokio::task::JoinHandle<()> {
             let bytes = shared.behind.tables.disk_bytes().saturating_add(shared.history.upkeep().disk_bytes);
             let merge = shared.to_sweep.load(Ordering::Acquire) && (bytes <= AT_ONCE_BYTES_MAX || is_due(merged, MERGE_EVERY));
             to_turn |= merge;
-            let turn = to_turn && is_due(turned, TURN_EVERY);
+            let turn = to_turn && is_due(turned, if bytes <= AT_ONCE_BYTES_MAX { TURN_LITTLE_EVERY } else { TURN_EVERY });
             if !merge && !turn {
                 continue;
             }
@@ -69,8 +73,12 @@ pub(crate) fn start(shared: Arc<Shared>) -> tokio::task::JoinHandle<()> {
 fn sweep(shared: &Shared, merge: bool, turn: bool) -> Result<()> {
     if merge {
         shared.history.compact()?;
-        // Rows that are removed are removed in the tables only when they are written behind.
+        // Rows that are removed are removed in the tables only when they are written behind, which a busy machine does late.
+        let after = shared.sweep_after.load(Ordering::Acquire);
         std::thread::sleep(crate::FLUSH_EVERY * 2);
+        while shared.behind.tables.position()?.0 <= after && !shared.stopped.load(Ordering::Acquire) {
+            std::thread::sleep(crate::FLUSH_EVERY / 10);
+        }
         shared.behind.tables.compact()?;
     }
     if turn {
