@@ -12,7 +12,7 @@ use crate::backoff::{GIVE_UP_AFTER, REFUSED_ATTEMPTS_MAX, delay};
 use crate::breaker::{COOLDOWN_CONFIGURATION, Ticket};
 use crate::dispatch::Lane;
 use crate::house::{Clearance, DeliveryResult, FinalState, House, Queued};
-use crate::queue::Waiting;
+use crate::line::Waiting;
 use crate::webhook::{Outcome, Webhook};
 
 /// How often what lets a message through is noted anew because it has changed meanwhile.

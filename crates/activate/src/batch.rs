@@ -16,8 +16,8 @@ use crate::backoff::{GIVE_UP_AFTER, delay};
 use crate::breaker::{COOLDOWN_CONFIGURATION, Ticket};
 use crate::dispatch::Lane;
 use crate::house::{Clearance, FinalState, House};
+use crate::line::Waiting;
 use crate::partner::{Partner, TokenError, moment};
-use crate::queue::Waiting;
 
 /// One person of a load.
 struct Member {

@@ -22,8 +22,9 @@ use crate::batch;
 use crate::breaker::{Breaker, COOLDOWN_CONFIGURATION, Passage, Ticket};
 use crate::files::{self, FileStatus};
 use crate::house::{DeliveryResult, FinalState, House, Queued};
+use crate::line::Waiting;
 use crate::partner::Partner;
-use crate::queue::{PAGE, Queue, Waiting};
+use crate::queue::{PAGE, Queue};
 use crate::slots::{Recording, Slots};
 use crate::webhook::Webhook;
 

@@ -14,6 +14,7 @@ mod egress;
 mod files;
 mod house;
 mod last_look;
+mod line;
 mod list;
 mod native;
 mod partner;

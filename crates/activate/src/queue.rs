@@ -7,6 +7,7 @@ use jumelle_model::ids::{DeliveryId, ProfileId};
 use tokio::time::Instant;
 
 use crate::house::{QueueKey, Queued};
+use crate::line::{Line, Waiting};
 
 /// Deliveries of one destination held in memory at most; the rest waits in the table.
 pub const QUEUE_MEMORY_MAX: usize = 10_000;
@@ -19,60 +20,12 @@ const TABLE_LAG_MAX: Duration = Duration::from_secs(2);
 /// How soon the table's end is read again, when it may not show everything yet.
 const TABLE_LOOK_AGAIN: Duration = Duration::from_millis(250);
 
-/// A delivery with its attempts so far.
-#[derive(Clone, Debug)]
-pub(crate) struct Waiting {
-    pub(crate) queued: Queued,
-    pub(crate) attempts: u32,
-    pub(crate) first_attempt: Option<Instant>,
-}
-
 /// Just before everything that a position caused. Positions are offered in order, but what one position causes for many people is
 /// offered in any order, while the table has it by person: so a position is read whole, or again. What is known is left alone, and
 /// what has ended meanwhile is superseded at the gate.
 fn before(position: u64) -> Option<QueueKey> {
     let position = position.checked_sub(1)?;
     Some(QueueKey { position, profile: ProfileId(u128::MAX), ordinal: u32::MAX })
-}
-
-/// One person's messages, in the order of their causes: the next one does not begin before the last has ended.
-#[derive(Default)]
-struct Line {
-    waiting: VecDeque<Waiting>,
-    /// One at a time; at a join of two people there may be one of each.
-    under_way: Vec<QueueKey>,
-    /// The first one is to be tried again, and not before.
-    not_before: Option<Instant>,
-    /// To go before others when nothing is under way.
-    first: bool,
-}
-
-/// Order in a line: what one cause queued for two who turned out to be one is ordered by the ordinals that they share.
-fn place(waiting: &Waiting) -> (u64, u32, ProfileId) {
-    let QueueKey { position, profile, ordinal } = waiting.queued.key;
-    (position, ordinal, profile)
-}
-
-impl Line {
-    fn insert(&mut self, waiting: Waiting) {
-        // Nearly always the last.
-        let at = self.waiting.partition_point(|other| place(other) < place(&waiting));
-        self.waiting.insert(at, waiting);
-    }
-
-    /// Takes in another line. A retry is waited for if what is tried again comes first.
-    fn merge(&mut self, mut other: Line) {
-        let first = |line: &Line| line.waiting.front().map(place);
-        self.not_before = match (first(self), first(&other)) {
-            (Some(mine), Some(others)) if others < mine => other.not_before,
-            (None, Some(_)) => other.not_before,
-            _ => self.not_before,
-        };
-        self.first |= other.first;
-        self.under_way.append(&mut other.under_way);
-        self.waiting.append(&mut other.waiting);
-        self.waiting.make_contiguous().sort_by_key(place);
-    }
 }
 
 /// Two people who turn out to be one.

@@ -3,7 +3,7 @@
 //! One thread runs it; a replay runs the same code. Whatever the size of the blocks, the same history gives the same tables.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -20,6 +20,7 @@ use jumelle_model::{EventKind, Workspace};
 use jumelle_profile::{Held, fields};
 use jumelle_store::{Block, Entry, EventEntry, Record, Result, StoreError, Table};
 
+use crate::cause::Cause;
 use crate::chosen::ChosenDay;
 use crate::consents::Signals;
 use crate::days::{Day, Today};
@@ -56,37 +57,6 @@ pub struct Fold {
     pub(crate) effect: Option<Box<Effect>>,
     /// Who sends is told here; none while catching up.
     pub(crate) announce: Option<Box<dyn Fn(Announcement) + Send>>,
-}
-
-/// The entry that is being folded, and how many deliveries it has caused for each person.
-#[derive(Default)]
-pub(crate) struct Cause {
-    pub(crate) position: Position,
-    /// Its arrival.
-    pub(crate) received: Timestamp,
-    ordinals: HashMap<ProfileId, u32>,
-}
-
-impl Cause {
-    /// The next place among what this entry causes for a person, whom a tool knows by this id.
-    pub(crate) fn next(&mut self, owner: ProfileId, known_as: ProfileId) -> u32 {
-        let of = |profile| self.ordinals.get(&profile).copied().unwrap_or_default();
-        let next = of(owner).max(of(known_as));
-        self.ordinals.extend([owner, known_as].map(|profile| (profile, next + 1)));
-        next
-    }
-
-    /// What this entry causes from here on for one of two who turned out to be one comes after what it caused for the other.
-    fn join(&mut self, absorbed: ProfileId, survivor: ProfileId) {
-        let Some(other) = self.ordinals.get(&absorbed).copied() else { return };
-        let next = self.ordinals.entry(survivor).or_default();
-        *next = other.max(*next);
-    }
-
-    /// Nothing that it caused for a person is left (timers that fired on its way): a replay without her counts from the start.
-    pub(crate) fn forget(&mut self, profile: ProfileId) {
-        self.ordinals.remove(&profile);
-    }
 }
 
 /// What the fold tells those who send.
@@ -228,7 +198,7 @@ impl Fold {
     }
 
     fn entry(&mut self, position: Position, record: Record<'_>) -> Result<()> {
-        self.cause = Cause { position, received: record.received, ..Cause::default() };
+        self.cause = Cause::new(position, record.received);
         let at = match (&record.entry, self.shared.clock_follows_events) {
             (Entry::Event(event), true) => self.clock.max(event.time),
             (_, true) => self.clock,

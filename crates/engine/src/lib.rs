@@ -8,6 +8,7 @@ mod apart;
 mod applied;
 mod apply;
 mod behind;
+mod cause;
 mod census;
 mod chosen;
 mod committer;

@@ -263,11 +263,11 @@ impl House for Outlet {
         };
         rows.into_iter()
             .filter_map(|(key, row)| {
-                let number = |from: usize| Some(u128::from_be_bytes(row.get(from..from + 16)?.try_into().ok()?));
-                let known_as = ProfileId(number(16)?);
+                let key = read_place(&key)?;
+                let id = DeliveryId(u128::from_be_bytes(*row.first_chunk()?));
                 // Of what cannot be read the gate tells.
-                let profile = self.shared.people.surviving(known_as).unwrap_or(known_as);
-                Some(Queued { key: read_place(&key)?, id: DeliveryId(number(0)?), profile, destination: destination.to_owned() })
+                let profile = self.shared.people.surviving(key.profile).unwrap_or(key.profile);
+                Some(Queued { key, id, profile, destination: destination.to_owned() })
             })
             .collect()
     }

@@ -73,9 +73,8 @@ pub(crate) fn start(shared: Arc<Shared>) -> tokio::task::JoinHandle<()> {
 fn sweep(shared: &Shared, merge: bool, turn: bool) -> Result<()> {
     if merge {
         shared.history.compact()?;
-        // Rows that are removed are removed in the tables only when they are written behind, which a busy machine does late.
+        // Rows that are removed are removed in the tables only when they are written behind.
         let after = shared.sweep_after.load(Ordering::Acquire);
-        std::thread::sleep(crate::FLUSH_EVERY * 2);
         while shared.behind.tables.position()?.0 <= after && !shared.stopped.load(Ordering::Acquire) {
             std::thread::sleep(crate::FLUSH_EVERY / 10);
         }
