@@ -13,6 +13,7 @@ mod journal;
 mod migrate;
 mod tables;
 mod upkeep;
+mod view;
 
 pub use block::{Block, BlockBuilder};
 pub use directory::{BadFile, FORMAT, bad_files, bad_manifests, format, replace_tables};

@@ -6,6 +6,7 @@ use fjall::{Keyspace, KeyspaceCreateOptions, PersistMode};
 use jumelle_model::ids::Position;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use crate::view::View;
 use crate::{Result, StoreError};
 
 /// Bytes of the checksum at the end of a stored row.
@@ -148,6 +149,8 @@ impl Table {
 pub struct Tables {
     pub(crate) database: fjall::Database,
     pub(crate) keyspaces: Vec<Keyspace>,
+    /// One for each keyspace.
+    views: Vec<View>,
 }
 
 /// Changes that are written together.
@@ -170,7 +173,8 @@ impl Tables {
             .collect::<std::result::Result<_, _>>()?;
         crate::sync_keyspaces(&path)?;
         crate::check_sequence(&path, &keyspaces, repaired)?;
-        let tables = Tables { database, keyspaces };
+        let views = keyspaces.iter().map(View::of).collect();
+        let tables = Tables { database, keyspaces, views };
         if tables.get(Table::Meta, FORMAT_ROW)?.is_none() {
             if tables.keyspace(Table::Meta).get("position")?.is_some() {
                 // Of an older format: they are migrated before they are opened here.
@@ -184,14 +188,20 @@ impl Tables {
         Ok(tables)
     }
 
-    fn keyspace(&self, table: Table) -> &Keyspace {
+    pub(crate) fn keyspace(&self, table: Table) -> &Keyspace {
         // `Table::ALL` is in the order of the enum, and `open` made one keyspace for each.
         &self.keyspaces[table as usize]
     }
 
     /// One row.
     pub fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.keyspace(table).get(key)?.map(|stored| read_row(table, key, &stored)).transpose()
+        let stored = self.views[table as usize].get(self.keyspace(table), key)?;
+        stored.map(|stored| read_row(table, key, &stored)).transpose()
+    }
+
+    /// Lets readers see what has been written, and go of files that are no more.
+    fn renew(&self) {
+        self.views.iter().zip(&self.keyspaces).for_each(|(view, keyspace)| view.renew(keyspace));
     }
 
     /// The rows whose keys begin with `prefix`, from `after` on (exclusive), in order.
@@ -249,6 +259,7 @@ impl Tables {
         for keyspace in &self.keyspaces {
             keyspace.rotate_memtable_and_wait()?;
         }
+        self.renew();
         self.sync()
     }
 
@@ -261,12 +272,15 @@ impl Tables {
         for keyspace in &self.keyspaces {
             keyspace.major_compact()?;
         }
+        self.renew();
         crate::let_go(self.keyspace(Table::Meta))
     }
 
     /// Makes the storage engine's journal forget what [`Tables::compact`] has dropped. Writes 64 MB.
     pub fn turn_journal(&self) -> Result<()> {
-        crate::turn_journal(&self.database, &self.keyspaces.iter().collect::<Vec<_>>())
+        crate::turn_journal(&self.database, &self.keyspaces.iter().collect::<Vec<_>>())?;
+        self.renew();
+        Ok(())
     }
 
     /// Bytes on disk.
@@ -340,7 +354,9 @@ impl TablesBatch<'_> {
 
     /// Writes all of it, or nothing.
     pub(crate) fn write(self) -> Result<()> {
-        Ok(self.batch.commit()?)
+        self.batch.commit()?;
+        self.tables.renew();
+        Ok(())
     }
 }
 
