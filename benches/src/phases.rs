@@ -419,7 +419,8 @@ mod tests {
     async fn every_phase_measures_a_server_that_does_its_work() {
         let sink = Sink::start().await.unwrap();
         let target = stand_in(sink.address, 0).await;
-        let stream = Stream::new(1, 2_000).unwrap();
+        // So many that no machine hears of all their days while it measures flat out.
+        let stream = Stream::new(1, 40_000).unwrap();
         let mut load = Load::open(target.address, 2, Requests::Shop(stream.clone())).await.unwrap();
         let mut observer = Observer::open(target.address).await.unwrap();
         assert!(warm_up(&mut load, 1, &mut observer).await.unwrap() > 0);
