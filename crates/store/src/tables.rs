@@ -149,7 +149,7 @@ impl Table {
 pub struct Tables {
     pub(crate) database: fjall::Database,
     pub(crate) keyspaces: Vec<Keyspace>,
-    /// One for each keyspace.
+    /// Of each keyspace, in the same order.
     views: Vec<View>,
 }
 
@@ -195,13 +195,13 @@ impl Tables {
 
     /// One row.
     pub fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        let stored = self.views[table as usize].get(self.keyspace(table), key)?;
+        let stored = self.views[table as usize].get(key)?;
         stored.map(|stored| read_row(table, key, &stored)).transpose()
     }
 
     /// Lets readers see what has been written, and go of files that are no more.
     fn renew(&self) {
-        self.views.iter().zip(&self.keyspaces).for_each(|(view, keyspace)| view.renew(keyspace));
+        self.views.iter().for_each(View::renew);
     }
 
     /// The rows whose keys begin with `prefix`, from `after` on (exclusive), in order.

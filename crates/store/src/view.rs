@@ -21,6 +21,7 @@ type Files = Box<dyn Fn(&[u8]) -> lsm_tree::Result<Option<InternalValue>> + Send
 
 /// What point reads of one keyspace look at.
 pub(crate) struct View {
+    keyspace: Keyspace,
     current: RwLock<Arc<Parts>>,
     /// One renewal at a time, or an older one could be put after a newer.
     renewing: Mutex<()>,
@@ -68,22 +69,23 @@ impl Parts {
 
 impl View {
     pub(crate) fn of(keyspace: &Keyspace) -> View {
-        View { current: RwLock::new(Arc::new(Parts::of(keyspace, &[]))), renewing: Mutex::new(()) }
+        let current = RwLock::new(Arc::new(Parts::of(keyspace, &[])));
+        View { keyspace: keyspace.clone(), current, renewing: Mutex::new(()) }
     }
 
     /// After each commit and each merge: what has been replaced is let go, and what has been written since is seen.
-    pub(crate) fn renew(&self, keyspace: &Keyspace) {
+    pub(crate) fn renew(&self) {
         let _alone = self.renewing.lock();
         let before = self.current.read().clone();
-        let parts = Arc::new(Parts::of(keyspace, &before.memory));
+        let parts = Arc::new(Parts::of(&self.keyspace, &before.memory));
         *self.current.write() = parts;
     }
 
-    /// The newest value of a key. `keyspace`: the one that this is a view of.
-    pub(crate) fn get(&self, keyspace: &Keyspace, key: &[u8]) -> fjall::Result<Option<Slice>> {
+    /// The newest value of a key.
+    pub(crate) fn get(&self, key: &[u8]) -> fjall::Result<Option<Slice>> {
         let parts = self.current.read().clone();
         if !parts.whole {
-            return keyspace.get(key);
+            return self.keyspace.get(key);
         }
         let found = match parts.memory.iter().find_map(|memtable| memtable.get(key, SeqNo::MAX)) {
             Some(found) => Some(found),
