@@ -79,6 +79,12 @@ async function events(id: string): Promise<any[]> {
 /** Names of a browser's events at the server; a page is `page`. */
 const names = async (id: string) => (await events(id)).map(({ type, event }) => event ?? type);
 
+/** Visits the next page once a browser's first events are there: what a page's end sends may arrive after what the next one sends. */
+async function goOn(page: Page, id: string): Promise<void> {
+  await expect.poll(() => names(id)).toEqual(["page", "Consent Updated"]);
+  await visit(page, "/next");
+}
+
 /** Of each purpose and channel what the gate knows about a browser or an address. */
 async function gate(id: string, namespace = "anonymous_id"): Promise<Record<string, string>> {
   const { items } = await server.api(`/v1/profiles/${namespace}:${id}/consents`).catch(() => ({ items: [] }));
@@ -176,7 +182,7 @@ test("the choice holds on the next page, and the id is the same and not prolonge
   await consent(page, GRANT);
   const id = await idOf(context);
   const before = (await context.cookies()).find(({ name }) => name === "jumelle_id")?.expires;
-  await visit(page, "/next");
+  await goOn(page, id);
   await expect.poll(() => names(id)).toEqual(["page", "Consent Updated", "page"]);
   expect((await context.cookies()).find(({ name }) => name === "jumelle_id")).toMatchObject({ value: id, expires: before });
 });
@@ -266,7 +272,7 @@ test("a purpose that needs no consent runs without a grant, tells the gate of Gl
   await turnOnGpc(page);
   await visit(page);
   const id = await idOf(context);
-  await visit(page, "/next");
+  await goOn(page, id);
   await expect.poll(() => names(id)).toEqual(["page", "Consent Updated", "page"]);
   await expect.poll(() => gate(id)).toEqual({ analytics: "denied", marketing: "denied" });
   const [, told] = await events(id);
@@ -309,7 +315,7 @@ test("Google Consent Mode's updates are choices", async ({ page, context }) => {
   const [, told] = await events(id);
   expect(told.context.consents[0].proof.method).toBe("consent_mode");
   // The same update on the next page is no new choice.
-  await visit(page, "/next");
+  await goOn(page, id);
   await page.evaluate(() => gtag("consent", "update", { analytics_storage: "granted", ad_storage: "granted", ad_user_data: "denied" }));
   await expect.poll(() => names(id)).toEqual(["page", "Consent Updated", "page"]);
   await page.evaluate(() => gtag("consent", "update", { analytics_storage: "denied" }));
