@@ -298,6 +298,10 @@ impl Standing {
 
     /// The version of the text that was shown, if the proof names it: `{"text_version": "2026-08", …}`.
     pub fn text_version(&self) -> Option<String> {
+        // Most proofs name none: not worth reading.
+        if !self.proof.as_ref()?.parts().0.contains("text_version") {
+            return None;
+        }
         match &self.proof_json()?["text_version"] {
             Value::String(text) => Some(text.clone()),
             Value::Number(number) => Some(number.to_string()),

@@ -237,8 +237,8 @@ fn consents(
             });
         }
         let expired_at = workspace.policy.expires_after(case).map(|span| Timestamp(since.0.saturating_add(span.0)));
-        let version = standing.text_version();
-        if !purpose.takes_version(version.as_deref()) {
+        if !purpose.takes_version(|| standing.text_version()) {
+            let version = standing.text_version();
             let needed = purpose.text().map(|text| text.version.clone()).unwrap_or_default();
             spent = Some(Reason::OldText { purpose: key, channel, since, version, needed });
         } else if let Some(expired_at) = expired_at.filter(|expired_at| *expired_at <= at) {

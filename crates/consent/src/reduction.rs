@@ -74,5 +74,5 @@ fn addresses(named: &[(String, String)], channel: Channel) -> Vec<Option<&(Strin
 fn counts(workspace: &Workspace, purpose: &Purpose, grant: &Standing, at: Timestamp) -> bool {
     let shortest: Option<Span> = workspace.policy.validities(purpose).into_iter().min();
     let is_young = shortest.is_none_or(|span| at.0 < grant.since.0.saturating_add(span.0));
-    is_young && purpose.takes_version(grant.text_version().as_deref())
+    is_young && purpose.takes_version(|| grant.text_version())
 }

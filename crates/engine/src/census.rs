@@ -359,7 +359,7 @@ impl<'a> Her<'a> {
     }
 
     fn ages(&self, purpose: &Purpose, standing: &Standing, ends: Option<Timestamp>) -> Vec<Age> {
-        let ending = if !purpose.takes_version(standing.text_version().as_deref()) {
+        let ending = if !purpose.takes_version(|| standing.text_version()) {
             Some(Age::OldText)
         } else if ends.is_some_and(|ends| ends <= self.at) {
             Some(Age::Expired)

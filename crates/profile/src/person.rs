@@ -359,7 +359,7 @@ impl Facts for PersonFacts<'_> {
                 let age = Span(at.0.saturating_sub(standing.since.0));
                 standing.state == jumelle_model::ConsentState::Granted
                     && declared.is_none_or(|declared| {
-                        declared.takes_version(standing.text_version().as_deref())
+                        declared.takes_version(|| standing.text_version())
                             && declared.terms.expires_after.is_none_or(|expires_after| age < expires_after)
                     })
             });

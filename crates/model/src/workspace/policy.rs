@@ -222,12 +222,13 @@ impl Purpose {
         self.terms.texts.last()
     }
 
-    /// Whether a grant given for this version of the text still counts.
-    pub fn takes_version(&self, version: Option<&str>) -> bool {
+    /// Whether a grant given for this version of the text still counts. The version, which a proof has to be read for, is asked only
+    /// where it matters.
+    pub fn takes_version(&self, version: impl FnOnce() -> Option<String>) -> bool {
         let texts = &self.terms.texts;
         match texts.iter().rposition(|text| text.ask_anew) {
             None => true,
-            Some(first) => version.is_some_and(|version| texts[first..].iter().any(|text| text.version == version)),
+            Some(first) => version().is_some_and(|version| texts[first..].iter().any(|text| text.version == version)),
         }
     }
 }
