@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use jumelle_model::event::{Event, EventKind, lookup};
+use jumelle_model::event::{Event, EventKind, json_text, lookup};
 use jumelle_model::time::Timestamp;
 use jumelle_model::workspace::Vocabulary;
 use jumelle_model::{Channel, ConsentState, Json, Proof, Signal, Workspace};
@@ -171,7 +171,7 @@ fn consent(entry: &Json<'_>, workspace: &Workspace) -> Option<ConsentEntry> {
             }
             _ => None,
         },
-        proof: lookup(entry, "proof").map(|proof| Shown::Sent(Proof::from_json(&proof.to_string()))),
+        proof: lookup(entry, "proof").map(|proof| Shown::Sent(Proof::from_json(&json_text(proof)))),
         weak: matches!(lookup(entry, "undated"), Some(Json::Bool(true))),
         is_signal: false,
     })

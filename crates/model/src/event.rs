@@ -95,6 +95,12 @@ pub fn lookup<'v, 'a>(value: &'v Json<'a>, path: &str) -> Option<&'v Json<'a>> {
     (!at.is_null()).then_some(at)
 }
 
+/// A value as JSON text. Its own `Display` makes a tree of another kind first.
+pub fn json_text(value: &Json<'_>) -> String {
+    // Every value can be written.
+    serde_json::to_string(value).unwrap_or_default()
+}
+
 /// A single value as rules and computed traits compare and keep it. Objects and arrays have none.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Scalar {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jumelle_consent::{Asked, Choices, OkOrSoon, Party, Sent, decide};
 use jumelle_identify::Refusal;
 use jumelle_model::consent::Channel;
-use jumelle_model::event::{Event, EventKind, Scalar};
+use jumelle_model::event::{Event, EventKind, Scalar, json_text};
 use jumelle_model::identifier::Identifier;
 use jumelle_model::ids::{ProfileId, Stamp};
 use jumelle_model::time::{Span, Timestamp};
@@ -202,7 +202,7 @@ impl Known {
         for (key, value) in object.iter() {
             let newer = self.traits.get(key).is_none_or(|mine| mine.stamp <= stamp);
             if newer {
-                let value = TraitValue { stamp, source: source.to_owned(), json: value.to_string() };
+                let value = TraitValue { stamp, source: source.to_owned(), json: json_text(value) };
                 merge_trait(&mut self.traits, key, value);
             }
         }
