@@ -90,7 +90,7 @@ impl Graph for PeopleGraph<'_> {
 
     fn counts(&self, person: ProfileId) -> BTreeMap<String, u32> {
         let mut counts = BTreeMap::new();
-        if let Some(person) = self.read(self.people.get(person)) {
+        if let Some(person) = self.read(self.people.hold(person)) {
             for identifier in person.known.identifiers.keys() {
                 *counts.entry(identifier.namespace.clone()).or_default() += 1;
             }
@@ -358,7 +358,7 @@ impl Fold {
             self.shared.people.create(id);
         } else if grows {
             for known in std::iter::once(&id).chain(&resolution.absorbed) {
-                let person = self.shared.people.get(*known)?;
+                let person = self.shared.people.hold(*known)?;
                 recognised_before += u64::from(person.is_some_and(|person| person.is_recognised()));
             }
         }

@@ -120,6 +120,21 @@ impl People {
         self.load(id)
     }
 
+    /// As [`People::get`], and kept in memory, for somebody who is changed next. Only the engine's thread calls this.
+    pub fn hold(&self, id: ProfileId) -> Result<Option<Arc<Person>>> {
+        let mut shard = self.shard(id).lock();
+        if let Some(person) = shard.people.get(&id).cloned() {
+            shard.lookups.hits += 1;
+            return Ok(Some(person));
+        }
+        shard.lookups.misses += 1;
+        let loaded = self.load(id)?;
+        if let Some(person) = &loaded {
+            shard.people.insert(id, person.clone());
+        }
+        Ok(loaded)
+    }
+
     fn load(&self, id: ProfileId) -> Result<Option<Arc<Person>>> {
         match self.behind.get(Table::People, &id.0.to_be_bytes())? {
             None => Ok(None),

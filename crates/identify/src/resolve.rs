@@ -86,13 +86,17 @@ pub fn resolve(
     message_id: &str,
 ) -> Option<Resolution> {
     let mut people: Vec<ProfileId> = Vec::new();
-    let mut counts: BTreeMap<String, u32> = BTreeMap::new();
+    // What is found so far, counted when there is something to count it against.
+    let mut counts: Option<BTreeMap<String, u32>> = None;
     let mut attached: Vec<Identifier> = Vec::new();
     let mut seen: Vec<Identifier> = Vec::new();
     let mut refusals: Vec<Refusal> = Vec::new();
 
     let previous = evidence.previous.as_deref().and_then(|raw| previous_identifier(workspace, graph, raw));
-    let is_single = evidence.identifiers.len() + usize::from(previous.is_some()) == 1;
+    let counted = |owner: Option<ProfileId>, identifier: &Identifier| match owner {
+        Some(owner) => graph.counts(owner),
+        None => BTreeMap::from([(identifier.namespace.clone(), 1)]),
+    };
     for identifier in evidence.identifiers.iter().chain(&previous) {
         if seen.contains(identifier) {
             continue;
@@ -102,20 +106,16 @@ pub fn resolve(
             seen.push(identifier.clone());
             continue;
         }
-        let more = match owner {
-            // There is nothing to count it against.
-            _ if is_single => BTreeMap::new(),
-            Some(owner) => graph.counts(owner),
-            None => BTreeMap::from([(identifier.namespace.clone(), 1)]),
-        };
-        let alone = people.is_empty() && attached.is_empty();
-        let broken = if alone { None } else { broken_limit(workspace, &counts, &more) };
-        if let Some((namespace, limit)) = broken {
-            refusals.push(Refusal { at: received, identifier: identifier.clone(), other: owner, namespace, limit });
-            continue;
-        }
-        for (namespace, number) in more {
-            *counts.entry(namespace).or_default() += number;
+        if let Some(first) = seen.first() {
+            let counts = counts.get_or_insert_with(|| counted(people.first().copied(), first));
+            let more = counted(owner, identifier);
+            if let Some((namespace, limit)) = broken_limit(workspace, counts, &more) {
+                refusals.push(Refusal { at: received, identifier: identifier.clone(), other: owner, namespace, limit });
+                continue;
+            }
+            for (namespace, number) in more {
+                *counts.entry(namespace).or_default() += number;
+            }
         }
         seen.push(identifier.clone());
         match owner {
