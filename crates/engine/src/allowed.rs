@@ -10,7 +10,6 @@ use jumelle_model::ids::ProfileId;
 use jumelle_model::time::Timestamp;
 use jumelle_profile::Person;
 use jumelle_store::Result;
-use serde_json::{Value, json};
 
 use crate::shared::Shared;
 
@@ -125,11 +124,6 @@ impl Answer {
             (Ok(Evidence::TakesBack), Tongue::En) => "takes somebody out".into(),
             (Ok(Evidence::TakesBack), Tongue::Fr) => "retire une personne".into(),
         }
-    }
-
-    /// The answer without its sentences, for a permit.
-    pub fn facts(&self) -> Value {
-        json!({"allowed": self.outcome.is_ok(), "code": self.code(), "receipt": self.receipt()})
     }
 }
 

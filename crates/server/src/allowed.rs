@@ -2,11 +2,13 @@
 
 use axum::Json;
 use axum::extract::{Query, State};
+use axum::response::{IntoResponse, Response};
 use jumelle_consent::{Reason, Tongue};
-use jumelle_engine::Question;
+use jumelle_engine::{Answer, Question};
 use jumelle_model::consent::Channel;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use jumelle_model::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::{App, Problem};
 
@@ -42,6 +44,12 @@ pub struct AllowedRequest {
     permit_seconds: Option<i64>,
 }
 
+#[derive(Serialize)]
+struct Page<'a> {
+    items: Vec<Said<'a>>,
+    next: Option<String>,
+}
+
 struct Asked<'a> {
     destination: &'a str,
     purpose: &'a str,
@@ -50,7 +58,7 @@ struct Asked<'a> {
 }
 
 /// `GET /v1/allowed`
-pub async fn one(State(app): State<App>, Query(query): Query<AllowedQuery>) -> Result<Json<Value>, Problem> {
+pub async fn one(State(app): State<App>, Query(query): Query<AllowedQuery>) -> Result<Response, Problem> {
     let needed = |value: &Option<String>, field: &'static str| {
         value.clone().filter(|value| !value.is_empty()).ok_or_else(|| {
             Problem::bad_request("ask ?destination=KEY&purpose=KEY&channel=email&id=email:ana@example.org").with("field", field)
@@ -64,11 +72,12 @@ pub async fn one(State(app): State<App>, Query(query): Query<AllowedQuery>) -> R
         None => None,
     };
     let asked = asked(&app, &destination, &purpose, &channel, wants_permit, seconds)?;
-    answer(&app, &asked, &id).map(Json)
+    let answered = answer(&app, &asked, &id)?;
+    Ok(Json(answered.said(&app, &asked)).into_response())
 }
 
 /// `POST /v1/allowed`: many names at once, for one destination, purpose and channel.
-pub async fn many(State(app): State<App>, body: String) -> Result<Json<Value>, Problem> {
+pub async fn many(State(app): State<App>, body: String) -> Result<Response, Problem> {
     let request: AllowedRequest = serde_json::from_str(&body).map_err(|error| {
         Problem::bad_request(format!(
             "{error}; write {{\"destination\": KEY, \"purpose\": KEY, \"channel\": \"email\", \"ids\": [\"email:ana@example.org\"]}}"
@@ -78,8 +87,10 @@ pub async fn many(State(app): State<App>, body: String) -> Result<Json<Value>, P
         return Err(Problem::bad_request(format!("{QUESTIONS_MAX} ids at most in one call")).with("field", "ids"));
     }
     let asked = asked(&app, &request.destination, &request.purpose, &request.channel, request.permit, request.permit_seconds)?;
-    let items: Result<Vec<Value>, Problem> = request.ids.iter().map(|id| answer(&app, &asked, id)).collect();
-    Ok(Json(json!({"items": items?, "next": null})))
+    let answered: Result<Vec<Answered<'_>>, Problem> = request.ids.iter().map(|id| answer(&app, &asked, id)).collect();
+    let answered = answered?;
+    let items = answered.iter().map(|answered| answered.said(&app, &asked)).collect();
+    Ok(Json(Page { items, next: None }).into_response())
 }
 
 fn seconds_problem() -> Problem {
@@ -112,53 +123,100 @@ fn asked<'a>(
     Ok(Asked { destination, purpose, channel, permit_s: wants_permit.then_some(seconds) })
 }
 
-fn answer(app: &App, asked: &Asked<'_>, id: &str) -> Result<Value, Problem> {
+/// What one question is answered with.
+#[derive(Serialize)]
+struct Said<'a> {
+    allowed: bool,
+    code: &'static str,
+    receipt: Option<String>,
+    id: &'a str,
+    destination: &'a str,
+    purpose: &'a str,
+    channel: Channel,
+    at: Timestamp,
+    changes_at: Option<Timestamp>,
+    known: bool,
+    gate: Option<Closed<'a>>,
+    fr: &'a str,
+    en: &'a str,
+    #[serde(flatten)]
+    permit: Option<Permit>,
+}
+
+/// Why not: code, inputs and both sentences.
+#[derive(Serialize)]
+struct Closed<'a> {
+    #[serde(flatten)]
+    reason: &'a Reason,
+    fr: &'a str,
+    en: &'a str,
+}
+
+/// What a tool that asked for one keeps as proof, or why there is none.
+#[derive(Serialize)]
+struct Permit {
+    permit: Option<String>,
+    permit_missing: Option<&'static str>,
+}
+
+/// One of the questions, with its answer.
+struct Answered<'a> {
+    id: &'a str,
+    answer: Answer,
+    fr: String,
+    en: String,
+}
+
+fn answer<'a>(app: &App, asked: &Asked<'_>, id: &'a str) -> Result<Answered<'a>, Problem> {
     let Some((namespace, value)) = id.split_once(':') else {
         return Err(Problem::bad_request(format!("{id:?} is not NAMESPACE:VALUE, for instance email:ana@example.org"))
             .with("field", "id"));
     };
     let Asked { destination, purpose, channel, .. } = *asked;
+    let question = Question { purpose, channel, destination, namespace, value };
     let shared = app.engine.shared();
-    let answer = shared
-        .allowed(Question { purpose, channel, destination, namespace, value })
-        .map_err(|error| Problem::bad_request(error).with("field", "id"))??;
-    let mut json = answer.facts();
-    let gate = answer.outcome.as_ref().err().map(Reason::to_json);
-    let said = |field: &str, tongue| match &gate {
-        Some(gate) => gate[field].clone(),
-        None => json!(answer.sentence(tongue)),
-    };
-    let (fr, en) = (said("fr", Tongue::Fr), said("en", Tongue::En));
-    for (field, value) in [
-        ("id", json!(id)),
-        ("destination", json!(destination)),
-        ("purpose", json!(purpose)),
-        ("channel", json!(channel)),
-        ("at", json!(answer.at)),
-        ("changes_at", json!(answer.changes_at)),
-        ("known", json!(answer.profile.is_some())),
-        ("gate", json!(gate)),
-        ("fr", fr),
-        ("en", en),
-    ] {
-        json[field] = value;
+    let answer = shared.allowed(question).map_err(|error| Problem::bad_request(error).with("field", "id"))??;
+    Ok(Answered { id, fr: answer.sentence(Tongue::Fr), en: answer.sentence(Tongue::En), answer })
+}
+
+impl Answered<'_> {
+    fn said<'a>(&'a self, app: &App, asked: &Asked<'a>) -> Said<'a> {
+        let Answered { id, answer, fr, en } = self;
+        Said {
+            allowed: answer.outcome.is_ok(),
+            code: answer.code(),
+            receipt: answer.receipt(),
+            id,
+            destination: asked.destination,
+            purpose: asked.purpose,
+            channel: asked.channel,
+            at: answer.at,
+            changes_at: answer.changes_at,
+            known: answer.profile.is_some(),
+            gate: answer.outcome.as_ref().err().map(|reason| Closed { reason, fr, en }),
+            fr,
+            en,
+            permit: asked.permit_s.map(|seconds| permit(app, asked, answer, seconds)),
+        }
     }
-    if let Some(seconds) = asked.permit_s {
-        let now = answer.at.0 / 1_000_000;
-        // The name itself stays out: whoever has it can compare.
-        let (namespace, value) = &answer.identifier;
-        let subject = crate::token_hash(&format!("{namespace}:{value}"));
-        let subject: String = subject.iter().map(|byte| format!("{byte:02x}")).collect();
-        let claims = json!({
-            "iss": "jumelle", "workspace": shared.definitions().workspace.settings.key, "sub_sha256": subject,
-            "destination": destination, "purpose": purpose, "channel": channel, "decision": answer.code(),
-            "receipt": answer.receipt(), "iat": now, "exp": now + seconds,
-        });
-        json["permit"] = json!(answer.outcome.is_ok().then(|| shared.ledger.permit(&claims)).flatten());
-        json["permit_missing"] = match (answer.outcome.is_ok(), json["permit"].is_null()) {
-            (true, true) => json!("the ledger has no key; start the server with JUMELLE_LEDGER_KEY"),
-            _ => Value::Null,
-        };
+}
+
+fn permit(app: &App, asked: &Asked<'_>, answer: &Answer, seconds: i64) -> Permit {
+    if answer.outcome.is_err() {
+        return Permit { permit: None, permit_missing: None };
     }
-    Ok(json)
+    let shared = app.engine.shared();
+    let now = answer.at.0 / 1_000_000;
+    // The name itself stays out: whoever has it can compare.
+    let (namespace, value) = &answer.identifier;
+    let subject = crate::token_hash(&format!("{namespace}:{value}"));
+    let subject: String = subject.iter().map(|byte| format!("{byte:02x}")).collect();
+    let claims = json!({
+        "iss": "jumelle", "workspace": shared.definitions().workspace.settings.key, "sub_sha256": subject,
+        "destination": asked.destination, "purpose": asked.purpose, "channel": asked.channel, "decision": answer.code(),
+        "receipt": answer.receipt(), "iat": now, "exp": now + seconds,
+    });
+    let permit = shared.ledger.permit(&claims);
+    let permit_missing = permit.is_none().then_some("the ledger has no key; start the server with JUMELLE_LEDGER_KEY");
+    Permit { permit, permit_missing }
 }
