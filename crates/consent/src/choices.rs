@@ -370,7 +370,9 @@ fn receipt(purpose: &str, channel: Option<Channel>, scope: &Scope, state: Consen
 
 impl Kept {
     fn of(choice: &Choice) -> Kept {
-        Kept { dated: !choice.weak, stamp: choice.stamp, source: choice.source.as_str().into(), proof: choice.proof.clone() }
+        // Of a yes without a date nobody knows whether a no came after it. A no without one counts from when it was heard.
+        let dated = !choice.weak || choice.state == ConsentState::Denied;
+        Kept { dated, stamp: choice.stamp, source: choice.source.as_str().into(), proof: choice.proof.clone() }
     }
 }
 

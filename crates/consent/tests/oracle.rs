@@ -113,8 +113,9 @@ fn rules_allow(list: &[Choice], purpose: &str, basis: Option<Basis>, channel: Ch
         of_the_address && choice.purpose == purpose && choice.channel.is_none_or(|chosen| chosen == channel)
     };
     let mut relevant: Vec<&Choice> = list.iter().filter(speaks_of_it).collect();
-    if relevant.iter().any(|choice| !choice.weak) {
-        relevant.retain(|choice| !choice.weak);
+    let is_weak = |choice: &&Choice| choice.weak && choice.state == ConsentState::Granted;
+    if !relevant.iter().all(is_weak) {
+        relevant.retain(|choice| !is_weak(choice));
     }
     let Some(latest) = relevant.iter().map(|choice| choice.at()).max() else { return basis != Basis::Consent };
     !relevant.iter().any(|choice| choice.at() == latest && choice.state == ConsentState::Denied)

@@ -85,8 +85,9 @@ fn newest(choices: &[Choice], purpose: &str, channel: Channel, of: Option<&(Stri
             }
     };
     let spoken: Vec<&Choice> = choices.iter().filter(speaks).collect();
-    let dated = spoken.iter().any(|choice| !choice.weak);
-    let counts = || spoken.iter().filter(|choice| choice.weak != dated);
+    let is_weak = |choice: &Choice| choice.weak && choice.state == ConsentState::Granted;
+    let dated = spoken.iter().any(|choice| !is_weak(choice));
+    let counts = || spoken.iter().filter(|choice| is_weak(choice) != dated);
     let last = counts().map(|choice| choice.stamp.time.0).max()?;
     let mut of_last = counts().filter(|choice| choice.stamp.time.0 == last);
     let denied = of_last.any(|choice| choice.state == ConsentState::Denied);

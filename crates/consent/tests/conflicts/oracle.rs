@@ -42,9 +42,10 @@ fn reaches(choice: &Choice, question: &Question) -> bool {
     channel_fits && scope_fits && (choice.state == ConsentState::Denied || choice.at() <= question.at)
 }
 
-/// The one that counts: a dated one before a weak one, then the later, at the same time the denial, then by arrival and message.
+/// The one that counts: whatever else before an undated grant, then the later, at the same time the denial, then by arrival and message.
 fn latest<'a>(said: impl Iterator<Item = &'a Choice>) -> Option<&'a Choice> {
-    said.max_by_key(|choice| (!choice.weak, choice.stamp.time, choice.state, choice.stamp))
+    let is_weak = |choice: &Choice| choice.weak && choice.state == ConsentState::Granted;
+    said.max_by_key(|choice| (!is_weak(choice), choice.stamp.time, choice.state, choice.stamp))
 }
 
 fn about<'a>(list: &'a [Choice], purpose: &'a str, question: &'a Question) -> Option<&'a Choice> {
