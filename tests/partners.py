@@ -207,6 +207,22 @@ class Partners(unittest.TestCase):
         self.assertEqual(("PUT", "/v3/contacts/ana%40example.org"), (last["method"], last["path"]))
         self.assertEqual({"unlinkListIds": [7], "emailBlacklisted": True}, last["json"])
 
+    def test_a_removal_that_the_tool_refuses_is_tried_until_it_is_confirmed(self):
+        removals = []
+
+        def answer(request, nth):
+            if request["method"] != "PUT":
+                return 200, {}, {}
+            removals.append(request)
+            return (400, {}, {"code": "invalid_parameter", "message": "not now"}) if len(removals) <= 2 else (204, {}, {})
+
+        self.start(BREVO, answer)
+        self.member("ana")
+        self.until_state("ana", [("segment.entered", "sent")])
+        self.shop.consent({"email": "ana@example.org"}, "denied", channel="email")
+        self.until_state("ana", [("segment.entered", "sent"), ("consent.withdrawn", "sent")])
+        self.assertEqual(3, len(removals))
+
     def test_each_order_is_told_once_with_the_click_and_none_after_a_withdrawal(self):
         self.partner = self.enterContext(Partner(lambda request, nth: (200, {}, {"events_received": 1})))
         whole = workspace(META.replace("URL", self.partner.url)).replace("{did: Product Viewed, count: {gte: 2}, within: 30d}", "{did: Order Completed}")

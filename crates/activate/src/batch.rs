@@ -32,6 +32,25 @@ struct Member {
     tried: bool,
 }
 
+impl Member {
+    fn takes_back(&self) -> bool {
+        self.noted.as_ref().is_some_and(|noted| noted.message().kind.takes_back())
+    }
+
+    /// Nothing more is to be hoped for, but that a removal has to arrive one day: it is tried until the tool confirms it.
+    fn give_up(&mut self, reason: String, now: Instant) {
+        match self.takes_back() {
+            true => self.verdict = Some(Verdict::Again { reason, at: now + delay(self.waiting.attempts + 1, rand::random()) }),
+            false => self.end = Some((FinalState::Dead, Some(reason))),
+        }
+    }
+
+    /// Whether it has met nothing but failures for as long as one tries.
+    fn is_old(&self, now: Instant) -> bool {
+        self.waiting.first_attempt.is_some_and(|first| now.saturating_duration_since(first) >= GIVE_UP_AFTER)
+    }
+}
+
 /// A load under way.
 struct Load<'a> {
     lane: &'a Lane,
@@ -125,7 +144,7 @@ impl Load<'_> {
                         Some(reason) => member.end = Some((FinalState::Dead, Some(format!("the tool cannot be told: {reason}")))),
                         None => rows.push(row),
                     },
-                    Err(reason) => member.end = Some((FinalState::Dead, Some(reason))),
+                    Err(reason) => member.give_up(reason, Instant::now()),
                 },
                 // Something else lets it through now: noted anew before it leaves.
                 Clearance::Cleared(_) => {
@@ -193,18 +212,15 @@ impl Load<'_> {
                     let member = &mut self.members[nth];
                     match end {
                         RowEnd::Ok => member.end = Some((FinalState::Sent, None)),
-                        RowEnd::Drop(reason) => member.end = Some((FinalState::Dead, Some(reason))),
+                        RowEnd::Drop(reason) => member.give_up(reason, Instant::now()),
                         RowEnd::Bounce(reason) => {
                             member.end = Some((FinalState::Dead, Some(reason)));
                             member.bounced = true;
                         }
                         RowEnd::Again(reason) => {
                             let now = Instant::now();
-                            let age =
-                                member.waiting.first_attempt.map_or(Duration::ZERO, |first| now.saturating_duration_since(first));
-                            let takes_back = member.noted.as_ref().is_some_and(|noted| noted.message().kind.takes_back());
-                            match age >= GIVE_UP_AFTER && !takes_back {
-                                true => member.end = Some((FinalState::Dead, Some(reason))),
+                            match member.is_old(now) {
+                                true => member.give_up(reason, now),
                                 false => {
                                     let at = now + delay(member.waiting.attempts + 1, rand::random());
                                     member.verdict = Some(Verdict::Again { reason, at });
@@ -274,9 +290,8 @@ impl Load<'_> {
                 member.verdict = Some(Verdict::Again { reason: "left over".into(), at: now });
                 continue;
             };
-            let age = member.waiting.first_attempt.map_or(Duration::ZERO, |first| now.saturating_duration_since(first));
             let own = if stop.counts { now + delay(member.waiting.attempts.max(1), rand::random()) } else { now };
-            if stop.counts && age >= GIVE_UP_AFTER {
+            if stop.counts && member.is_old(now) && !member.takes_back() {
                 member.end = Some((FinalState::Dead, Some(stop.reason.clone())));
             } else {
                 member.verdict = Some(Verdict::Again { reason: stop.reason.clone(), at: stop.at.max(own) });
