@@ -6,6 +6,7 @@ use jumelle_consent::{Asked, Choices, Circumstances, Evidence, Party, Reason, To
 use jumelle_identify::identifier_of;
 use jumelle_model::Workspace;
 use jumelle_model::consent::{Basis, Channel};
+use jumelle_model::identifier::Identifier;
 use jumelle_model::ids::ProfileId;
 use jumelle_model::time::Timestamp;
 use jumelle_profile::Person;
@@ -46,14 +47,13 @@ pub struct Answer {
 impl Shared {
     /// Asks the gate about the name that a message would carry. A name of the channel (an e-mail address for e-mail) is asked for its
     /// own consent; another one (a customer number) needs the person's, as a message without an address does. Who is not known has
-    /// chosen nothing. Frequency is counted with what was queued for her.
+    /// chosen nothing, unless she was erased: she stays out of marketing. Frequency is counted with what was queued for her.
     pub fn allowed(&self, question: Question<'_>) -> std::result::Result<Result<Answer>, String> {
         let definitions = self.definitions();
         let workspace = &definitions.workspace;
         let identifier = identifier_of(workspace, question.namespace, question.value)?;
         let person = self.find(question.namespace, question.value)?;
-        let named = (identifier.namespace, identifier.value);
-        Ok(person.and_then(|person| self.answer(workspace, &definitions.plan, question, named, person)))
+        Ok(person.and_then(|person| self.answer(workspace, &definitions.plan, question, identifier, person)))
     }
 
     fn answer(
@@ -61,10 +61,11 @@ impl Shared {
         workspace: &Workspace,
         plan: &jumelle_segment::Plan,
         question: Question<'_>,
-        identifier: (String, String),
+        named: Identifier,
         person: Option<Arc<Person>>,
     ) -> Result<Answer> {
         let at = self.now();
+        let identifier = (named.namespace.clone(), named.value.clone());
         let address = Some(&identifier).filter(|(namespace, _)| question.channel.address_namespace() == Some(namespace));
         let asked =
             Asked { purpose: question.purpose, channel: question.channel, address, destination: Some(question.destination) };
@@ -76,7 +77,12 @@ impl Shared {
                 decide(workspace, asked, party, at)
             }
             None => {
-                let party = Party { choices: &Choices::default(), circumstances: &Circumstances::default(), contacts: &[] };
+                let mut choices = Choices::default();
+                // Somebody who was erased is known to nobody, but for the list of those who stay out of marketing.
+                if let Some(objection) = self.suppression(&named)? {
+                    choices.fold(&objection);
+                }
+                let party = Party { choices: &choices, circumstances: &Circumstances::default(), contacts: &[] };
                 decide(workspace, asked, party, at)
             }
         };
