@@ -1,5 +1,6 @@
 """Signed links, the preference centre and the rights of a person, over the real binary (issue 6, points 14 and 15)."""
 
+import contextlib
 import csv
 import html
 import io
@@ -12,7 +13,7 @@ import urllib.parse
 from datetime import datetime
 
 from jumelle_server import wait_until
-from shop import Inbox, Shop, identified, viewed, workspace
+from shop import Inbox, Shop, basic, identified, viewed, workspace
 
 WHO = "email:ana@example.org"
 ANA = {"email": "ana@example.org"}
@@ -67,6 +68,12 @@ class Case(unittest.TestCase):
 
     def events(self):
         return len(self.shop.exported_events())
+
+    def nowhere(self, *names):
+        """In no file of the running server, once it has swept."""
+        with contextlib.suppress(AssertionError):
+            wait_until(lambda: not self.shop.traces(*names), "swept", 60)
+        self.assertEqual([], self.shop.traces(*names))
 
 
 class Links(Case):
@@ -474,6 +481,46 @@ class Rights(Case):
         wait_until(lambda: len(self.inbox.taken()) == before + 1, "and is heard")
         self.shop.stop()
         self.assertTrue(self.shop.offline("rebuild")["identical"])
+
+
+    def test_what_a_tool_said_of_her_and_what_was_not_understood_go_with_her(self):
+        self.start(wait=False)
+        refusal = json.dumps({"message": "no mailbox Ana@Example.org"}).encode()
+        self.inbox.answer = lambda message: (422, {"content-type": "application/json"}, refusal) if message["type"] == "segment.entered" else 204
+        self.shop.send(identified("ana", phone="+33612345678", **ANA))
+        self.shop.consent(ANA, "granted", channel="email")
+        # The site sends a date that is none: in quarantine, with her name in it. One such item is mended, one thrown away.
+        for n, body in enumerate(({**viewed("ana"), "timestamp": "yesterday", "context": {"traits": ANA}, "messageId": f"wrong-{n}"} for n in range(3))):
+            answer = self.shop.call("POST", "/v1/track", body, headers=basic("wk_site"), admin=False)
+            self.assertEqual(400, answer.status)
+        self.shop.send(identified("bea", email="bea@example.org"))
+        items = wait_until(lambda: (found := self.shop.get("/v1/quarantine")["items"])[2:] and found, "three in quarantine")
+        self.shop.call("DELETE", f"/v1/quarantine/{items[0]['id']}")
+        other = {**viewed("bea"), "timestamp": "tomorrow", "context": {"traits": {"email": "bea@example.org"}}}
+        self.shop.call("POST", "/v1/track", other, headers=basic("wk_site"), admin=False)
+        dead = wait_until(lambda: (found := self.shop.deliveries(WHO)) and found[0]["state"] == "dead" and found[0], "given up", 60)
+        self.assertIn("no mailbox", dead["reason"])
+        told = self.shop.command("privacy", "access", WHO)
+        self.assertEqual(2, len([item for item in json.loads(told)["quarantine"] if "wrong-" in item["body"]]))
+
+        names = (b"ana@example.org", b"Ana@Example.org", b"33612345678")
+        self.assertTrue(self.shop.traces(b"wrong-0", names[0]))
+        self.assertEqual("done", self.right("erase").json()["request"]["state"])
+        self.nowhere(*names)
+        (left,) = self.shop.get("/v1/quarantine")["items"]
+        self.assertIn("bea@example.org", left["body"])
+        self.shop.stop()
+        self.assertTrue(self.shop.offline("rebuild")["identical"])
+        self.assertEqual([], self.shop.traces(*names))
+
+    def test_another_tool_that_asks_about_somebody_erased_hears_no(self):
+        self.start(purposes="marketing: {basis: legitimate_interest}")
+        asked = f"/v1/allowed?destination=mailer&purpose=marketing&channel=email&id={WHO}"
+        self.assertTrue(self.shop.get(asked)["allowed"])
+        self.assertEqual("done", self.right("erase").json()["request"]["state"])
+        answer = self.shop.get(asked)
+        self.assertEqual((False, "objected", False), (answer["allowed"], answer["code"], answer["known"]))
+        self.assertTrue(self.shop.get(asked.replace("ana@", "stranger@"))["allowed"])
 
 
 class Records(Case):

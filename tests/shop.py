@@ -205,7 +205,7 @@ def identified(anonymous_id=None, user_id=None, **traits):
 
 
 class Inbox:
-    """A tool that receives messages. `answer` decides what it says: a status, or (status, headers)."""
+    """A tool that receives messages. `answer` decides what it says: a status, (status, headers), or with a body too."""
 
     def __init__(self, answer=lambda message: 204):
         self.answer = answer
@@ -227,7 +227,7 @@ class Inbox:
                 message = json.loads(body)
                 message["arrived"] = time.monotonic()
                 said = inbox.answer(message)
-                status, headers = said if isinstance(said, tuple) else (said, {})
+                status, headers, text = (*(said if isinstance(said, tuple) else (said, {})), b"")[:3]
                 message["status"] = status
                 with inbox.lock:
                     inbox.messages.append(message)
@@ -235,8 +235,9 @@ class Inbox:
                 for name, value in headers.items():
                     self.send_header(name, value)
                 if status != 204:
-                    self.send_header("content-length", "0")
+                    self.send_header("content-length", str(len(text)))
                 self.end_headers()
+                self.wfile.write(text)
 
             def log_message(self, *_):
                 pass

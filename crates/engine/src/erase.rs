@@ -56,9 +56,11 @@ impl Fold {
         let events: Vec<u64> = positions.iter().filter(|position| **position < end).map(|position| position.0).collect();
         // Somebody else's, with her names in them: only these go.
         let naming_her = self.events_naming(id, keys)?;
-        if !events.is_empty() || !naming_her.is_empty() {
+        let set_aside = self.shared.quarantined_naming(keys)?;
+        if !events.is_empty() || !naming_her.is_empty() || !set_aside.is_empty() {
             // Invariant: where her events were is known durably before they are gone, for backups made before.
-            let in_backups: Vec<u64> = events.iter().chain(&naming_her).copied().collect();
+            let set_aside = set_aside.iter().map(|naming| &naming.position);
+            let in_backups: Vec<u64> = events.iter().chain(&naming_her).chain(set_aside).copied().collect();
             self.shared.history.note_erasure(end, profile, keys, &in_backups)?;
             // Invariant: before her events are gone, the tables are on disk as they stand before this entry. A crash then folds the
             // erasure again on tables that know her whole; from older ones the events that led to her could not be folded any more,
@@ -106,6 +108,9 @@ impl Fold {
         self.erase_from_ledger(&in_ledger, about_her)?;
         for position in events {
             self.blank(Position(position), |_, _| Entry::Gone)?;
+        }
+        for naming in &set_aside {
+            self.erase_quarantined(naming)?;
         }
         let workspace = &self.definitions.workspace;
         let is_hers = |namespace: &str, raw: &str| {
@@ -194,7 +199,11 @@ impl Fold {
     }
 
     /// Rewrites one entry of the history; the text is room for what it says instead.
-    fn blank(&self, position: Position, rewrite: impl for<'a> FnOnce(&'a mut String, Entry<'a>) -> Entry<'a>) -> Result<()> {
+    pub(crate) fn blank(
+        &self,
+        position: Position,
+        rewrite: impl for<'a> FnOnce(&'a mut String, Entry<'a>) -> Entry<'a>,
+    ) -> Result<()> {
         let Some(block) = self.shared.history.block_of(position)? else { return Ok(()) };
         let (mut rewrite, mut text) = (Some(rewrite), String::new());
         let mut room = Some(&mut text);

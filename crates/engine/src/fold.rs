@@ -30,6 +30,7 @@ use crate::flush::Flusher;
 use crate::keep::{Step, keep};
 use crate::live::{Effect, Recorder};
 use crate::people::People;
+use crate::quarantine::Item;
 use crate::results::ResultsDay;
 use crate::shared::{Shared, member_key};
 use crate::timers::Timers;
@@ -223,24 +224,9 @@ impl Fold {
             Entry::Replay { delivery } => self.replay(delivery, ""),
             Entry::ReplayedBy { delivery, by } => self.replay(delivery, by),
             Entry::Quarantined { id, source, field, rule, message, body } => {
-                let item = serde_json::json!({
-                    "id": format!("q_{id:016x}"), "at": record.received, "source": source, "field": field, "rule": rule,
-                    "message": message, "body": body,
-                });
-                self.forget_place_in_quarantine(id)?;
-                self.shared.behind.put(Table::QuarantineOrder, quarantine_place(record.received, id), Vec::new());
-                self.shared.behind.put(Table::Quarantine, id.to_be_bytes(), item.to_string());
-                self.day()?.quarantined += 1;
-                if self.is_live() {
-                    self.shared.flow.now(|minute| minute.quarantined += 1);
-                }
-                Ok(())
+                self.quarantined(record.received, Item { id, source, field, rule, message, body })
             }
-            Entry::QuarantineSettled { id, .. } => {
-                self.forget_place_in_quarantine(id)?;
-                self.shared.behind.remove(Table::Quarantine, id.to_be_bytes());
-                Ok(())
-            }
+            Entry::QuarantineSettled { id, .. } => self.quarantine_settled(id),
             Entry::Import(progress) => {
                 let row = serde_json::json!({"events": progress.events, "done": progress.done});
                 self.shared.behind.put(Table::Imports, progress.id, row.to_string());
@@ -262,16 +248,6 @@ impl Fold {
                 Ok(())
             }
         }
-    }
-
-    /// The same item may come again: it stands where it came last.
-    fn forget_place_in_quarantine(&self, id: u64) -> Result<()> {
-        let Some(row) = self.shared.behind.get(Table::Quarantine, &id.to_be_bytes())? else { return Ok(()) };
-        let item: serde_json::Value = serde_json::from_slice(&row).unwrap_or_default();
-        if let Some(at) = item["at"].as_str().and_then(Timestamp::parse) {
-            self.shared.behind.remove(Table::QuarantineOrder, quarantine_place(at, id));
-        }
-        Ok(())
     }
 
     // ── clock ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -587,11 +563,6 @@ impl Fold {
         }
         Ok(())
     }
-}
-
-/// Arrival and id: items sort by it.
-fn quarantine_place(at: Timestamp, id: u64) -> Vec<u8> {
-    [at.0.to_be_bytes(), id.to_be_bytes()].concat()
 }
 
 /// Reads a stored event with its source's vocabulary under these definitions.

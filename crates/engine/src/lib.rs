@@ -40,6 +40,7 @@ mod parting;
 mod people;
 mod preview;
 mod pulse;
+mod quarantine;
 mod query;
 mod reach;
 mod rebuild;
@@ -49,6 +50,7 @@ mod replays;
 mod requests;
 mod results;
 mod retention;
+mod said;
 mod shared;
 #[cfg(test)]
 mod simulation;

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jumelle_activate::{Clearance, DeliveryResult, Folders, House, QueueKey, Queued, Standing};
+use jumelle_activate::{Clearance, DeliveryResult, FinalState, Folders, House, QueueKey, Queued, Standing};
 use jumelle_collect::inbound::{Joined, JoinedBy, Report, ReportKind};
 use jumelle_collect::{Limits, decode_single};
 use jumelle_consent::{Choices, Circumstances, Cleared, Evidence, Party, Reason, Sent, clear};
@@ -22,6 +22,7 @@ use jumelle_store::{Table, failpoint};
 use crate::committer::{Draft, Intake, SubmitError};
 use crate::delivery::{Delivery, DeliveryState, queue_key, queue_prefix, read_place};
 use crate::links::{LINK_DAYS, Link, LinkScope};
+use crate::said::without_her;
 use crate::shared::{Shared, member_key, member_prefix};
 
 /// How long a result waits before it is offered to a busy history again.
@@ -36,6 +37,17 @@ pub(crate) struct Outlet {
 }
 
 impl Outlet {
+    /// A result without what the tool repeated of her: it outlives her in the history. Our own reasons name nobody.
+    fn without_her(&self, mut result: DeliveryResult) -> DeliveryResult {
+        if let Some(said) = result.reason.take_if(|_| result.state != FinalState::Blocked) {
+            let row = self.shared.behind.get(Table::Deliveries, &result.id.0.to_be_bytes());
+            // Of whom nothing can be read, nothing is repeated.
+            let delivery = row.ok().flatten().and_then(|row| Delivery::decode(&row));
+            result.reason = delivery.map(|delivery| without_her(&said, &delivery.message));
+        }
+        result
+    }
+
     fn try_clear(&self, queued: &Queued) -> jumelle_store::Result<Clearance> {
         let Some(row) = self.shared.behind.get(Table::Deliveries, &queued.id.0.to_be_bytes())? else {
             return Ok(Clearance::Superseded);
@@ -352,6 +364,7 @@ impl House for Outlet {
 
     fn record_many(&self, results: Vec<DeliveryResult>) -> Pin<Box<dyn Future<Output = bool> + Send>> {
         let intake = self.intake.clone();
+        let results: Vec<DeliveryResult> = results.into_iter().map(|result| self.without_her(result)).collect();
         Box::pin(async move {
             failpoint::reach("before result");
             loop {
@@ -405,6 +418,7 @@ impl House for Outlet {
 
     fn record(&self, result: DeliveryResult) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         let intake = self.intake.clone();
+        let result = self.without_her(result);
         Box::pin(async move {
             failpoint::reach("before result");
             loop {

@@ -98,7 +98,7 @@ pub fn rebuild(options: &Options, loss: Loss) -> std::result::Result<RebuildRepo
 }
 
 /// Tables that directories of earlier versions do not have.
-const NEWER: [Table; 9] = [
+const NEWER: [Table; 10] = [
     Table::Applied,
     Table::Chosen,
     Table::Lapsed,
@@ -108,6 +108,7 @@ const NEWER: [Table; 9] = [
     Table::Replays,
     Table::Reports,
     Table::Results,
+    Table::QuarantineNames,
 ];
 
 fn compare_all(options: &Options, fresh: &Tables, report: &mut RebuildReport) -> std::result::Result<(), OpenError> {

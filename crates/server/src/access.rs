@@ -7,7 +7,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use jumelle_engine::RequestKind;
 use jumelle_model::workspace::SourceKind;
-use jumelle_profile::{Person, consents_json, profile_json};
+use jumelle_profile::{Person, consents_json, profile_json, signals_json};
 use jumelle_segment::{Language, explain_verdict};
 use serde_json::{Map, Value, json};
 
@@ -129,6 +129,17 @@ fn whole(app: &App, person: &Person, lang: &str) -> Result<Value, Problem> {
             })
         })
         .collect();
+    let keys: Vec<u128> = person.known.identifiers.keys().map(jumelle_model::Identifier::key).collect();
+    let is_hers = |id| id == person.id || person.known.absorbed.contains(&id);
+    let requests: Vec<Value> = shared
+        .requests()?
+        .into_iter()
+        .filter(|request| is_hers(request.profile))
+        .map(|request| {
+            json!({"kind": request.kind, "state": request.state, "asked_at": request.asked_at, "deadline": request.deadline,
+                "identity": request.identity})
+        })
+        .collect();
     let preferences = &workspace.preferences;
     Ok(json!({
         "version": 1, "kind": "access", "made_at": now,
@@ -138,6 +149,8 @@ fn whole(app: &App, person: &Person, lang: &str) -> Result<Value, Problem> {
         "consents": consents_json(workspace, plan, person, now),
         "purposes": purposes, "sources": sources, "recipients": recipients, "automated_decisions": decisions,
         "messages": messages, "events": events, "events_truncated": truncated,
+        "signals": signals_json(&person.known.choices), "joins": shared.joins_of(person.id)?, "requests": requests,
+        "quarantine": shared.quarantined_about(&keys)?,
     }))
 }
 
@@ -235,6 +248,8 @@ struct Words {
     decisions: &'static str,
     messages: &'static str,
     events: &'static str,
+    requests: &'static str,
+    quarantine: &'static str,
     nothing: &'static str,
     more: &'static str,
     rights: &'static str,
@@ -256,6 +271,8 @@ const FRENCH: Words = Words {
     decisions: "Groupes dans lesquels un programme vous range, et pourquoi",
     messages: "Ce qui a été transmis à ces outils",
     events: "Ce que vous avez fait",
+    requests: "Vos demandes",
+    quarantine: "Ce que nous avons reçu sous votre nom sans pouvoir le lire",
     nothing: "Rien.",
     more: "Les plus récents ; le fichier JSON ou CSV les contient tous.",
     rights: "Vous pouvez demander la rectification, l'effacement ou la limitation de ces données, vous opposer à leur utilisation, et saisir l'autorité de contrôle (en France, la CNIL).",
@@ -277,6 +294,8 @@ const ENGLISH: Words = Words {
     decisions: "Groups that a program puts you in, and why",
     messages: "What was handed to these tools",
     events: "What you did",
+    requests: "Your requests",
+    quarantine: "What came in under your name and could not be read",
     nothing: "Nothing.",
     more: "The newest; the JSON or CSV file has them all.",
     rights: "You may ask for correction, erasure or restriction of this data, object to its use, and complain to the supervisory authority (in the United Kingdom the ICO).",
@@ -425,6 +444,13 @@ fn page(copy: &Value, lang: &str) -> String {
     section(&mut out, words, words.events, events.into_iter().take(EVENTS_SHOWN).collect());
     if is_cut || copy["events_truncated"] == true {
         let _ = write!(out, "<p>{}</p>", words.more);
+    }
+    if !is_portable {
+        let asked =
+            |item: &Value| vec![moment(&item["asked_at"]), text(&item["kind"]), text(&item["state"]), moment(&item["deadline"])];
+        section(&mut out, words, words.requests, rows(&copy["requests"], asked));
+        let aside = |item: &Value| vec![moment(&item["at"]), text(&item["source"]), text(&item["message"]), text(&item["body"])];
+        section(&mut out, words, words.quarantine, rows(&copy["quarantine"], aside));
     }
     let _ = write!(out, "<p>{}</p></body></html>", words.rights);
     out

@@ -69,11 +69,14 @@ pub enum Table {
     Reports,
     /// Days since 1970-01-01 in the workspace's time zone (4 BE) → what came of messages that day.
     Results,
+    /// Identifier's key (16 BE), position (8 BE) of an entry in quarantine that names it → nothing; under the key 0: quarantine id
+    /// (8 BE), all keys that the entry names (16 BE each).
+    QuarantineNames,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Table; 26] = [
+    pub const ALL: [Table; 27] = [
         Table::People,
         Table::Identifiers,
         Table::Aliases,
@@ -100,6 +103,7 @@ impl Table {
         Table::Replays,
         Table::Reports,
         Table::Results,
+        Table::QuarantineNames,
     ];
 
     /// Bytes gathered in memory before they become a file. A new visitor's identifiers are looked for and not found: in memory
@@ -129,6 +133,7 @@ impl Table {
             Table::Meta => "meta",
             Table::Ended => "ended",
             Table::QuarantineOrder => "quarantine_order",
+            Table::QuarantineNames => "quarantine_names",
             Table::Days => "days",
             Table::Requests => "requests",
             Table::Suppressed => "suppressed",

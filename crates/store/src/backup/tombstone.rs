@@ -58,7 +58,7 @@ impl<'a> Erasing<'a> {
         for entry in block.records() {
             let (position, Record { received, entry }) = entry?;
             let entry = match entry {
-                Entry::Event(_) | Entry::Corrected { .. } if self.gone.contains(&position.0) => {
+                Entry::Event(_) | Entry::Corrected { .. } | Entry::Quarantined { .. } if self.gone.contains(&position.0) => {
                     changed = true;
                     Entry::Gone
                 }
