@@ -56,6 +56,42 @@ class Faults(unittest.TestCase):
         answer = self.shop.call("POST", "/v1/identify", {**event, "timestamp": later}, headers=basic("wk_site"), admin=False)
         self.assertEqual((400, "in_the_future"), (answer.status, answer.json()["rule"]))
 
+    def test_a_public_key_opens_nothing_that_was_closed(self):
+        self.start()
+        self.member()
+        self.shop.consent(ANA, "granted", channel="email")
+        lift = {"signal": "restriction", "state": "lifted", "for": ANA}
+        self.shop.call("POST", "/v1/privacy/restrict", {"identifier": WHO, "identity": "staff"})
+        self.assertEqual("restricted", self.code())
+        say = lambda choice, key="wk_site", **more: self.shop.call("POST", "/v1/batch", {"batch": [viewed("eve"), {"type": "identify", "anonymousId": "eve", "traits": {}, "context": {"consents": [choice]}, **more}]}, headers=basic(key), admin=False).json()
+        answer = say(lift)
+        self.assertEqual((1, [(1, "context.consents[0].state", "lifts_signal")]), (answer["accepted"], [(one["index"], one["field"], one["rule"]) for one in answer["rejected"]]))
+        self.assertEqual("restricted", self.code())
+        # Nor does it when somebody tries again what is in quarantine.
+        (item,) = self.shop.get("/v1/quarantine?rule=lifts_signal")["items"]
+        self.assertEqual("lifts_signal", self.shop.call("POST", f"/v1/quarantine/{item['id']}/retry").json()["rule"])
+        self.assertEqual(1, self.shop.call("POST", "/v1/quarantine/retry?rule=lifts_signal").json()["rejected"])
+        self.assertEqual("restricted", self.code())
+        # A source that keeps its key to itself may.
+        self.assertEqual([], say(lift, "wk_till")["rejected"])
+        self.assertEqual("granted", self.code())
+        # It says no for anybody, and yes as it may.
+        said = lambda state, **of: {"purpose": "marketing", "channel": "email", "state": state, **of}
+        self.assertEqual([], say(said("denied", **{"for": ANA}))["rejected"])
+        self.assertEqual("denied", self.code())
+        self.assertEqual([], say(said("granted", **{"for": ANA}))["rejected"])
+        self.assertEqual("granted", self.code())
+        strict = self.text.replace("site: {kind: web,", "site: {kind: web, consents: device,")
+        self.assertNotEqual(self.text, strict)
+        self.assertEqual(200, self.shop.apply(strict).status)
+        say(said("denied", **{"for": ANA}))
+        for granted in (said("granted", **{"for": ANA}), said("granted"), said("granted", **{"for": {"anonymous_id": "somebody"}}), {"purpose": "marketing", "state": "granted"}):
+            with self.subTest(granted):
+                self.assertEqual(["grants_beyond_device"], [one["rule"] for one in say(granted, traits=ANA)["rejected"]])
+        self.assertEqual("denied", self.code())
+        for granted in ({"purpose": "marketing", "channel": "onsite", "state": "granted"}, {"purpose": "marketing", "state": "granted", "for": {"anonymous_id": "eve"}}):
+            self.assertEqual([], say(granted)["rejected"])
+
     def test_forged_choices_change_nothing(self):
         self.start()
         self.member()

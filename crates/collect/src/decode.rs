@@ -2,9 +2,11 @@
 
 use jumelle_model::event::EventKind;
 use jumelle_model::time::Timestamp;
+use jumelle_model::workspace::{Heard, Source};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use crate::validate::{Limits, Problem, too_large, validate};
 
@@ -21,6 +23,70 @@ pub struct Collected {
     pub body: String,
     /// It carries consents: the answer waits until the gate knows of them.
     pub has_consents: bool,
+    /// What its choices claim beyond what anybody may say.
+    pub claims: Claims,
+}
+
+/// The first of an event's choices (its place among them) that not every source may make.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Claims {
+    /// A signal is lifted.
+    pub lifts: Option<usize>,
+    /// A yes that is not the event's own device's.
+    pub grants: Option<usize>,
+}
+
+impl Claims {
+    /// What a source may not say of it, whose word goes so far.
+    pub fn beyond(&self, heard: Heard) -> Option<Beyond> {
+        match (heard, self.lifts, self.grants) {
+            (Heard::Choices | Heard::Device, Some(nth), _) => Some(Beyond::Lifts(nth)),
+            (Heard::Device, None, Some(nth)) => Some(Beyond::Grants(nth)),
+            _ => None,
+        }
+    }
+}
+
+/// What goes beyond a source's word.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Beyond {
+    /// This choice lifts a signal.
+    Lifts(usize),
+    /// This yes is for more than the device.
+    Grants(usize),
+}
+
+impl Decoded {
+    /// Puts with the rejected what goes beyond the word of their source.
+    pub fn hear(&mut self, source: &Source) {
+        let heard = source.hears();
+        if self.collected.iter().all(|event| event.claims.beyond(heard).is_none()) {
+            return;
+        }
+        // Their places in the batch are those that no rejected one has.
+        let taken: BTreeSet<usize> = self.rejected.iter().map(|rejected| rejected.index).collect();
+        let places = (0..).filter(|index| !taken.contains(index));
+        let mut kept = Vec::with_capacity(self.collected.len());
+        for (index, event) in places.zip(std::mem::take(&mut self.collected)) {
+            let (nth, rule, what) = match event.claims.beyond(heard) {
+                None => {
+                    kept.push(event);
+                    continue;
+                }
+                Some(Beyond::Lifts(nth)) => {
+                    (nth, "lifts_signal", "lifts no signal: that is for a source with a secret key, or the API")
+                }
+                Some(Beyond::Grants(nth)) => {
+                    (nth, "grants_beyond_device", "grants for its own device alone: \"for\": {\"anonymous_id\": …}")
+                }
+            };
+            let message = format!("the source {} {what}", source.key);
+            let field = format!("context.consents[{nth}].state");
+            self.rejected.push(Rejected { index, field, rule, message, body: event.body });
+        }
+        self.collected = kept;
+        self.rejected.sort_by_key(|rejected| rejected.index);
+    }
 }
 
 /// An event that did not.
@@ -148,6 +214,7 @@ fn take(
             time: valid.time,
             body: body.into_owned(),
             has_consents: valid.has_consents,
+            claims: valid.claims,
         }),
         Err(problem) => reject(problem, &body),
     }

@@ -13,7 +13,7 @@ pub mod tool_list;
 mod validate;
 mod vocabulary;
 
-pub use decode::{Collected, Decoded, Rejected, decode_batch, decode_single};
+pub use decode::{Claims, Collected, Decoded, Rejected, decode_batch, decode_single};
 pub use read::{ConsentEntry, Shown, consents, read_event};
 pub use signals::{Judged, ReadSignal, is_choice, with_sec_gpc};
 pub use validate::Limits;

@@ -109,7 +109,14 @@ pub fn of_nobody(event: &Event<'_>, workspace: &Workspace, names: &[&str], messa
     if !campaign.is_empty() {
         body["context"] = json!({"campaign": campaign});
     }
-    Some(Collected { kind: event.kind, message_id, time: hour_of(event.time), body: body.to_string(), has_consents: false })
+    Some(Collected {
+        kind: event.kind,
+        message_id,
+        time: hour_of(event.time),
+        body: body.to_string(),
+        has_consents: false,
+        claims: crate::Claims::default(),
+    })
 }
 
 /// The beginning of its hour.
@@ -234,6 +241,7 @@ pub fn choice_alone(event: &Event<'_>, stored: &Collected, of_person: bool) -> C
         time: stored.time,
         body: Value::Object(body).to_string(),
         has_consents: true,
+        claims: crate::Claims::default(),
     }
 }
 

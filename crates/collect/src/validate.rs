@@ -1,5 +1,6 @@
 //! The checks on one event of the tracking API. Each refusal names the field, the rule, and what would be right.
 
+use jumelle_consent::signals::DEVICE;
 use jumelle_model::Json;
 use jumelle_model::consent::{Channel, Signal};
 use jumelle_model::event::{EventKind, lookup};
@@ -7,6 +8,8 @@ use jumelle_model::number::Decimal;
 use jumelle_model::rule::MONEY_PROPERTIES;
 use jumelle_model::time::{Span, Timestamp};
 use jumelle_model::workspace::SignalsRead;
+
+use crate::decode::Claims;
 
 /// Bounds of collection, and the purposes that consents may name.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -51,6 +54,7 @@ pub(crate) struct Valid {
     pub message_id: Option<String>,
     pub time: Timestamp,
     pub has_consents: bool,
+    pub claims: Claims,
 }
 
 pub(crate) struct Problem {
@@ -148,9 +152,10 @@ pub(crate) fn validate(
         return problem("userId", "missing", "an event needs a userId, an anonymousId or another identifier of the person");
     }
     check_numbers(&event)?;
-    let has_consents = check_consents(&event, limits)? | crate::signals::check(&event, limits.signals)?;
+    let claims = check_consents(&event, limits)?;
+    let has_consents = claims.is_some() | crate::signals::check(&event, limits.signals)?;
     let time = corrected_time(&event, sent_at, now)?;
-    Ok(Valid { kind, message_id, time, has_consents })
+    Ok(Valid { kind, message_id, time, has_consents, claims: claims.unwrap_or_default() })
 }
 
 /// Segment's rule: received − (sentAt − timestamp), so that a wrong clock does not matter.
@@ -323,16 +328,22 @@ fn check_signal(signal: &Json<'_>, entry: &Json<'_>, n: usize) -> Result<(), Pro
     }
 }
 
-/// `context.consents`: a choice that is not understood is never taken for one.
-fn check_consents(event: &Json<'_>, limits: &Limits) -> Result<bool, Problem> {
-    let Some(consents) = lookup(event, "context.consents") else { return Ok(false) };
+/// `context.consents`: a choice that is not understood is never taken for one. `None`: there are none.
+fn check_consents(event: &Json<'_>, limits: &Limits) -> Result<Option<Claims>, Problem> {
+    let Some(consents) = lookup(event, "context.consents") else { return Ok(None) };
     let Json::Array(entries) = consents else {
         return problem("context.consents", "wrong_type", format!("consents is a list, not {}", type_of(consents)));
     };
+    let device = lookup(event, "anonymousId").and_then(Json::as_str);
+    let mut claims = Claims::default();
     for (n, entry) in entries.iter().enumerate() {
         let path = |field: &str| format!("context.consents[{n}].{field}");
+        let says = |state: &str| matches!(lookup(entry, "state"), Some(Json::Str(said)) if said == state);
         if let Some(signal) = lookup(entry, "signal") {
             check_signal(signal, entry, n)?;
+            claims.lifts = claims.lifts.or(says("lifted").then_some(n));
+        } else if says("granted") && !is_of_device(entry, device, limits) {
+            claims.grants = claims.grants.or(Some(n));
         }
         match lookup(entry, "purpose") {
             None if lookup(entry, "signal").is_some() => {}
@@ -376,7 +387,25 @@ fn check_consents(event: &Json<'_>, limits: &Limits) -> Result<bool, Problem> {
             }
         }
     }
-    Ok(!entries.is_empty())
+    Ok((!entries.is_empty()).then_some(claims))
+}
+
+/// Whether a choice is for the device that the event names, or by its channel for no other.
+fn is_of_device(entry: &Json<'_>, device: Option<&str>, limits: &Limits) -> bool {
+    let named = |target: &Json<'_>| {
+        target
+            .as_object()
+            .is_some_and(|target| target.iter().all(|(namespace, value)| namespace == DEVICE && value.as_str() == device))
+    };
+    let reaches = |channel: &Json<'_>| {
+        let declared = limits.channels.iter().find(|known| Some(known.as_str()) == channel.as_str());
+        declared.is_some_and(|channel| channel.address_namespace() == Some(DEVICE))
+    };
+    match (lookup(entry, "for"), lookup(entry, "channel")) {
+        _ if device.is_none() => false,
+        (Some(target), _) => named(target),
+        (None, channel) => channel.is_some_and(reaches),
+    }
 }
 
 fn depth_over(value: &Json<'_>, limit: usize) -> bool {

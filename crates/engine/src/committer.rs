@@ -566,6 +566,7 @@ mod tests {
             time: Timestamp(1),
             body: "x".repeat(bytes),
             has_consents: false,
+            claims: jumelle_collect::Claims::default(),
         };
         Draft::Event { source: "site".into(), event }
     }

@@ -207,7 +207,7 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicI64, Ordering};
 
-    use jumelle_collect::Collected;
+    use jumelle_collect::{Claims, Collected};
     use jumelle_model::Workspace;
     use jumelle_model::event::EventKind;
 
@@ -219,7 +219,14 @@ mod tests {
 
     fn event(id: &str, name: &str, time: Timestamp) -> Draft {
         let body = format!(r#"{{"type": "track", "event": "{name}", "anonymousId": "ana"}}"#);
-        let event = Collected { kind: EventKind::Track, message_id: id.to_owned(), time, body, has_consents: false };
+        let event = Collected {
+            kind: EventKind::Track,
+            message_id: id.to_owned(),
+            time,
+            body,
+            has_consents: false,
+            claims: Claims::default(),
+        };
         Draft::Event { source: "site".into(), event }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use jumelle_collect::Collected;
+use jumelle_collect::{Claims, Collected};
 use jumelle_engine::{Draft, Engine, Options};
 use jumelle_model::event::EventKind;
 use jumelle_model::time::Timestamp;
@@ -11,7 +11,14 @@ use jumelle_model::time::Timestamp;
 const PEOPLE: usize = 3_000;
 
 fn identify(message: String, body: String) -> Draft {
-    let event = Collected { kind: EventKind::Identify, message_id: message, time: Timestamp::now(), body, has_consents: false };
+    let event = Collected {
+        kind: EventKind::Identify,
+        message_id: message,
+        time: Timestamp::now(),
+        body,
+        has_consents: false,
+        claims: Claims::default(),
+    };
     Draft::Event { source: Arc::from("site"), event }
 }
 

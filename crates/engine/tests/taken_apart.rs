@@ -124,6 +124,7 @@ impl House {
             time: Timestamp(START - days_ago * DAY),
             body: body.to_string(),
             has_consents: !choices.is_empty(),
+            claims: Default::default(),
         };
         self.wall.fetch_add(1_000_000, Ordering::AcqRel);
         self.submit(Draft::Event { source: "site".into(), event }).await;

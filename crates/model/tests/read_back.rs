@@ -9,7 +9,7 @@ use jumelle_model::workspace::policy::Terms;
 use jumelle_model::workspace::reduce::{Reduce, ReduceWhen, Reduction};
 use jumelle_model::workspace::{
     Activation, CategoryChoice, ComputedTrait, ConsentString, Destination, Difference, EventRate, ExchangeRate, FieldPath,
-    GppChoice, Initial, Label, NamespaceRule, Normalizer, OptOut, Purpose, Secret, Segment, SetAside, Source, SourceKind,
+    GppChoice, Heard, Initial, Label, NamespaceRule, Normalizer, OptOut, Purpose, Secret, Segment, SetAside, Source, SourceKind,
     Strings, TcfChoice, Vocabulary,
 };
 use jumelle_model::{Workspace, workspace};
@@ -266,6 +266,7 @@ fn definitions() -> impl Strategy<Value = Workspace> {
                 .into_iter()
                 .enumerate()
                 .map(|(n, (kind, is_ga4, requires))| Source {
+                    consents: [None, Some(Heard::Any), Some(Heard::Choices), Some(Heard::Device)][n % 4],
                     key: key("s", n),
                     kind,
                     write_key: (kind != SourceKind::File).then(|| key("wk_", n)),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
-use jumelle_collect::{decode_batch, decode_single};
+use jumelle_collect::{Decoded, decode_batch, decode_single};
 use jumelle_engine::{Draft, PAGE_MAX, Page};
 use jumelle_model::time::Timestamp;
 use jumelle_store::QuarantineEnd;
@@ -58,7 +58,8 @@ pub async fn retry_all(State(app): State<App>, Query(asked): Query<QuarantineQue
     while let Some(item) = pending.next() {
         let text = item["body"].as_str().unwrap_or_default();
         let decoded =
-            decode_single(text, None, &limits, now, &mut make_message_id).ok().filter(|decoded| decoded.rejected.is_empty());
+            decode_single(text, None, &limits, now, &mut make_message_id).ok().map(|decoded| heard(&app, &item, decoded));
+        let decoded = decoded.filter(|decoded| decoded.rejected.is_empty());
         let number = item["id"].as_str().and_then(|id| u64::from_str_radix(id.strip_prefix("q_")?, 16).ok());
         match (decoded, number) {
             (Some(decoded), Some(number)) => {
@@ -76,6 +77,15 @@ pub async fn retry_all(State(app): State<App>, Query(asked): Query<QuarantineQue
         }
     }
     Ok(Json(json!({"success": true, "accepted": accepted, "rejected": rejected, "next": page.next})))
+}
+
+/// What its source may say. One that is no more said it when it was.
+fn heard(app: &App, item: &Value, mut decoded: Decoded) -> Decoded {
+    let definitions = app.engine.shared().definitions();
+    if let Some(source) = item["source"].as_str().and_then(|key| definitions.workspace.source(key)) {
+        decoded.hear(source);
+    }
+    decoded
 }
 
 fn find(app: &App, id: &str) -> Result<(u64, Value), Problem> {
@@ -100,6 +110,7 @@ pub async fn retry(State(app): State<App>, Path(id): Path<String>, body: String)
         false => decode_single(&text, None, &limits, now, &mut make_message_id),
     }
     .map_err(|rejected| Problem::bad_request(rejected.message).with("field", rejected.field).with("rule", rejected.rule))?;
+    let decoded = heard(&app, &item, decoded);
     if let Some(rejected) = decoded.rejected.first() {
         return Err(Problem::bad_request(rejected.message.clone())
             .with("field", rejected.field.clone())

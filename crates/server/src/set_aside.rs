@@ -163,6 +163,7 @@ mod tests {
     fn source(user_agents: &[&str], rate: Option<EventRate>) -> Source {
         let user_agents = user_agents.iter().map(|pattern| (*pattern).to_owned()).collect();
         Source {
+            consents: None,
             key: "site".into(),
             kind: SourceKind::Web,
             write_key: Some("wk".into()),
@@ -175,7 +176,7 @@ mod tests {
 
     fn event(body: &str) -> Collected {
         let (kind, message_id, time) = (EventKind::Track, "m".into(), Timestamp(0));
-        Collected { kind, message_id, time, body: body.into(), has_consents: false }
+        Collected { kind, message_id, time, body: body.into(), has_consents: false, claims: jumelle_collect::Claims::default() }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 
 use jumelle_activate::{Clearance, DeliveryResult, FinalState, House, Queued};
-use jumelle_collect::Collected;
+use jumelle_collect::{Claims, Collected};
 use jumelle_ledger::Against;
 use jumelle_model::event::EventKind;
 use jumelle_model::ids::{DeliveryId, Position, ProfileId};
@@ -235,7 +235,7 @@ impl World {
             }
         };
         let has_consents = body.contains("consents");
-        Collected { kind, message_id: format!("m{}", self.messages), time, body, has_consents }
+        Collected { kind, message_id: format!("m{}", self.messages), time, body, has_consents, claims: Claims::default() }
     }
 
     fn send(&mut self) {

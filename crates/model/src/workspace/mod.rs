@@ -126,6 +126,10 @@ pub struct Source {
     pub write_key: Option<String>,
     /// How its events are named.
     pub vocabulary: Vocabulary,
+    /// `consents: any | choices | device`: how far its word on consent goes. None said: any, but for a public key
+    /// ([`Source::hears`]).
+    #[serde(default)]
+    pub consents: Option<Heard>,
     /// `requires: PURPOSE`, of kind web only: the browser tag stores and sends nothing before this purpose allows it.
     pub requires: Option<String>,
     /// `set_aside: {user_agents: ["*bot*"], rate: {events: 1000, per: 1m}}`: whose events are kept apart as a robot's.
@@ -134,6 +138,29 @@ pub struct Source {
     /// `reduce: [{purpose: analytics, to: counted}]`: what is left of events whose purpose is refused. The first that holds decides.
     #[serde(default)]
     pub reduce: Vec<reduce::Reduce>,
+}
+
+/// How far a source's word on consent goes. A refusal is heard from each.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Heard {
+    /// Whatever it says.
+    Any,
+    /// Choices, and no more: it lifts no signal (a restriction, an objection, a bounce …).
+    Choices,
+    /// A yes for the event's own device alone.
+    Device,
+}
+
+impl Source {
+    /// How far its word goes. The key of a site or an app is public: whoever has it may say no for anybody, and open nothing again
+    /// that a person, a tool or a list has closed.
+    pub fn hears(&self) -> Heard {
+        self.consents.unwrap_or(match self.kind {
+            SourceKind::Web | SourceKind::App => Heard::Choices,
+            SourceKind::Server | SourceKind::File => Heard::Any,
+        })
+    }
 }
 
 /// Whose events are kept apart: not taken for a person's, and not lost.

@@ -219,6 +219,9 @@ fn source_json(source: &Source) -> Value {
     if let Some(write_key) = &source.write_key {
         json["write_key"] = json!(write_key);
     }
+    if let Some(consents) = &source.consents {
+        json["consents"] = json!(consents);
+    }
     if let Some(requires) = &source.requires {
         json["requires"] = json!(requires);
     }

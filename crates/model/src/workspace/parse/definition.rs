@@ -14,8 +14,8 @@ use crate::workspace::policy::prospects::{LAPSED, LAPSING};
 use crate::workspace::policy::retention::RETENTION_OVER;
 use crate::workspace::text::node_to_json;
 use crate::workspace::{
-    Activation, ComputedTrait, Destination, FieldPath, Initial, Label, NamespaceRule, Normalizer, Purpose, SEALED_PREFIX, Secret,
-    Segment, Source, SourceKind, Vocabulary,
+    Activation, ComputedTrait, Destination, FieldPath, Heard, Initial, Label, NamespaceRule, Normalizer, Purpose, SEALED_PREFIX,
+    Secret, Segment, Source, SourceKind, Vocabulary,
 };
 
 /// Patterns of blocked values in one namespace, at most.
@@ -122,7 +122,7 @@ pub fn sources(reader: &mut Reader, known: &Known<'_>, node: &Node) -> Vec<Sourc
 
 fn source(reader: &mut Reader, known: &Known<'_>, key: &str, node: &Node, path: &str) -> Option<Source> {
     let entries = reader.map(node, path)?;
-    reader.only(entries, path, &["kind", "write_key", "vocabulary", "requires", "set_aside", "reduce"]);
+    reader.only(entries, path, &["kind", "write_key", "vocabulary", "consents", "requires", "set_aside", "reduce"]);
     let words = [("web", SourceKind::Web), ("app", SourceKind::App), ("server", SourceKind::Server), ("file", SourceKind::File)];
     let kind = match get(entries, "kind") {
         Some(kind) => reader.choice(kind, &join(path, "kind"), &words),
@@ -147,6 +147,8 @@ fn source(reader: &mut Reader, known: &Known<'_>, key: &str, node: &Node, path: 
         Some(node) => reader.choice(node, &join(path, "vocabulary"), &words),
         None => Some(Vocabulary::Segment),
     };
+    let words = [("any", Heard::Any), ("choices", Heard::Choices), ("device", Heard::Device)];
+    let consents = get(entries, "consents").and_then(|node| reader.choice(node, &join(path, "consents"), &words));
     let requires = get(entries, "requires").and_then(|node| {
         let path = join(path, "requires");
         if kind.is_some_and(|kind| kind != SourceKind::Web) {
@@ -162,7 +164,7 @@ fn source(reader: &mut Reader, known: &Known<'_>, key: &str, node: &Node, path: 
         set_aside(reader, node, &path)
     });
     let reduce = get(entries, "reduce").map(|node| reduce(reader, known, node, &join(path, "reduce"))).unwrap_or_default();
-    Some(Source { key: key.to_owned(), kind: kind?, write_key, vocabulary: vocabulary?, requires, set_aside, reduce })
+    Some(Source { key: key.to_owned(), kind: kind?, write_key, vocabulary: vocabulary?, consents, requires, set_aside, reduce })
 }
 
 pub fn namespace(reader: &mut Reader, key: &str, node: &Node, path: &str) -> Option<NamespaceRule> {
