@@ -118,8 +118,9 @@ class OpenSsh:
 class Ftp:
     """pyftpdlib, in clear or with TLS on both connections."""
 
-    def __init__(self, tls):
-        self.tls = tls
+    def __init__(self, tls, received=lambda name: None):
+        """`received` is called with each file's name while its sender waits."""
+        self.tls, self.received = tls, received
 
     def __enter__(self):
         self.folder = tempfile.TemporaryDirectory(prefix="jumelle-ftp-")
@@ -128,7 +129,7 @@ class Ftp:
         authorizer = DummyAuthorizer()
         authorizer.add_user("jumelle", "a password that is long", str(self.inbox.parent), perm="elradfmw")
         base = TLS_FTPHandler if self.tls else FTPHandler
-        handler = type("Handler", (base,), {"authorizer": authorizer})
+        handler = type("Handler", (base,), {"authorizer": authorizer, "on_file_received": lambda _, path: self.received(pathlib.Path(path).name)})
         if self.tls:
             self.certificate = pathlib.Path(self.folder.name) / "certificate.pem"
             both = pathlib.Path(self.folder.name) / "both.pem"
@@ -350,6 +351,30 @@ class Files(unittest.TestCase):
                         self.until_state(name, "in")
                     self.manifest("people.csv", ftp.inbox)
                     wait_until(lambda: sorted(path.name for path in ftp.inbox.iterdir()) == ["people.csv", "people.csv.manifest.json"], "nothing else is left there")
+
+    def test_who_withdraws_while_a_file_is_on_its_way_is_not_in_the_next_one(self):
+        received = []
+
+        def hold(name):
+            received.append(name)
+            if len(received) == 1:
+                self.withdraw("bia")
+
+        more = "  more: {segment: lookers, destination: tool, purpose: marketing, channel: email, map: {email: identifiers.email}}\n"
+        with Ftp(False, hold) as ftp:
+            extra = f'to: "ftp://127.0.0.1:{ftp.port}/in", user: jumelle, allow_private: true, content: difference, when: {{after: 3s}}, name: "{{activation}}_{{stamp}}.csv"'
+            self.start(extra, secret="a password that is long", text=FILES + more)
+            self.member("ana")
+            self.member("bia")
+            self.until_state("ana", "in")
+            first, second = (next(name for name in self.put(ftp.inbox) if name.startswith(key)) for key in ("mail", "more"))
+            both = [[row["email"] for row in self.rows(name, ftp.inbox)] for name in (first, second)]
+            self.assertEqual([["ana@example.org", "bia@example.org"], ["ana@example.org"]], [sorted(names) for names in both])
+            # She was in the first: its tool hears that she left.
+            gone = lambda: [row for name in self.put(ftp.inbox) if name not in (first, second) for row in self.rows(name, ftp.inbox) if row["email"] == "bia@example.org"]
+            wait_until(gone, "she is taken back")
+            self.assertTrue(all(name.startswith("mail") for name in self.put(ftp.inbox) if name not in (first, second)))
+            wait_until(lambda: {(item["activation"], item["type"], item["state"]) for item in self.shop.deliveries("email:bia@example.org")} == {("mail", "segment.entered", "sent"), ("mail", "consent.withdrawn", "sent"), ("more", "segment.entered", "blocked"), ("more", "consent.withdrawn", "blocked")}, "and that is known")
 
     def test_object_storage_takes_them_whole(self):
         with Storage() as storage:

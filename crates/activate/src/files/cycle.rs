@@ -5,7 +5,8 @@
 //! 3. *Look*, with the connection made: the gate is asked about everybody again. Whom it lets through no more, or otherwise, leaves the
 //!    file or is noted anew, and the file is written again. Who has left while the others were looked at has a removal waiting: the
 //!    end of the queue is looked at until nobody of the file is in it.
-//! 4. *Put*: under another name, renamed, then the manifest. Before it a note is on disk of what is being put, after a crash it says
+//! 4. *Put*: under another name, renamed, then the manifest; of several files one after the other, with a look at whoever left before
+//!    each. Before it a note is on disk of what is being put, after a crash it says
 //!    whether the file that is there is ours.
 //! 5. *Record*: what became of each message.
 
@@ -50,6 +51,22 @@ pub(crate) struct Cycle {
     sheets: Vec<Sheet>,
     /// The place in the queue up to which messages were gathered.
     seen: Option<QueueKey>,
+    /// Sheets whose file is put: what stands in it has left.
+    away: HashSet<usize>,
+}
+
+/// A cycle whose files are written.
+struct Draft {
+    cycle: Cycle,
+    files: Vec<Sheeted>,
+    changes: HashMap<u64, Change>,
+}
+
+/// A file on this machine, and of which sheet it is.
+struct Sheeted {
+    sheet: usize,
+    ready: Ready,
+    written: Written,
 }
 
 /// A file to be, of one activation.
@@ -124,7 +141,7 @@ impl Cycle {
     pub fn new(lane: Arc<Lane>, house: Arc<dyn House>, scratch: PathBuf, at: Timestamp) -> Cycle {
         let terms = lane.destination.file.as_deref().cloned().unwrap_or_else(|| unreachable!("a lane of files has them"));
         let zone = terms.zone(&house.timezone());
-        Cycle { lane, house, scratch, terms, at, zone, sheets: Vec::new(), seen: None }
+        Cycle { lane, house, scratch, terms, at, zone, sheets: Vec::new(), seen: None, away: HashSet::new() }
     }
 
     /// What was put.
@@ -137,48 +154,40 @@ impl Cycle {
             return self.settle(&mut session, ready).await;
         }
         state.put(None)?;
-        let (spool, mut cycle) = blocking(move || self.gather().map(|spool| (spool, self))).await?;
-        let mut changes = HashMap::new();
-        let (mut ready, mut written);
-        (cycle, ready, written, changes) = cycle.written(&spool, changes).await?;
+        let (spool, cycle) = blocking(move || self.gather().map(|spool| (spool, self))).await?;
+        let mut draft = cycle.written(&spool, HashMap::new()).await?;
         // With nobody in it there is nothing that would have to be put, and no connection to be made.
-        if written.is_empty() {
-            cycle.record().await?;
+        if draft.files.is_empty() {
+            draft.cycle.record().await?;
             return Ok(Vec::new());
         }
         let mut session = place.connect().await?;
-        let mut whom: Option<HashSet<ProfileId>> = None;
-        for writing in 1.. {
-            let path = spool.clone();
-            let found;
-            (cycle, changes, found) = blocking(move || {
-                let found = cycle.look(&path, &mut changes, whom.as_ref())?;
-                Ok((cycle, changes, found))
-            })
-            .await?;
-            if !found {
-                // Those who left while the others were looked at.
-                let leaving = cycle.leaving();
-                if leaving.is_empty() {
-                    break;
-                }
-                whom = Some(leaving);
-                continue;
-            }
-            if writing >= WRITINGS_MAX {
-                return Err(Trouble::Away("people in the file choose faster than it is written".into()));
-            }
-            (cycle, ready, written, changes) = cycle.written(&spool, changes).await?;
-            whom = Some(cycle.leaving());
-        }
-        state.put(Some(ready.clone()))?;
-        cycle.house.reached("before send");
-        for (ready, written) in ready.iter().zip(&written) {
+        draft = draft.looked(&spool, None).await?;
+        let mut put: Vec<Ready> = Vec::new();
+        loop {
+            let ready = draft
+                .files
+                .iter()
+                .map(|file| put.iter().find(|done| done.put.name == file.ready.put.name).unwrap_or(&file.ready));
+            let ready: Vec<Ready> = ready.cloned().collect();
+            let next = draft.files.iter().position(|file| !draft.cycle.away.contains(&file.sheet));
+            let Some(next) = next else {
+                draft.cycle.house.reached("after send");
+                return draft.cycle.settle(&mut session, ready).await;
+            };
+            state.put(Some(ready))?;
+            draft.cycle.house.reached("before send");
+            let Sheeted { sheet, ready, written } = &draft.files[next];
             session.put(written, &ready.put.name).await?;
-            metrics::counter!("jumelle_files_total", "destination" => cycle.lane.destination.key.clone()).increment(1);
+            metrics::counter!("jumelle_files_total", "destination" => draft.cycle.lane.destination.key.clone()).increment(1);
+            put.push(ready.clone());
+            draft.cycle.away.insert(*sheet);
+            if draft.cycle.away.len() < draft.files.len() {
+                // Who chose otherwise while it was on its way is not in the next one.
+                let leaving = draft.cycle.leaving();
+                draft = draft.looked(&spool, Some(leaving)).await?;
+            }
         }
-        cycle.house.reached("after send");
-        cycle.settle(&mut session, ready).await
     }
 
     /// The files are there: their manifests beside them, then what became of everybody.
@@ -423,7 +432,8 @@ impl Cycle {
         for nth in 0.. {
             let Some((tag, row)) = reader.next_entry()? else { break };
             let entry = entry(&tag)?;
-            if row.is_none() || whom.is_some_and(|whom| !whom.contains(&entry.profile)) {
+            let has_left = entry.sheets.iter().any(|sheet| self.away.contains(&(*sheet as usize)));
+            if row.is_none() || has_left || whom.is_some_and(|whom| !whom.contains(&entry.profile)) {
                 continue;
             }
             let digest = match changes.get(&nth) {
@@ -479,21 +489,13 @@ impl Cycle {
         }
     }
 
-    async fn written(
-        self,
-        spool: &Path,
-        changes: HashMap<u64, Change>,
-    ) -> Result<(Cycle, Vec<Ready>, Vec<Written>, HashMap<u64, Change>), Trouble> {
+    async fn written(self, spool: &Path, changes: HashMap<u64, Change>) -> Result<Draft, Trouble> {
         let spool = spool.to_owned();
-        blocking(move || {
-            let (ready, written) = self.write(&spool, &changes)?;
-            Ok((self, ready, written, changes))
-        })
-        .await
+        blocking(move || Ok(Draft { files: self.write(&spool, &changes)?, cycle: self, changes })).await
     }
 
     /// The spool as files, and what becomes of each message once they are there.
-    fn write(&self, spool: &Path, changes: &HashMap<u64, Change>) -> Result<(Vec<Ready>, Vec<Written>), Trouble> {
+    fn write(&self, spool: &Path, changes: &HashMap<u64, Change>) -> Result<Vec<Sheeted>, Trouble> {
         let mut writers: Vec<Option<SheetWriter>> = self.sheets.iter().map(|_| None).collect();
         let mut counts: Vec<BTreeMap<String, u64>> = vec![BTreeMap::new(); self.sheets.len()];
         let mut held_back = 0;
@@ -540,21 +542,20 @@ impl Cycle {
         }
         ends.finish()?;
         let asked_at = Timestamp::now();
-        let (mut ready, mut files) = (Vec::new(), Vec::new());
-        for (nth, writer) in writers.into_iter().enumerate() {
+        let mut files = Vec::new();
+        for (sheet, writer) in writers.into_iter().enumerate() {
             let Some(writer) = writer else { continue };
             let written = writer.finish()?;
-            let manifest = self.manifest(&self.sheets[nth], &written, std::mem::take(&mut counts[nth]), held_back, asked_at);
+            let manifest = self.manifest(&self.sheets[sheet], &written, std::mem::take(&mut counts[sheet]), held_back, asked_at);
             let put = Put {
                 name: manifest.file.clone(),
                 rows: written.rows(),
                 bytes: written.bytes(),
                 sha256: written.sha256().to_owned(),
             };
-            ready.push(Ready { put, manifest });
-            files.push(written);
+            files.push(Sheeted { sheet, ready: Ready { put, manifest }, written });
         }
-        Ok((ready, files))
+        Ok(files)
     }
 
     fn sheet_path(&self, nth: usize) -> PathBuf {
@@ -635,6 +636,35 @@ impl Cycle {
             }
         }
         Ok(())
+    }
+}
+
+impl Draft {
+    /// Everybody in a file that has not left passes the gate again, or first those of `whom`; then those who left meanwhile, until
+    /// nobody has.
+    async fn looked(mut self, spool: &Path, mut whom: Option<HashSet<ProfileId>>) -> Result<Draft, Trouble> {
+        for writing in 1.. {
+            let path = spool.to_owned();
+            let found;
+            (self, found) = blocking(move || {
+                let nobody = whom.as_ref().is_some_and(HashSet::is_empty);
+                let found = !nobody && self.cycle.look(&path, &mut self.changes, whom.as_ref())?;
+                Ok((self, found))
+            })
+            .await?;
+            if found && writing >= WRITINGS_MAX {
+                return Err(Trouble::Away("people in the file choose faster than it is written".into()));
+            }
+            if found {
+                self = self.cycle.written(spool, self.changes).await?;
+            }
+            let leaving = self.cycle.leaving();
+            if !found && leaving.is_empty() {
+                break;
+            }
+            whom = Some(leaving);
+        }
+        Ok(self)
     }
 }
 
