@@ -56,6 +56,14 @@ activations:
 """
 
 
+TWILIO = """\
+destinations:
+  tool: {connector: twilio-sms, sid: AC0123456789abcdef0123456789abcdef, token: {env: API_KEY}, from: "+33700000000", text: Bonjour, base_url: "URL", allow_private: true}
+activations:
+  sms: {segment: lookers, destination: tool, purpose: marketing, channel: sms, map: {phone: identifiers.phone}}
+"""
+
+
 class Partner:
     """Answers as it is told and remembers every request."""
 
@@ -222,6 +230,18 @@ class Partners(unittest.TestCase):
         self.shop.consent({"email": "ana@example.org"}, "denied", channel="email")
         self.until_state("ana", [("segment.entered", "sent"), ("consent.withdrawn", "sent")])
         self.assertEqual(3, len(removals))
+
+    def test_a_number_that_told_the_tool_to_stop_is_closed_here_too(self):
+        self.start(TWILIO, lambda request, nth: (400, {}, {"code": 21610, "message": "Attempt to send to unsubscribed recipient"}))
+        self.shop.consent({"phone": "+33612345678"}, "granted", channel="sms")
+        self.shop.send(identified("ana", phone="+33612345678"), viewed("ana", seconds=2), viewed("ana", seconds=1))
+        states = lambda: [(item["type"], item["state"]) for item in self.shop.deliveries("phone:+33612345678")]
+        wait_until(lambda: ("segment.entered", "dead") in states(), "refused")
+        asked = lambda channel: self.shop.get(f"/v1/allowed?destination=tool&purpose=marketing&channel={channel}&id=phone:%2B33612345678")
+        self.assertEqual(("objected", "opposition"), (asked("sms")["code"], asked("sms")["gate"]["signal"]))
+        self.assertEqual("unknown", asked("call_center")["code"], "of calls nothing was said")
+        choices = self.shop.get("/v1/privacy/proof?identifier=phone:%2B33612345678")["choices"]
+        self.assertEqual([("tool", "400:")], [(one["shown"]["tool"], one["shown"]["reported"]) for one in choices if (one["shown"] or {}).get("tool")])
 
     def test_each_order_is_told_once_with_the_click_and_none_after_a_withdrawal(self):
         self.partner = self.enterContext(Partner(lambda request, nth: (200, {}, {"events_received": 1})))

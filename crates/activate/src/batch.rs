@@ -15,7 +15,7 @@ use crate::attempt::{LEFT, NOTE_AGAIN, Verdict, pass, record};
 use crate::backoff::{GIVE_UP_AFTER, delay};
 use crate::breaker::{COOLDOWN_CONFIGURATION, Ticket};
 use crate::dispatch::Lane;
-use crate::house::{Clearance, FinalState, House};
+use crate::house::{Clearance, Closed, FinalState, House};
 use crate::line::Waiting;
 use crate::partner::{Partner, TokenError, moment};
 
@@ -27,8 +27,8 @@ struct Member {
     verdict: Option<Verdict>,
     /// What is to be recorded.
     end: Option<(FinalState, Option<String>)>,
-    /// Nothing reaches her address.
-    bounced: bool,
+    /// The tool writes to her address no more.
+    closed: Option<Closed>,
     tried: bool,
 }
 
@@ -83,7 +83,7 @@ pub(crate) async fn attempt(
     let passages = join_all(waiting.iter().map(|waiting| pass(&*house, &waiting.queued))).instrument(gate).await;
     lane.slots.noted(noting.elapsed());
     let members = waiting.into_iter().zip(passages).map(|(waiting, passage)| {
-        let mut member = Member { waiting, noted: None, verdict: None, end: None, bounced: false, tried: false };
+        let mut member = Member { waiting, noted: None, verdict: None, end: None, closed: None, tried: false };
         match passage {
             Ok(Clearance::Cleared(cleared)) => member.noted = Some(cleared.into()),
             Ok(Clearance::Superseded) => member.verdict = Some(Verdict::Ended),
@@ -214,8 +214,10 @@ impl Load<'_> {
                         RowEnd::Ok => member.end = Some((FinalState::Sent, None)),
                         RowEnd::Drop(reason) => member.give_up(reason, Instant::now()),
                         RowEnd::Bounce(reason) => {
-                            member.end = Some((FinalState::Dead, Some(reason)));
-                            member.bounced = true;
+                            (member.end, member.closed) = (Some((FinalState::Dead, Some(reason))), Some(Closed::Bounced));
+                        }
+                        RowEnd::Stop(reason) => {
+                            (member.end, member.closed) = (Some((FinalState::Dead, Some(reason))), Some(Closed::Stopped));
                         }
                         RowEnd::Again(reason) => {
                             let now = Instant::now();
@@ -308,12 +310,12 @@ impl Load<'_> {
             lane.count(&member.waiting, state, house);
             let status = status.filter(|_| member.tried);
             member.verdict = Some(Verdict::Ended);
-            let bounced = member.noted.clone().filter(|_| member.bounced);
+            let closed = member.noted.clone().zip(member.closed);
             let waiting = &member.waiting;
             Some(async move {
                 // Before the result: nobody who looks at it finds the address open.
-                if let Some(noted) = bounced {
-                    house.bounced(&noted, reason.as_deref().unwrap_or_default()).await;
+                if let Some((noted, why)) = closed {
+                    house.closed(&noted, why, reason.as_deref().unwrap_or_default()).await;
                 }
                 record(house, waiting, state, status, reason).await;
             })

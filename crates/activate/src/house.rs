@@ -57,6 +57,15 @@ pub enum FinalState {
     Dead,
 }
 
+/// Why a tool writes to an address no more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Closed {
+    /// Nothing reaches it.
+    Bounced,
+    /// She told the tool to stop.
+    Stopped,
+}
+
 /// The end of a delivery, to be recorded.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DeliveryResult {
@@ -117,8 +126,8 @@ pub trait House: Send + Sync + 'static {
     fn failed(&self, _destination: &str) {}
     /// A place is reached where a test may end the process.
     fn reached(&self, _place: &'static str) {}
-    /// A tool says that nothing reaches the address of a message: the gate closes for it. `said`: its own word, for the proof.
-    fn bounced(&self, _cleared: &Cleared, _said: &str) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    /// A tool says that it writes to the address of a message no more: the gate closes for it. `said`: its own word, for the proof.
+    fn closed(&self, _cleared: &Cleared, _why: Closed, _said: &str) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(std::future::ready(()))
     }
     /// Records a result durably; resolves when the person's state knows of it.

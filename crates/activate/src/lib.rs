@@ -31,7 +31,7 @@ pub use bell::{Bell, Facts, MailSettings, Notice};
 pub use dispatch::{AttemptInfo, DestinationStatus, Dispatcher};
 pub use egress::{install_crypto, is_private};
 pub use files::FileStatus;
-pub use house::{Clearance, DeliveryResult, FinalState, Folders, House, QueueKey, Queued, Standing};
+pub use house::{Clearance, Closed, DeliveryResult, FinalState, Folders, House, QueueKey, Queued, Standing};
 pub use list::fetch_list;
 pub use queue::QUEUE_MEMORY_MAX;
 pub use shown::{Judged, Shown, cannot_be_told, show};

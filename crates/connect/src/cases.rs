@@ -41,7 +41,7 @@ pub struct Case {
     /// What comes back, in order; nothing written: an empty success.
     #[serde(default)]
     pub answers: Vec<Answered>,
-    /// Per message `ok`, `drop`, `bounce`, `again` or `at_once`; or `retry`, `auth`, `split`, `config` of the whole.
+    /// Per message `ok`, `drop`, `bounce`, `stop`, `again` or `at_once`; or `retry`, `auth`, `split`, `config` of the whole.
     #[serde(default)]
     pub outcome: Option<Value>,
     /// How many seconds the tool asks to wait.
@@ -222,6 +222,7 @@ fn name(end: &RowEnd) -> &'static str {
         RowEnd::Ok => "ok",
         RowEnd::Drop(_) => "drop",
         RowEnd::Bounce(_) => "bounce",
+        RowEnd::Stop(_) => "stop",
         RowEnd::Again(_) => "again",
         RowEnd::AtOnce => "at_once",
     }

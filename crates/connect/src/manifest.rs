@@ -701,6 +701,8 @@ pub enum Then {
     Again,
     /// Refused for good, because nothing reaches the address: nobody writes to it until that is lifted.
     Bounce,
+    /// Refused for good, because the tool holds a STOP of the number: nobody writes to it until she says otherwise.
+    Stop,
 }
 
 /// Which people an answer names.

@@ -48,6 +48,8 @@ pub enum RowEnd {
     Drop(String),
     /// Refused for good: nothing reaches the address.
     Bounce(String),
+    /// Refused for good: the tool holds a STOP of the number.
+    Stop(String),
     /// To be sent again after a while.
     Again(String),
     /// To be sent again at once: another one of the request was the reason.
@@ -130,6 +132,7 @@ pub(crate) fn judge<O>(connector: &Connector, rows: &[&Row<O>], response: &Respo
         Then::Split | Then::Drop => all(rows, &RowEnd::Drop(reason)),
         Then::Again => all(rows, &RowEnd::Again(reason)),
         Then::Bounce => all(rows, &RowEnd::Bounce(reason)),
+        Then::Stop => all(rows, &RowEnd::Stop(reason)),
         Then::Config => Ending::Config(reason),
     }
 }

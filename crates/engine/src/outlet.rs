@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jumelle_activate::{Clearance, DeliveryResult, FinalState, Folders, House, QueueKey, Queued, Standing};
+use jumelle_activate::{Clearance, Closed, DeliveryResult, FinalState, Folders, House, QueueKey, Queued, Standing};
 use jumelle_collect::inbound::{Joined, JoinedBy, Report, ReportKind};
 use jumelle_collect::{Limits, decode_single};
 use jumelle_consent::{Choices, Circumstances, Cleared, Evidence, Party, Reason, Sent, clear};
@@ -236,17 +236,26 @@ impl Shared {
     }
 }
 
-/// A tool's word that nothing reaches an address, as the event that a report of it would be ([`jumelle_collect::inbound`]). Derived
-/// from the delivery: said twice it is one event.
-fn bounce(cleared: &Cleared, said: &str) -> Option<Draft> {
+/// A tool's word that it writes to an address no more, as the event that a report of it would be ([`jumelle_collect::inbound`]).
+/// Derived from the delivery: said twice it is one event.
+fn closing(cleared: &Cleared, why: Closed, said: &str) -> Option<Draft> {
     let message = cleared.message();
-    let (namespace, value) = message.address.clone().filter(|(namespace, _)| namespace == "email")?;
+    let (namespace, value) = message.address.clone()?;
+    let (kind, word) = match why {
+        Closed::Bounced => (ReportKind::Bounced, "bounce"),
+        Closed::Stopped => (ReportKind::Stopped, "stop"),
+    };
+    let reaching: &'static str = match namespace.as_str() {
+        "email" => "email",
+        "phone" => "phone",
+        _ => return None,
+    };
     // The codes, not the sentence: it repeats the address.
     let is_code = |word: &&str| word.chars().all(|c| c.is_ascii_digit() || ".:".contains(c));
     let called = said.split(' ').take_while(is_code).collect::<Vec<_>>().join(" ");
-    let report = Report::about("email", value.as_str(), ReportKind::Bounced, called);
+    let report = Report::about(reaching, value.as_str(), kind, called);
     let joined = Joined { delivery: message.id, activation: message.activation.clone(), by: JoinedBy::Delivery };
-    let event = report.as_event(&message.destination, &format!("bounce-{}", message.id), (&namespace, &value), Some(&joined));
+    let event = report.as_event(&message.destination, &format!("{word}-{}", message.id), (&namespace, &value), Some(&joined));
     // It has a message id.
     let mut no_id = String::new;
     let decoded =
@@ -396,9 +405,9 @@ impl House for Outlet {
         failpoint::reach(place);
     }
 
-    fn bounced(&self, cleared: &Cleared, said: &str) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    fn closed(&self, cleared: &Cleared, why: Closed, said: &str) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         let destination = cleared.message().destination.clone();
-        let (intake, draft) = (self.intake.clone(), bounce(cleared, said));
+        let (intake, draft) = (self.intake.clone(), closing(cleared, why, said));
         Box::pin(async move {
             let Some(draft) = draft else { return };
             metrics::counter!("jumelle_inbound_total", "destination" => destination.clone()).increment(1);
@@ -408,7 +417,7 @@ impl House for Outlet {
                     Ok(_) => return,
                     Err(error) => {
                         // The delivery's own result says it too; the next message to the address bounces again.
-                        tracing::warn!(%error, destination, "a bounce was not recorded");
+                        tracing::warn!(%error, destination, "a bounce or a STOP was not recorded");
                         return;
                     }
                 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{NotUnderstood, Report, ReportKind, Reports, form, instant, named, not_understood, objects, ours};
 
 /// Keywords that carriers and Twilio take for an opt-out; in French as well.
-const STOP_WORDS: [&str; 9] = ["stop", "stopall", "unsubscribe", "cancel", "end", "quit", "revoke", "optout", "arret"];
+const STOP_WORDS: [&str; 10] = ["stop", "stopall", "unsubscribe", "cancel", "end", "quit", "revoke", "optout", "arret", "arrêt"];
 /// Twilio: the number has sent STOP before.
 const UNSUBSCRIBED_NUMBER: &str = "21610";
 
