@@ -109,6 +109,9 @@ class Activation(unittest.TestCase):
         self.until_states([("segment.entered", "blocked"), ("consent.withdrawn", "blocked")], "email:bia@example.org")
         blocked = {item["type"]: item["reason"] for item in self.shop.deliveries("email:bia@example.org")}
         self.assertIn("denied since", blocked["segment.entered"])
+        withdrawal = next(one for one in self.shop.profile("email:bia@example.org")["consents"] if one["state"] == "denied")
+        gate = next(item["gate"] for item in self.shop.deliveries("email:bia@example.org") if item["type"] == "segment.entered")
+        self.assertEqual(withdrawal["receipt"], gate["receipt"])
         self.assertIn("never received", blocked["consent.withdrawn"])
         wait_until(lambda: len({m["profile"] for m in self.inbox.taken()}) == 7, "those who did not withdraw arrive")
         self.assertNotIn(person, {message["profile"] for message in self.inbox.messages}, "of her the tool heard nothing")

@@ -545,6 +545,31 @@ class Records(Case):
         self.assertEqual({"storage locations", "party address", "validity duration"}, set(record["jumelle:missing"]))
         self.assertIn("dpv:ConsentRecord", self.shop.command("privacy", "receipts", WHO))
 
+    def test_a_receipt_says_what_the_gate_says(self):
+        self.start(purposes='marketing: {basis: consent, texts: [{version: "7", en: "We write to you."}]}')
+        status = lambda: self.shop.get(f"/v1/privacy/receipts?identifier={WHO}")["@graph"][1]["dpv:hasRecordOfActivity"][0]["dpv:hasConsentStatus"]
+        code = lambda: self.shop.get(f"/v1/allowed?destination=mailer&purpose=marketing&channel=email&id={WHO}")["code"]
+        self.assertEqual(("dpv:ConsentGiven", "granted"), (status()["@type"], code()))
+        definitions = self.shop.get("/v1/workspace")
+
+        def expiring(after):
+            rule = {"for": {"purposes": ["marketing"]}, "expires_after": after, "source": "a test"}
+            changed = {**definitions, "policy": {**definitions.get("policy", {}), "rules": [rule]}}
+            self.assertEqual(200, (answer := self.shop.apply(json.dumps(changed))).status, answer)
+
+        expiring("30d")
+        self.assertEqual(("dpv:ConsentGiven", True, "granted"), (status()["@type"], bool(status().get("dct:valid")), code()))
+        expiring("1s")
+        wait_until(lambda: code() == "expired", "a second is over")
+        self.assertEqual("dpv:ConsentExpired", status()["@type"])
+        activity = next(one for one in self.shop.get("/v1/privacy/record")["activities"] if one["key"] == "marketing")
+        self.assertIsNotNone(activity["consent_expires_after"])
+        definitions["purposes"]["marketing"]["texts"].append({"version": "8", "en": "We write to you a lot.", "ask_anew": True})
+        self.assertEqual(200, (answer := self.shop.apply(json.dumps(definitions))).status, answer)
+        self.assertEqual(("dpv:ConsentInvalidated", "old_text"), (status()["@type"], code()))
+        self.shop.consent(ANA, "denied", channel="email")
+        self.assertEqual(("dpv:ConsentWithdrawn", "denied"), (status()["@type"], code()))
+
     def validates(self, controller, receipt):
         """Each field that DPV's guide to ISO/IEC TS 27560:2023 calls mandatory is there, or named as missing; nothing else is."""
         fields = json.loads((pathlib.Path(__file__).parent / "fixtures" / "dpv-27560.json").read_text())

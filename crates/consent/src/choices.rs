@@ -137,6 +137,13 @@ impl Choices {
         found
     }
 
+    /// Whether a refusal takes back what she had granted.
+    pub fn is_withdrawal(&self, standing: &Standing) -> bool {
+        let key = Key { purpose: standing.purpose.clone(), channel: standing.channel, scope: standing.scope.clone() };
+        let granted = self.0.get(&key).and_then(|newest| newest.grant.as_ref());
+        standing.state == ConsentState::Denied && granted.is_some_and(|grant| grant.stamp.time <= standing.since)
+    }
+
     /// Her data is kept and not used (GDPR, article 18).
     pub fn is_restricted(&self) -> bool {
         let found = self.best(Signal::Restriction.purpose(), None, None, Timestamp::MAX);

@@ -231,9 +231,11 @@ fn consents(
     if let Some(standing) = standing {
         let (key, since) = (purpose.key.clone(), standing.since);
         if standing.state == ConsentState::Denied {
+            // A rule of a segment asks too, of everybody: nobody reads a receipt there.
+            let receipt = asked.destination.map(|_| standing.receipt());
             return Err(match standing.signal() {
-                Some(signal) => Reason::Objected { purpose: key, channel, signal, since },
-                None => Reason::Denied { purpose: key, channel, since },
+                Some(signal) => Reason::Objected { purpose: key, channel, signal, since, receipt },
+                None => Reason::Denied { purpose: key, channel, since, receipt },
             });
         }
         let expired_at = workspace.policy.expires_after(case).map(|span| Timestamp(since.0.saturating_add(span.0)));

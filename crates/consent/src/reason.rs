@@ -26,6 +26,9 @@ pub enum Reason {
         channel: Channel,
         /// When it was made.
         since: Timestamp,
+        /// Its receipt, where something was to be sent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        receipt: Option<String>,
     },
     /// A complaint, an opposition list or an objection closes marketing, and no later grant opened it again.
     Objected {
@@ -37,6 +40,9 @@ pub enum Reason {
         signal: Signal,
         /// Since when.
         since: Timestamp,
+        /// Its receipt, where something was to be sent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        receipt: Option<String>,
     },
     /// The grant is older than it counts.
     Expired {
@@ -238,10 +244,10 @@ impl Reason {
     fn in_english(&self) -> String {
         match self {
             Reason::Unknown { purpose, channel } => format!("no consent for {purpose}/{}: unknown since ever", channel.as_str()),
-            Reason::Denied { purpose, channel, since } => {
+            Reason::Denied { purpose, channel, since, .. } => {
                 format!("no consent for {purpose}/{}: denied since {since}", channel.as_str())
             }
-            Reason::Objected { purpose, channel, signal, since } => {
+            Reason::Objected { purpose, channel, signal, since, .. } => {
                 let what = match signal {
                     Signal::Complaint => "a message was reported as unwanted",
                     Signal::Opposition => "on an opposition list",
@@ -299,10 +305,10 @@ impl Reason {
             Reason::Unknown { purpose, channel } => {
                 format!("aucun consentement pour {purpose}/{} : aucun choix connu", channel.as_str())
             }
-            Reason::Denied { purpose, channel, since } => {
+            Reason::Denied { purpose, channel, since, .. } => {
                 format!("aucun consentement pour {purpose}/{} : refusé depuis le {since}", channel.as_str())
             }
-            Reason::Objected { purpose, channel, signal, since } => {
+            Reason::Objected { purpose, channel, signal, since, .. } => {
                 let what = match signal {
                     Signal::Complaint => "un message a été signalé comme indésirable",
                     Signal::Opposition => "inscription sur une liste d'opposition",

@@ -10,4 +10,4 @@ mod view;
 
 pub use fields::{Fields, fields, sha256_hex};
 pub use person::{ANONYMOUS_ID, Activated, Held, Known, Person, Seen, TRAITS_MAX, TraitValue, Transition};
-pub use view::{consents_json, identifiers_json, label, profile_json, signals_json};
+pub use view::{choice_ends, consents_json, identifiers_json, label, profile_json, signals_json};

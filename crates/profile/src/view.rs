@@ -90,22 +90,30 @@ pub fn signals_json(choices: &Choices) -> Vec<Value> {
         .collect()
 }
 
+/// When a span of the policy is over that begins with a choice: for all channels, the shortest of any.
+pub fn choice_ends(
+    workspace: &Workspace,
+    plan: &Plan,
+    person: &Person,
+    standing: &Standing,
+    at: Timestamp,
+    span: fn(&Policy, Case<'_>) -> Option<Span>,
+) -> Option<Timestamp> {
+    let (circumstances, _) = person.circumstances(workspace, plan, at);
+    let country = circumstances.country.as_deref().unwrap_or(&workspace.settings.country);
+    let purpose = workspace.purpose(&standing.purpose)?;
+    let own = |channel| span(&workspace.policy, Case { purpose, channel, country, business: circumstances.business, at });
+    let span = match standing.channel {
+        Some(channel) => own(channel),
+        None => workspace.channels().into_iter().filter_map(own).min(),
+    }?;
+    Some(Timestamp(standing.since.0.saturating_add(span.0)))
+}
+
 /// Every choice that counts, per purpose, channel and scope; when it stops counting and when she may be asked again, as far as the
 /// policy says so for the channel that it names.
 pub fn consents_json(workspace: &Workspace, plan: &Plan, person: &Person, at: Timestamp) -> Vec<Value> {
-    let (circumstances, _) = person.circumstances(workspace, plan, at);
-    let country = circumstances.country.as_deref().unwrap_or(&workspace.settings.country);
-    let after = |standing: &Standing, span: fn(&Policy, Case<'_>) -> Option<Span>| {
-        let purpose = workspace.purpose(&standing.purpose)?;
-        let own = |case: Case<'_>| span(&workspace.policy, case);
-        let case = |channel| Case { purpose, channel, country, business: circumstances.business, at };
-        // For all channels: the shortest of any.
-        let span = match standing.channel {
-            Some(channel) => own(case(channel)),
-            None => workspace.channels().into_iter().filter_map(|channel| own(case(channel))).min(),
-        }?;
-        Some(Timestamp(standing.since.0.saturating_add(span.0)))
-    };
+    let after = |standing: &Standing, span| choice_ends(workspace, plan, person, standing, at, span);
     let choices = person.known.choices.list().into_iter().filter(|standing| standing.signal().is_none());
     choices
         .map(|standing| {

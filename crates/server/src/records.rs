@@ -12,7 +12,9 @@ use jumelle_consent::Standing;
 use jumelle_model::Workspace;
 use jumelle_model::consent::{Basis, ConsentState, Scope};
 use jumelle_model::time::Timestamp;
+use jumelle_model::workspace::policy::Policy;
 use jumelle_model::workspace::{Label, Purpose};
+use jumelle_profile::choice_ends;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -57,7 +59,13 @@ pub async fn receipts(State(app): State<App>, Query(query): Query<ReceiptQuery>)
     let controller_id = format!("urn:jumelle:controller:{}", workspace.settings.key);
     let subject = format!("urn:jumelle:profile:{}", person.id);
     let standing = person.known.choices.list().into_iter().filter(|standing| standing.signal().is_none());
-    let records: Vec<Value> = standing.map(|standing| receipt(workspace, &standing, &controller_id, &subject, now)).collect();
+    let ends = |standing: &Standing| choice_ends(workspace, &definitions.plan, &person, standing, now, Policy::expires_after);
+    let records: Vec<Value> = standing
+        .map(|standing| {
+            let is_withdrawal = person.known.choices.is_withdrawal(&standing);
+            receipt(workspace, &standing, (ends(&standing), is_withdrawal), (&controller_id, &subject), now)
+        })
+        .collect();
     let controller = json!({
         "@id": controller_id, "@type": "dpv:DataController", "dct:identifier": workspace.settings.key,
         "dpv:hasName": preferences.name.as_deref().unwrap_or(&workspace.settings.key), "dpv:hasContact": preferences.contact,
@@ -78,8 +86,14 @@ pub async fn receipts(State(app): State<App>, Query(query): Query<ReceiptQuery>)
     Ok(([(header::CONTENT_TYPE, "application/ld+json")], Json(document)).into_response())
 }
 
-/// The record of one choice.
-fn receipt(workspace: &Workspace, standing: &Standing, controller: &str, subject: &str, now: Timestamp) -> Value {
+/// The record of one choice, with when it ends if it is a grant, and whether it takes back one.
+fn receipt(
+    workspace: &Workspace,
+    standing: &Standing,
+    (ends, is_withdrawal): (Option<Timestamp>, bool),
+    (controller, subject): (&str, &str),
+    now: Timestamp,
+) -> Value {
     let preferences = &workspace.preferences;
     let lang = workspace.settings.locale.as_str();
     let purpose = workspace.purpose(&standing.purpose);
@@ -89,10 +103,8 @@ fn receipt(workspace: &Workspace, standing: &Standing, controller: &str, subject
         purpose.terms.texts.iter().find(|text| text.version == version)
     });
     let granted = standing.state == ConsentState::Granted;
-    let expires = purpose
-        .and_then(|purpose| purpose.terms.expires_after)
-        .filter(|_| granted)
-        .map(|span| Timestamp(standing.since.0.saturating_add(span.0)));
+    let expires = ends.filter(|_| granted);
+    let is_old_text = purpose.is_some_and(|purpose| !purpose.takes_version(|| version.clone()));
     let proof = standing.proof_json().unwrap_or_default();
     let activations = || {
         let of_purpose = workspace.activations.iter().filter(|activation| activation.purpose == standing.purpose);
@@ -117,10 +129,12 @@ fn receipt(workspace: &Workspace, standing: &Standing, controller: &str, subject
     let data: Vec<Value> = data.into_iter().map(|field| json!({"@type": "dpv:PersonalData", "dct:identifier": field})).collect();
     let retention = purpose.and_then(|purpose| purpose.terms.retention).map(|span| span.to_string());
     let withdrawal = preferences.url.as_deref().or(preferences.contact.as_deref());
-    let status = match (granted, expires.is_some_and(|expires| expires <= now)) {
-        (true, false) => "dpv:ConsentGiven",
-        (true, true) => "dpv:ConsentExpired",
-        (false, _) => "dpv:ConsentRefused",
+    let status = match granted {
+        true if is_old_text => "dpv:ConsentInvalidated",
+        true if expires.is_some_and(|expires| expires <= now) => "dpv:ConsentExpired",
+        true => "dpv:ConsentGiven",
+        false if is_withdrawal => "dpv:ConsentWithdrawn",
+        false => "dpv:ConsentRefused",
     };
     let mut missing = vec!["storage locations", "party address"];
     let mut needs = |field: &'static str, is_there: bool| {
@@ -231,7 +245,7 @@ fn of_workspace(workspace: &Workspace, lang: &str, now: Timestamp) -> Value {
             "marketing": purpose.is_marketing(), "data_subjects": segments, "categories_of_data": fields, "channels": channels,
             "recipients": recipients, "partners": purpose.terms.partners,
             "retention": purpose.terms.retention.map(|span| span.to_string()),
-            "consent_expires_after": purpose.terms.expires_after.map(|span| span.to_string()),
+            "consent_expires_after": workspace.policy.validities(purpose).into_iter().min().map(|span| span.to_string()),
             "age_min": purpose.terms.age_min, "text_version": purpose.text().map(|text| text.version.clone()),
         })
     };
