@@ -22,7 +22,7 @@ pub const ROWS_MAX: usize = 10_000;
 const STEPS_MAX: usize = 8;
 
 /// Members that carry consent in the bodies of the tools we know: a literal in one of them refuses to load.
-const CONSENT_NAMES: [&str; 26] = [
+const CONSENT_NAMES: [&str; 36] = [
     "consent",
     "adUserData",
     "adPersonalization",
@@ -49,6 +49,16 @@ const CONSENT_NAMES: [&str; 26] = [
     "gdpr",
     "marketing_consent",
     "customer_consent",
+    "ad_storage",
+    "adStorageConsent",
+    "adUserDataConsent",
+    "adPersonalizationConsent",
+    "limited_data_use",
+    "eu_consent",
+    "gdpr_applies",
+    "tc_string",
+    "us_privacy",
+    "gpp",
 ];
 
 impl Connector {
@@ -365,6 +375,12 @@ impl Check {
         for (n, step) in steps.iter().enumerate() {
             let path = format!("{path}.steps[{n}]");
             let request = self.request(&path, &step.request, manifest);
+            if whole.rows.unwrap_or(manifest.batch.rows) > 1
+                && !manifest.batch.group_by.is_empty()
+                && let Some(request) = &request
+            {
+                self.shared(&path, request, manifest);
+            }
             let mut save = Vec::new();
             for (name, place) in &step.save {
                 saved.insert(name.clone());
@@ -400,17 +416,25 @@ impl Check {
         }
         self.host(&at, &url, manifest);
         url.paths().for_each(|found| self.known(&at, found, manifest));
+        let in_url = written.url.split_once('?').map_or("", |(_, query)| query).split('&');
+        for (name, value) in in_url.filter_map(|parameter| parameter.split_once('=')) {
+            self.consent_line(&format!("{at}.{name}"), name, value, manifest);
+        }
         let mut headers = Vec::new();
         for (name, value) in &written.headers {
             let at = format!("{path}.request.headers.{name}");
             let line = self.take(&at, Line::parse(value))?;
             line.paths().for_each(|found| self.known(&at, found, manifest));
+            self.consent_line(&at, name, value, manifest);
             headers.push((name.to_ascii_lowercase(), line));
         }
         let parameters = |check: &mut Check, list: &[manifest::Parameter], at: &str| {
-            let read = list
-                .iter()
-                .map(|one| Some((one.name.clone(), check.template(&format!("{at}.{}", one.name), &one.value, manifest)?)));
+            let read = list.iter().map(|one| {
+                let at = format!("{at}.{}", one.name);
+                let template = check.template(&at, &one.value, manifest)?;
+                check.consent_member(&at, &one.name, &template, manifest);
+                Some((one.name.clone(), template))
+            });
             read.collect::<Option<Vec<_>>>()
         };
         let query = parameters(self, &written.query, &format!("{path}.request.query"))?;
@@ -430,24 +454,12 @@ impl Check {
     fn template(&mut self, path: &str, written: &Value, manifest: &Manifest) -> Option<Template> {
         let template = self.take(path, Template::parse(written))?;
         let mut paths = Vec::new();
-        let (mut literal, mut foreign) = (Vec::new(), Vec::new());
         let (mut open, mut filled) = (Vec::new(), Vec::new());
+        let mut members = Vec::new();
         template.visit(&mut |seen| match seen {
             Seen::Path(found) => paths.push(found.clone()),
             Seen::Fill(found) => filled.push(found.clone()),
-            Seen::Member(name, value) => {
-                let is_known = CONSENT_NAMES.contains(&name);
-                // A name that a manifest alone calls a consent may be another thing elsewhere in it (a tag's status).
-                let is_the_gates = |path: &Path| path.root() == "consent" || path.root() == "op" && !is_known;
-                if is_known || manifest.consent.names.iter().any(|other| other == name) {
-                    if value.has_value(&|path| path.is_none()) {
-                        literal.push(name.to_owned());
-                    }
-                    if value.has_value(&|path| path.is_some_and(|path| !is_the_gates(path))) {
-                        foreign.push(name.to_owned());
-                    }
-                }
-            }
+            Seen::Member(name, value) => members.push((name.to_owned(), value.clone())),
             Seen::Named(prefix) => {
                 let own = manifest.consent.names.iter().map(String::as_str);
                 if prefix.is_empty() || CONSENT_NAMES.into_iter().chain(own).any(|name| name.starts_with(prefix)) {
@@ -469,19 +481,64 @@ impl Check {
                 self.at(path, format!("{found} is not of type template, so it has no holes to fill"));
             }
         }
-        for name in literal {
+        for (name, value) in members {
+            self.consent_member(&format!("{path}.{name}"), &name, &value, manifest);
+        }
+        Some(template)
+    }
+
+    /// A member, parameter or column of a name that carries consent says what the gate says.
+    fn consent_member(&mut self, at: &str, name: &str, value: &Template, manifest: &Manifest) {
+        let is_known = CONSENT_NAMES.contains(&name);
+        if !is_known && !manifest.consent.names.iter().any(|other| other == name) {
+            return;
+        }
+        // A name that a manifest alone calls a consent may be another thing elsewhere in it (a tag's status).
+        let is_the_gates = |path: &Path| path.root() == "consent" || path.root() == "op" && !is_known;
+        if value.has_value(&|path| path.is_none()) {
             self.at(
-                &format!("{path}.{name}"),
+                at,
                 "a consent field is never a literal: map it from the gate in consent.fields, and write {$: consent.NAME}",
             );
         }
-        for name in foreign {
+        if value.has_value(&|path| path.is_some_and(|path| !is_the_gates(path))) {
             self.at(
-                &format!("{path}.{name}"),
+                at,
                 "a consent field is never a setting or what a person or message says: only the gate knows, {$: consent.NAME}",
             );
         }
-        Some(template)
+    }
+
+    /// The same of a header or a parameter in an address.
+    fn consent_line(&mut self, at: &str, name: &str, value: &str, manifest: &Manifest) {
+        if let Ok(line) = Line::parse(value) {
+            self.consent_member(at, name, &Template::Text(line), manifest);
+        }
+    }
+
+    /// What stands once in a request about several people is the first one's: they are grouped by it.
+    fn shared(&mut self, path: &str, request: &Request, manifest: &Manifest) {
+        let mut found = BTreeSet::new();
+        let mut see = |path: &Path| {
+            if ["consent", "row", "data", "attributes", "message"].contains(&path.root()) {
+                found.insert(path.to_string());
+            }
+        };
+        request.url.paths().for_each(&mut see);
+        request.headers.iter().for_each(|(_, line)| line.paths().for_each(&mut see));
+        request.query.iter().for_each(|(_, template)| template.shared_paths(&mut see));
+        match &request.body {
+            Some(Body::Json(template) | Body::Form(template) | Body::Xml(template)) => template.shared_paths(&mut see),
+            // A line per person.
+            Some(Body::Csv(_) | Body::Lines(_) | Body::Jsonl(_)) | None => {}
+        }
+        found.retain(|path| !manifest.batch.group_by.contains(path));
+        if !found.is_empty() {
+            let found: Vec<String> = found.into_iter().collect();
+            let message =
+                format!("{} would be the first one's for all people of a request: add it to batch.group_by", found.join(", "));
+            self.at(path, message);
+        }
     }
 
     /// A path names something that is there.

@@ -558,6 +558,30 @@ impl Template {
         }
     }
 
+    /// The paths that are looked up once for all rows of a request.
+    pub fn shared_paths(&self, see: &mut dyn FnMut(&Path)) {
+        match self {
+            Template::Literal(_) | Template::Each { .. } | Template::Fill { .. } => {}
+            Template::Text(line) => line.paths().for_each(see),
+            Template::Value(holes, or) => {
+                holes.iter().for_each(|hole| see(&hole.path));
+                or.iter().for_each(|or| or.shared_paths(see));
+            }
+            Template::List(items) | Template::Merge(items) => items.iter().for_each(|item| item.shared_paths(see)),
+            Template::Map(fields) => fields.iter().for_each(|(_, field)| field.shared_paths(see)),
+            Template::If { test, then, other } => {
+                test.iter().for_each(|hole| see(&hole.path));
+                then.shared_paths(see);
+                other.iter().for_each(|other| other.shared_paths(see));
+            }
+            Template::Json(inner) | Template::Named(inner) => inner.shared_paths(see),
+            Template::Entry(name, inner) => {
+                name.paths().for_each(&mut *see);
+                inner.shared_paths(see);
+            }
+        }
+    }
+
     /// Whether any value in it is such: `None` one that is written down and not looked up, else where it is looked up. What only
     /// decides (`$if`) is no value.
     pub fn has_value(&self, is: &dyn Fn(Option<&Path>) -> bool) -> bool {

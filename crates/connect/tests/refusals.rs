@@ -54,6 +54,34 @@ fn a_manifest_that_does_not_hold_is_refused_with_its_field() {
 }
 
 #[test]
+fn consent_is_the_gate_s_wherever_it_stands() {
+    for (key, old, new, expected) in [
+        (
+            "brevo",
+            "/v3/contacts/import",
+            "/v3/contacts/import?a=1&gdpr_consent=1",
+            "gdpr_consent: a consent field is never a literal",
+        ),
+        ("brevo", "/v3/contacts/import", "/v3/contacts/import?us_privacy=${settings.list}", "only the gate knows"),
+        (
+            "brevo",
+            "/v3/contacts/import\n",
+            "/v3/contacts/import\n      query: [{name: ad_storage, value: granted}]\n",
+            "ad_storage: a consent field is never a literal",
+        ),
+        (
+            "brevo",
+            "/v3/contacts/import\n",
+            "/v3/contacts/import\n      headers: {gpp: \"${row.email}\"}\n",
+            "only the gate knows",
+        ),
+        ("mailjet", "group_by: [consent.action]", "group_by: [message.segment]", "consent.action would be the first one's"),
+    ] {
+        assert_refused(key, old, new, expected);
+    }
+}
+
+#[test]
 fn a_token_for_a_key_is_asked_for_in_a_known_way() {
     for (old, new, expected) in [
         ("method: POST\n  body", "method: PUT\n  body", "auth.method: \"PUT\": a token is asked for with GET or POST"),
