@@ -116,8 +116,8 @@ def ok(request, nth):
 class Partners(unittest.TestCase):
     def start(self, tools, answer=ok):
         self.partner = self.enterContext(Partner(answer))
-        text = workspace(tools.replace("URL", self.partner.url))
-        self.shop = self.enterContext(Shop(text, environment=SECRETS))
+        self.text = workspace(tools.replace("URL", self.partner.url))
+        self.shop = self.enterContext(Shop(self.text, environment=SECRETS))
 
     def member(self, name, granted=True):
         email = f"{name}@example.org"
@@ -242,6 +242,24 @@ class Partners(unittest.TestCase):
         self.assertEqual("unknown", asked("call_center")["code"], "of calls nothing was said")
         choices = self.shop.get("/v1/privacy/proof?identifier=phone:%2B33612345678")["choices"]
         self.assertEqual([("tool", "400:")], [(one["shown"]["tool"], one["shown"]["reported"]) for one in choices if (one["shown"] or {}).get("tool")])
+
+    def test_a_tool_whose_connector_cannot_take_back_is_named_as_a_risk(self):
+        self.start(TWILIO, lambda request, nth: (201, {}, {"sid": "SM1"}))
+        risks = self.shop.apply(self.text).json()["risks"]
+        self.assertEqual([("tool", True)], [(risk["destination"], "cannot be taken back" in risk["reason"]) for risk in risks])
+        self.shop.consent({"phone": "+33612345678"}, "granted", channel="sms")
+        self.shop.send(identified("ana", phone="+33612345678"), viewed("ana", seconds=2), viewed("ana", seconds=1))
+        states = lambda: [(item["type"], item["state"]) for item in self.shop.deliveries("phone:+33612345678")]
+        wait_until(lambda: states() == [("segment.entered", "sent")], "sent")
+        self.shop.consent({"phone": "+33612345678"}, "denied", channel="sms")
+        wait_until(lambda: ("consent.withdrawn", "blocked") in states(), "nothing can be sent")
+        gate = next(item for item in self.shop.deliveries("phone:+33612345678") if item["type"] == "consent.withdrawn")["gate"]
+        self.assertEqual(("cannot_be_told", True), (gate["code"], "cannot be taken back" in gate["en"]))
+        (tool,) = self.shop.get("/v1/profiles/phone:%2B33612345678/tools")["items"]
+        self.assertEqual("cannot_be_told", tool["state"])
+        (seen,) = self.shop.get("/v1/privacy/tools")["items"]
+        self.assertIn("cannot be taken back", seen["cannot_be_told"]["reason"])
+        self.assertEqual(1, len(self.partner.requests))
 
     def test_each_order_is_told_once_with_the_click_and_none_after_a_withdrawal(self):
         self.partner = self.enterContext(Partner(lambda request, nth: (200, {}, {"events_received": 1})))

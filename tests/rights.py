@@ -226,12 +226,18 @@ class Preferences(Case):
         wait_until(lambda: self.inbox.types()[-1] == "consent.withdrawn", "the mailer lets her go")
         self.assertEqual(200, self.form(path, do="access").status)
         self.assertNotIn("attachment", str(self.form(path, do="access").headers))
+        self.assertEqual(200, self.form(path, do="restrict").status)
         self.assertEqual(400, self.form(path, do="erase").status, "without the tick")
         self.assertEqual(200, self.form(path, do="erase", sure="1").status)
         self.assertIsNotNone(self.shop.profile(WHO), "nobody has checked who it is")
         requests = self.shop.get("/v1/privacy/requests")["items"]
-        self.assertEqual([("access", "received", "pending"), ("erase", "received", "pending"), ("object", "done", "link")],
+        self.assertEqual([("access", "received", "pending"), ("erase", "received", "pending"), ("object", "done", "link"), ("restrict", "received", "pending")],
                          sorted((item["kind"], item["state"], item["identity"]) for item in requests))  # fmt: skip
+        restrict = next(item for item in requests if item["kind"] == "restrict")
+        for step in ({"do": "identify", "identity": "document"}, {"do": "fulfil"}):
+            self.assertEqual(200, self.shop.call("POST", f"/v1/privacy/requests/{restrict['id']}", step).status)
+        asked = self.shop.get(f"/v1/allowed?destination=mailer&purpose=marketing&channel=email&id={WHO}")
+        self.assertEqual("restricted", asked["code"])
         erase = next(item for item in requests if item["kind"] == "erase")
         self.assertEqual(["mailer"], [tool["destination"] for tool in erase["recipients"]])
         call = lambda **body: self.shop.call("POST", f"/v1/privacy/requests/{erase['id']}", body)  # noqa: E731
@@ -253,6 +259,15 @@ class Preferences(Case):
         path = self.link("rights")
         copy = self.form(path, do="access", format="json")
         self.assertEqual("access", copy.json()["kind"])
+        page = self.person("GET", path).body.decode()
+        self.assertTrue(all(f'value="{action}"' in page for action in ("access", "portability", "restrict", "correct", "erase")), page)
+        portable = self.form(path, do="portability", format="json").json()
+        self.assertEqual(("portability", ["ana@example.org"]), (portable["kind"], [one["value"] for one in portable["identifiers"] if one["namespace"] == "email"]))
+        code = lambda: self.shop.get(f"/v1/allowed?destination=mailer&purpose=marketing&channel=email&id={WHO}")["code"]
+        self.assertEqual("granted", code())
+        self.assertEqual(200, self.form(path, do="restrict").status)
+        self.assertEqual("restricted", code())
+        wait_until(lambda: self.inbox.types()[-1] == "consent.withdrawn", "the mailer lets her go")
         self.assertEqual(200, self.form(path, do="erase", sure="1").status)
         self.assertIsNone(self.shop.profile(WHO))
         self.assertIn("aucune donnée", self.form(path + "?lang=fr", do="access").body.decode())

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use jumelle_connect::{Ending, Exchange, Gated, Next, RenderError, Row, RowEnd, batches};
-use jumelle_consent::Cleared;
+use jumelle_consent::{Cleared, Reason};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
@@ -141,6 +141,11 @@ impl Load<'_> {
             match self.house.clear(&member.waiting.queued) {
                 Clearance::Cleared(now) if *now == **noted => match Row::of(&self.partner.connector, nth, &now, &self.country) {
                     Ok(row) => match self.partner.connector.sends_nothing(row.op) {
+                        Some(why) if now.message().kind.takes_back() => {
+                            let destination = now.message().destination.clone();
+                            let reason = Reason::CannotBeTold { destination, contact: String::new(), why: Some(why.to_owned()) };
+                            member.end = Some((FinalState::Blocked, Some(reason.write())));
+                        }
                         Some(reason) => member.end = Some((FinalState::Dead, Some(format!("the tool cannot be told: {reason}")))),
                         None => rows.push(row),
                     },

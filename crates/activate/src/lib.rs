@@ -34,7 +34,7 @@ pub use files::FileStatus;
 pub use house::{Clearance, Closed, DeliveryResult, FinalState, Folders, House, QueueKey, Queued, Standing};
 pub use list::fetch_list;
 pub use queue::QUEUE_MEMORY_MAX;
-pub use shown::{Judged, Shown, cannot_be_told, show};
+pub use shown::{Judged, Shown, cannot_be_told, removal_none, show};
 pub use transport::Transport;
 pub use trial::{Trial, test_connector, test_destination};
 pub use webhook::{Outcome, Webhook, resolve_secret, sign};

@@ -1,12 +1,14 @@
 //! What would leave for a destination, for people to look at. Written by the code that writes what is sent; nothing that can be sent
 //! comes of it.
 
+use jumelle_connect::manifest::RemovalMode;
 use jumelle_connect::settings::MASK;
 use jumelle_connect::{Catalogue, Incoming, Row, Secrets, Settings, batches, preview};
 use jumelle_consent::{Cleared, refused_body};
 use jumelle_files::{columns_of, refused_cells};
 use jumelle_model::Workspace;
 use jumelle_model::message::Message;
+use jumelle_model::workspace::take_back::RemovalNone;
 use jumelle_model::workspace::{Activation, Destination};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -99,6 +101,17 @@ pub fn show(workspace: &Workspace, catalogue: &Catalogue, activation: &Activatio
             }
         },
     }
+}
+
+/// Why a tool cannot be told that somebody leaves it, and whom to ask: as the destination says, or else as its connector does.
+pub fn removal_none(workspace: &Workspace, catalogue: &Catalogue, destination: &Destination) -> Option<RemovalNone> {
+    destination.take_back.removal_none.clone().or_else(|| {
+        let removal = &catalogue.get(&destination.connector)?.manifest.removal;
+        (removal.mode == RemovalMode::None).then(|| RemovalNone {
+            reason: removal.reason.clone().unwrap_or_default(),
+            contact: workspace.preferences.contact.clone().unwrap_or_else(|| destination.key.clone()),
+        })
+    })
 }
 
 /// Why a destination cannot be told of a message that the gate lets through; `None`: it can.

@@ -165,8 +165,11 @@ pub enum Reason {
     CannotBeTold {
         /// Destination key.
         destination: String,
-        /// Who removes her there.
+        /// Who removes her there; empty: nobody is named.
         contact: String,
+        /// Why it has none, where its connector says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
     },
     /// It was made of two people who were taken apart since: each is told for herself.
     TakenApart,
@@ -293,8 +296,10 @@ impl Reason {
                 format!("contacted {max} times in {within}, the most for {}; the next time from {opens_at}", channel.as_str())
             }
             Reason::NeverSent => "nothing to take back: the destination never received this person".into(),
-            Reason::CannotBeTold { destination, contact } => {
-                format!("{destination} cannot be told; have her removed there: {contact}")
+            Reason::CannotBeTold { destination, contact, why } => {
+                let why = why.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+                let contact = if contact.is_empty() { String::new() } else { format!(": {contact}") };
+                format!("{destination} cannot be told{why}; have her removed there{contact}")
             }
             Reason::TakenApart => "it was about two people who were taken apart since; each is told for herself".into(),
         }
@@ -358,8 +363,10 @@ impl Reason {
                 format!("{max} contacts en {within}, le maximum pour {} ; le prochain à partir du {opens_at}", channel.as_str())
             }
             Reason::NeverSent => "rien à reprendre : la destination n'a jamais reçu cette personne".into(),
-            Reason::CannotBeTold { destination, contact } => {
-                format!("{destination} ne peut pas être prévenu ; à faire retirer là-bas : {contact}")
+            Reason::CannotBeTold { destination, contact, why } => {
+                let why = why.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+                let contact = if contact.is_empty() { String::new() } else { format!(" : {contact}") };
+                format!("{destination} ne peut pas être prévenu{why} ; à faire retirer là-bas{contact}")
             }
             Reason::TakenApart => {
                 "le message portait sur deux personnes séparées depuis ; chacune fait l'objet de ses propres messages".into()

@@ -43,7 +43,7 @@ impl Fold {
         let blocked = blocked.or_else(|| {
             let none = cannot_be_told.filter(|_| kind.takes_back())?;
             let destination = activation.destination.clone();
-            Some(Reason::CannotBeTold { destination, contact: none.contact.clone() }.write())
+            Some(Reason::CannotBeTold { destination, contact: none.contact.clone(), why: None }.write())
         });
         let profile = known_as;
         // One cause may take her out of a tool under two names.

@@ -6,6 +6,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 use jiff::civil::Date;
+use jumelle_activate::removal_none;
 use jumelle_activate::secrets::{held, seal_all};
 use jumelle_connect::check_workspace;
 use jumelle_engine::{Day, Minute};
@@ -120,11 +121,12 @@ async fn take(app: &App, identity: &Identity, mut workspace: Workspace, query: &
             "{text}\n! the secret of {key} stands in the history as it is: write {{env: NAME}}, or give the server a key"
         );
     }
+    let catalogue = app.engine.dispatcher().catalogue();
     let risks: Vec<Value> = workspace
         .destinations
         .iter()
         .filter_map(|destination| {
-            let none = destination.take_back.removal_none.as_ref()?;
+            let none = removal_none(&workspace, &catalogue, destination)?;
             let key = &destination.key;
             text = format!("{text}\n! {key} cannot be told that somebody leaves it ({}): ask {}", none.reason, none.contact);
             Some(json!({"destination": key, "reason": none.reason, "contact": none.contact}))

@@ -2,6 +2,7 @@
 
 use axum::extract::{Path, Query, State};
 use axum::{Extension, Json};
+use jumelle_activate::removal_none;
 use jumelle_engine::{DeliveriesAsked, Delivery, DeliveryState, Draft, Order};
 use jumelle_model::ids::{DeliveryId, ProfileId};
 use jumelle_model::time::Timestamp;
@@ -357,6 +358,8 @@ pub(crate) fn destination_json(app: &App, key: &str, hour: &[jumelle_engine::Min
         .collect();
     // A table that cannot be read is the health page's business; here it shows as nothing waiting.
     let count = |state| shared.count_deliveries(key, state).unwrap_or_default();
+    let destination = definitions.workspace.destination(key);
+    let untold = destination.and_then(|one| removal_none(&definitions.workspace, &app.engine.dispatcher().catalogue(), one));
     Some(json!({
         "key": key, "connector": definition["connector"], "url": definition["url"],
         "circuit": status.as_ref().map_or("closed", |status| status.circuit),
@@ -367,7 +370,7 @@ pub(crate) fn destination_json(app: &App, key: &str, hour: &[jumelle_engine::Min
         "sent_hour": sum(|outcomes| outcomes.sent), "failed_hour": sum(|outcomes| outcomes.failed),
         "blocked_hour": sum(|outcomes| outcomes.blocked),
         "removals": shared.removals(key, shared.now()).unwrap_or_default(),
-        "cannot_be_told": shared.definitions().workspace.destination(key).and_then(|one| one.take_back.removal_none.clone()),
+        "cannot_be_told": untold,
         "activations": activations, "minutes": minutes, "status": status, "definition": definition,
     }))
 }

@@ -293,6 +293,15 @@ impl Visit {
                 }
                 Said::Objected
             }
+            "restrict" if self.link.scope == LinkScope::Rights => {
+                let Some(person) = self.person.clone() else {
+                    return Ok(self.page(app, StatusCode::OK, Some(Said::NothingKnown)));
+                };
+                let proof = json!({"method": "rights_link", "lang": self.lang});
+                self.record(app, json!({}), vec![json!({"signal": "restriction", "state": "on", "proof": proof})]).await?;
+                privacy::note_done(app, &person, RequestKind::Restrict, IdentityCheck::Link, SOURCE).await?;
+                Said::Restricted
+            }
             "correct" if self.link.scope == LinkScope::Rights => {
                 let Some(person) = self.person.clone() else {
                     return Ok(self.page(app, StatusCode::OK, Some(Said::NothingKnown)));
@@ -313,10 +322,11 @@ impl Visit {
                     }
                 }
             }
-            "access" | "portability" | "erase" => {
+            "access" | "portability" | "restrict" | "erase" => {
                 let kind = match action.as_str() {
                     "access" => RequestKind::Access,
                     "portability" => RequestKind::Portability,
+                    "restrict" => RequestKind::Restrict,
                     _ => RequestKind::Erase,
                 };
                 let Some(person) = self.person.clone() else {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::{Query, State};
+use jumelle_activate::removal_none;
 use jumelle_engine::{APPLIED_MAX, Age, Census};
 use jumelle_model::Workspace;
 use jumelle_model::consent::Channel;
@@ -240,6 +241,7 @@ pub async fn tools(State(app): State<App>, Query(query): Query<ToolsQuery>) -> R
     let definitions = shared.definitions();
     let workspace = &definitions.workspace;
     let now = shared.now();
+    let catalogue = app.engine.dispatcher().catalogue();
     let mut confirmed: Map<String, Value> = Map::new();
     for (destination, count) in shared.chosen_days(days)?.into_iter().flat_map(|(_, chosen)| chosen.confirmed) {
         let known = confirmed.get(&destination).and_then(Value::as_u64).unwrap_or_default();
@@ -248,7 +250,7 @@ pub async fn tools(State(app): State<App>, Query(query): Query<ToolsQuery>) -> R
     let mut items = Vec::new();
     for destination in &workspace.destinations {
         let key = &destination.key;
-        let none = destination.take_back.removal_none.as_ref();
+        let none = removal_none(workspace, &catalogue, destination);
         let mut drift = tools::kept(&app, key)?;
         drift.truncate(DRIFT_MAX);
         items.push(json!({

@@ -23,6 +23,7 @@ use crate::proof_page::escape;
 pub(crate) enum Said {
     Saved,
     Objected,
+    Restricted,
     Asked,
     Erased,
     Corrected,
@@ -146,6 +147,7 @@ pub(crate) fn centre(definitions: &Definitions, visit: &Visit, status: StatusCod
         let (role, said) = match said {
             Said::Saved => ("status", words.saved.to_owned()),
             Said::Objected => ("status", words.objected.to_owned()),
+            Said::Restricted => ("status", words.restricted.to_owned()),
             Said::Asked => ("status", words.asked.to_owned()),
             Said::Erased => ("status", words.erased.to_owned()),
             Said::Corrected => ("status", words.corrected.to_owned()),
@@ -307,6 +309,27 @@ fn rights(main: &mut String, workspace: &Workspace, visit: &Visit, words: &Words
         "<form method=\"post\">{}<div class=\"actions\">{format}<button class=\"plain\">{}</button></div></form>",
         action("access"),
         words.access
+    );
+    // For a machine: no document to read.
+    let format = match is_direct {
+        true => format!(
+            "<label for=\"portable\">{}</label> <select id=\"portable\" name=\"format\"><option value=\"json\">JSON</option><option value=\"csv\">CSV</option></select> ",
+            words.format
+        ),
+        false => String::new(),
+    };
+    let _ = write!(
+        main,
+        "<form method=\"post\">{}<div class=\"actions\">{format}<button class=\"plain\">{}</button></div></form>",
+        action("portability"),
+        words.portability
+    );
+    let _ = write!(
+        main,
+        "<form method=\"post\">{}<p>{}</p><div class=\"actions\"><button class=\"plain\">{}</button></div></form>",
+        action("restrict"),
+        words.restrict_text,
+        words.restrict
     );
     if is_direct && matches!(visit.link.who.0.as_str(), "email" | "phone") {
         let (label, kind) = match visit.link.who.0.as_str() {

@@ -407,7 +407,7 @@ pub enum StepRequest {
         /// Why.
         reason: RefusalReason,
     },
-    /// Done: an erasure is carried out, an answer has been handed over.
+    /// Done: an erasure or a restriction is carried out, an answer has been handed over.
     Fulfil,
 }
 
@@ -448,6 +448,12 @@ pub async fn step(
                 let person = find(&app, &known.profile.to_string())?;
                 erase_person(&app, &person, known.identity, &by).await?;
                 return Ok(Json(shown(&app, number)?).into_response());
+            }
+            if known.kind == RequestKind::Restrict {
+                let person = find(&app, &known.profile.to_string())?;
+                let choice = json!({"signal": "restriction", "state": "on", "proof": {"method": "request"}});
+                let context = json!({"externalIds": names(&person)?, "consents": [choice]});
+                record_event(&app, SOURCE, json!({"event": "Consent Recorded", "context": context})).await?;
             }
             RequestStep::Done { by }
         }

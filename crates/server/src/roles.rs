@@ -185,7 +185,7 @@ pub(crate) const GRANTS: &[Grant] = &[
     grant("put", "/v1/destinations/{key}", NOBODY_ELSE),
     grant("delete", "/v1/destinations/{key}", NOBODY_ELSE),
     // The outbox names people by their profile ids.
-    grant("get", "/v1/results", DEFINITIONS),
+    grant("get", "/v1/results", MARKETING),
     grant("post", "/v1/destinations/{key}/results", MARKETER),
     grant("get", "/v1/deliveries", DELIVERIES),
     grant("get", "/v1/deliveries/{id}", DELIVERIES),
