@@ -137,6 +137,28 @@ class Proofs(Ledgers):
             for words in ("Deux fois par mois", "Twice a month"):
                 self.assertNotIn(words, page, "another version's")
 
+    def test_words_that_are_changed_afterwards_change_no_proof(self):
+        shown, version = {"en": "Send me offers"}, "2026-03"
+        declared = lambda words: workspace(ACTIVATED.replace("URL", self.inbox.url)).replace("marketing: {basis: consent}", f'marketing: {{basis: consent, texts: [{{version: "{version}", en: "{words}"}}]}}', 1)
+        self.assertEqual(200, self.shop.apply(declared(shown["en"])).status)
+        self.shop.send(identified("b0", email="ana@example.org"))
+        self.shop.consent({"email": "ana@example.org"}, "granted", channel="email", proof={"text_version": version})
+        self.assertEqual(200, self.shop.apply(declared("Send me offers, and sell my address")).status)
+        self.shop.consent({"email": "ana@example.org"}, "granted", channel="sms", proof={"text_version": version})
+        # And the purpose goes altogether.
+        plain = workspace("").replace("  marketing: {basis: consent}\n", "", 1)
+        self.assertEqual(200, self.shop.call("PUT", "/v1/workspace?leave_behind=true", plain, headers={"content-type": "application/yaml"}).status, plain)
+        proof = self.jumelle("ledger", "proof", "email:ana@example.org")
+        by_channel = {choice["channel"]: choice["text"] for choice in proof["choices"]}
+        self.assertEqual(shown, by_channel["email"]["words"])
+        self.assertEqual({"en": "Send me offers, and sell my address"}, by_channel["sms"]["words"])
+        places = [{"day": entry["day"], "index": entry["index"]} for entry in proof["entries"]]
+        self.assertIn(by_channel["email"]["entry"], places, "the words are an entry of the ledger, with its way to the root")
+        self.assertEqual(0, self.check_outside(proof).returncode)
+        page = self.shop.request("GET", "/v1/privacy/proof?identifier=email:ana@example.org&format=html&lang=en").decode()
+        self.assertIn("“Send me offers”", page)
+        self.jumelle("ledger", "verify")
+
     def test_what_a_signal_says_is_one_entry_and_each_of_its_choices_has_its_proof(self):
         self.shop.apply(workspace(ACTIVATED.replace("URL", self.inbox.url)).replace("purposes:\n", SIGNALLED, 1))
         states = {"analytics_storage": "granted", "ad_storage": "granted"}

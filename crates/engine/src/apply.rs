@@ -56,6 +56,7 @@ impl Fold {
         *self.shared.definitions.write() = now.clone();
         self.shared.behind.put(Table::Meta, DEFINITIONS_ROW, definitions_row(&now, text));
         self.note_applied(position, by);
+        self.note_texts(&now.workspace)?;
         if !added.is_empty() && position.0 > 0 {
             self.backfill(&now, &added, position)?;
         }

@@ -1,7 +1,8 @@
 //! Feeding the ledger: choices and outcomes as they are folded, what the gate lets out before it leaves.
 
 use jumelle_consent::{Cleared, Evidence, receipts};
-use jumelle_ledger::{Chosen, LedgerError, Outcome, Release, Statement, Under, merkle};
+use jumelle_ledger::{Chosen, LedgerError, Outcome, Release, Statement, Text, Under, merkle};
+use jumelle_model::Workspace;
 use jumelle_model::consent::{Choice, Scope};
 use jumelle_model::ids::ProfileId;
 use jumelle_model::message::MessageType;
@@ -41,6 +42,21 @@ impl Fold {
             }
         });
         noted.map(drop).map_err(stored)
+    }
+
+    /// The words that definitions have for each version of a purpose's text: a choice names the version that was shown.
+    pub(crate) fn note_texts(&self, workspace: &Workspace) -> Result<()> {
+        let (at, position) = (self.cause.received, self.cause.position.0);
+        let texts = workspace.purposes.iter().flat_map(|purpose| purpose.terms.texts.iter().map(|text| (&purpose.key, text)));
+        for (ordinal, (purpose, text)) in (0..).zip(texts) {
+            let words = [("fr", &text.words.fr), ("en", &text.words.en)];
+            let words = words.into_iter().filter_map(|(lang, words)| Some((lang.to_owned(), words.clone()?))).collect();
+            let (purpose, version) = (purpose.clone(), text.version.clone());
+            let statement = Text { at, position, ordinal, purpose, version, words };
+            let noted = self.shared.ledger.note_later(at, (position, ordinal), move || Statement::Text(Box::new(statement)));
+            noted.map_err(stored)?;
+        }
+        Ok(())
     }
 
     /// What became of a delivery.

@@ -25,7 +25,7 @@ pub use copy::{CopyWriter, Piece, pieces_of};
 pub use ledger::{Ledger, QUEUED_MAX, Settings};
 pub use proof::{Proof, Proved};
 pub use root::{NO_ROOT, Root, SigningKey};
-pub use statement::{Begin, Choice, Chosen, Erasure, Outcome, Place, Recovered, Release, Signal, Statement, Under};
+pub use statement::{Begin, Choice, Chosen, Erasure, Outcome, Place, Recovered, Release, Signal, Statement, Text, Under};
 pub use verify::{Against, Problem, Verified, kept_roots, verify};
 
 /// Folder of the ledger in a data directory.

@@ -1,6 +1,6 @@
 //! The proof for one person: her entries, each with its way to the root of its day.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jumelle_model::ids::ProfileId;
 use jumelle_model::time::Timestamp;
@@ -10,11 +10,16 @@ use crate::files;
 use crate::ledger::Ledger;
 use crate::merkle::{Tree, hex};
 use crate::root::Root;
-use crate::statement::Statement;
+use crate::statement::{Statement, Text};
 use crate::{LedgerError, Result};
 
 /// Entries of one person at most in one proof, the newest.
 pub const ENTRIES_MAX: usize = 10_000;
+
+/// Purpose and version of a text.
+type TextName = (String, String);
+/// Day and index of an entry.
+type Place = (String, u64);
 
 /// What the ledger holds of a person, in a form that somebody else can check.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -57,12 +62,21 @@ impl Ledger {
     /// The proof for a person, by all the ids that she had. Of one who was erased: the erasure, and the hashes that it left.
     pub fn prove(&self, ids: &[ProfileId], now: Timestamp, about_her: impl Fn(&Statement) -> bool) -> Result<Proof> {
         let mut wanted: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+        let mut shown: BTreeMap<TextName, BTreeSet<Timestamp>> = BTreeMap::new();
         for (day, found) in self.about(ids)? {
             let path = files::text_path(&self.directory, &day);
             for (index, offset) in found {
                 let row = files::row_at(&path, offset)?;
-                if row.is_erasable() && row.statement().is_some_and(|statement| !about_her(&statement)) {
-                    continue;
+                let statement = if row.is_erasable() { row.statement() } else { None };
+                if let Some(statement) = &statement {
+                    if !about_her(statement) {
+                        continue;
+                    }
+                    for choice in statement.choices() {
+                        if let Some(version) = choice.text_version() {
+                            shown.entry((choice.purpose.clone(), version)).or_default().insert(choice.received);
+                        }
+                    }
                 }
                 wanted.entry(day.clone()).or_default().push(index);
                 if row.is_erasable() || row.is_erased() {
@@ -72,6 +86,9 @@ impl Ledger {
                     erasure.entries.into_iter().for_each(|(day, indices)| wanted.entry(day).or_default().extend(indices));
                 }
             }
+        }
+        for (day, index) in self.texts(&shown)? {
+            wanted.entry(day).or_default().push(index);
         }
         // After what is wanted was found: the roots cover all of it.
         let roots = self.roots(now)?;
@@ -93,6 +110,30 @@ impl Ledger {
         }
         proof.entries.sort_by(|a, b| (&a.day, a.index).cmp(&(&b.day, b.index)));
         Ok(proof)
+    }
+
+    /// Where the words of texts are that were in force at these times.
+    fn texts(&self, shown: &BTreeMap<TextName, BTreeSet<Timestamp>>) -> Result<BTreeSet<Place>> {
+        let subjects: Vec<ProfileId> = shown.keys().map(|(purpose, version)| Text::subject_of(purpose, version)).collect();
+        let mut of_text: BTreeMap<TextName, Vec<(Timestamp, Place)>> = BTreeMap::new();
+        if subjects.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        for (day, found) in self.about(&subjects)? {
+            let path = files::text_path(&self.directory, &day);
+            for (index, offset) in found {
+                if let Some(Statement::Text(text)) = files::row_at(&path, offset)?.statement() {
+                    of_text.entry((text.purpose, text.version)).or_default().push((text.at, (day.clone(), index)));
+                }
+            }
+        }
+        let mut places = BTreeSet::new();
+        for (name, times) in shown {
+            let Some(known) = of_text.get(name) else { continue };
+            let in_force = |time: &Timestamp| known.iter().filter(|(at, _)| at <= time).max_by_key(|(at, _)| *at);
+            places.extend(times.iter().filter_map(in_force).map(|(_, place)| place.clone()));
+        }
+        Ok(places)
     }
 
     fn prove_day(&self, root: &Root, indices: &[u64], entries: &mut Vec<Proved>) -> Result<()> {

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use jumelle_model::consent::{Channel, ConsentState};
+use jumelle_model::identifier::identifier_key;
 use jumelle_model::ids::{DeliveryId, ProfileId};
 use jumelle_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,8 @@ pub enum Statement {
     Choice(Box<Choice>),
     /// A signal came in that says several things of one device or person: choices that share all but what was chosen.
     Signal(Box<Signal>),
+    /// The words of a purpose's text, as definitions that came into force have them: what was shown under its version.
+    Text(Box<Text>),
     /// The gate let something out; written before it leaves.
     Release(Box<Release>),
     /// What became of it.
@@ -112,6 +115,30 @@ pub struct Chosen {
     pub because: Option<String>,
     /// The name under which a release refers to it.
     pub receipt: String,
+}
+
+/// See [`Statement::Text`].
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Text {
+    /// Since when.
+    pub at: Timestamp,
+    /// Place of the definitions in the history.
+    pub position: u64,
+    /// Which of their texts.
+    pub ordinal: u32,
+    /// Purpose key.
+    pub purpose: String,
+    /// Its version, as the proof of a choice names it.
+    pub version: String,
+    /// Language → words.
+    pub words: BTreeMap<String, String>,
+}
+
+impl Text {
+    /// Under which its entries are found: an id of nobody, made of its name.
+    pub fn subject_of(purpose: &str, version: &str) -> ProfileId {
+        ProfileId(identifier_key("text", &format!("{purpose}\u{1}{version}")))
+    }
 }
 
 /// See [`Statement::Release`].
@@ -210,6 +237,17 @@ pub struct Recovered {
     pub text_bytes: u64,
 }
 
+impl Choice {
+    /// The version of the text that was shown, if its proof names it.
+    pub fn text_version(&self) -> Option<String> {
+        match self.proof.as_ref()?.get("text_version")? {
+            Value::String(version) => Some(version.clone()),
+            Value::Number(version) => Some(version.to_string()),
+            _ => None,
+        }
+    }
+}
+
 impl Signal {
     fn choice(&self, chosen: &Chosen) -> Choice {
         let mut proof = self.proof.clone();
@@ -245,6 +283,7 @@ impl Statement {
             Statement::Choice(choice) => Some((choice.position, choice.ordinal)),
             Statement::Signal(signal) => Some((signal.position, signal.ordinal)),
             Statement::Outcome(outcome) => Some((outcome.position, 0)),
+            Statement::Text(text) => Some((text.position, text.ordinal)),
             Statement::Erasure(erasure) => erasure.position.map(|position| (position, 0)),
             Statement::Begin(_) | Statement::Release(_) | Statement::Recovered(_) => None,
         }
@@ -258,6 +297,7 @@ impl Statement {
             Statement::Release(release) => release.profile,
             Statement::Outcome(outcome) => outcome.profile,
             Statement::Erasure(erasure) => erasure.profile,
+            Statement::Text(text) => Text::subject_of(&text.purpose, &text.version),
             Statement::Begin(_) | Statement::Recovered(_) => ProfileId(0),
         }
     }

@@ -8,7 +8,7 @@ use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jumelle_engine::Shared;
-use jumelle_ledger::{Against, LedgerError, Proof, Root, Statement, Under};
+use jumelle_ledger::{Against, Choice, LedgerError, Proof, Root, Statement, Text, Under};
 use jumelle_model::Workspace;
 use jumelle_model::ids::{DeliveryId, ProfileId};
 use serde::Deserialize;
@@ -141,6 +141,22 @@ fn document(workspace: &Workspace, identifier: &str, ids: &[ProfileId], proof: &
         .iter()
         .filter_map(|entry| Some((json!({"day": entry.day, "index": entry.index}), entry.statement()?)))
         .collect();
+    let texts: Vec<(&Value, &Text)> = statements
+        .iter()
+        .filter_map(|(place, statement)| match statement {
+            Statement::Text(text) => Some((place, &**text)),
+            _ => None,
+        })
+        .collect();
+    // The words that were in force when the choice came in.
+    let words_of = |choice: &Choice| {
+        let version = choice.text_version()?;
+        let is_of_it = |text: &&(&Value, &Text)| {
+            text.1.purpose == choice.purpose && text.1.version == version && text.1.at <= choice.received
+        };
+        let (place, text) = texts.iter().filter(is_of_it).max_by_key(|(_, text)| text.at)?;
+        Some(json!({"version": text.version, "words": text.words, "entry": place}))
+    };
     for (place, statement) in &statements {
         for choice in statement.choices() {
             for receipt in &choice.receipts {
@@ -149,7 +165,7 @@ fn document(workspace: &Workspace, identifier: &str, ids: &[ProfileId], proof: &
             choices.push(json!({
                 "chosen_at": choice.at, "received_at": choice.received, "purpose": choice.purpose,
                 "channel": choice.channel, "state": choice.state, "address": choice.address, "source": choice.source,
-                "undated_import": choice.weak, "shown": choice.proof, "receipts": choice.receipts, "entry": place,
+                "undated_import": choice.weak, "shown": choice.proof, "text": words_of(&choice), "receipts": choice.receipts, "entry": place,
             }));
         }
         match statement {
@@ -198,7 +214,7 @@ fn document(workspace: &Workspace, identifier: &str, ids: &[ProfileId], proof: &
 }
 
 /// What the definitions in force say of the purposes that somebody chose for: their names, and the words of each version of their
-/// texts. The ledger has the version; its words stand in the definitions, which keep those of earlier ones.
+/// texts. What was shown is the `text` of a choice, which the ledger has; choices from before it did have none.
 fn purposes(workspace: &Workspace, proof: &Proof) -> Value {
     let statements = proof.entries.iter().filter_map(|entry| entry.statement());
     let chosen: BTreeSet<String> = statements

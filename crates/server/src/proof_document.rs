@@ -255,7 +255,8 @@ fn items(value: &Value) -> &[Value] {
 fn words_shown(proof: &Value, choice: &Value, words: &Words) -> Option<Line> {
     let version = text(&choice["shown"]["text_version"]);
     let purpose = choice["purpose"].as_str()?;
-    let said = in_language(&proof["purposes"][purpose]["texts"][version.as_str()], words)?;
+    let now = &proof["purposes"][purpose]["texts"][version.as_str()];
+    let said = in_language(&choice["text"]["words"], words).or_else(|| in_language(now, words))?;
     Some(line(format!("{}{said}{}", words.quotes[0], words.quotes[1])))
 }
 
