@@ -51,6 +51,8 @@ class Policy(unittest.TestCase):
         self.start(marketing="{basis: consent, expires_after: 4s, ask_again_after: 2s}")
         self.shop.consent(ANA, "granted", channel="email")
         consent = self.shop.profile(WHO)["consents"][0]
+        gate = self.gate()
+        self.assertEqual((True, True, True), (gate["open"], gate["en"].startswith("granted on "), gate["fr"].startswith("accordé le ")))
         given, expires, again = (datetime.fromisoformat(consent[key]) for key in ("since", "expires_at", "ask_again_at"))
         self.assertEqual((timedelta(seconds=4), timedelta(seconds=2)), (expires - given, again - given))
         blocked, entered = ("mail", "segment.entered", "blocked"), ("mail", "segment.entered", "sent")
@@ -167,13 +169,14 @@ class Policy(unittest.TestCase):
 
 
 FRANCE = """\
-policy: {extends: [france@2026-08], person: {business: traits.professional, timezone: traits.timezone}}
+policy: {extends: [france], person: {business: traits.professional, timezone: traits.timezone}}
 destinations:
   caller: {connector: webhook, url: "http://127.0.0.1:9/x", allow_private: true, country: FR}
 """
 FRENCH_PURPOSES = """\
 offers: {basis: soft_opt_in, customer: {has: computed.orders, informed: traits.told_of_offers}}
   prospection: {basis: legitimate_interest}
+  trade: {basis: legitimate_interest, professional: true}
   brand_a: {basis: consent}
   brand_b: {basis: consent}
 """
@@ -365,9 +368,11 @@ class France(unittest.TestCase):
         self.known("prospect", "2026-11-02T10:00:00Z")
         self.known("pro", "2026-11-02T10:00:00Z", professional=True)
         self.at("2026-11-03T10:00:00Z")
-        self.assertEqual(("not_a_customer", "open"), tuple(self.gate(who, "prospection", "email") for who in ("prospect", "pro")))
+        self.assertEqual(("not_a_customer", "open"), tuple(self.gate(who, "trade", "email") for who in ("prospect", "pro")))
+        self.assertEqual("not_a_customer", self.gate("pro", "prospection", "email"), "what is not about the job")
+        self.assertEqual("not_a_customer", self.gate("pro", "trade", "sms"))
         for channel in ("push", "display", "onsite"):
-            self.assertEqual({"unknown"}, {self.gate(who, "prospection", channel) for who in ("prospect", "pro")}, channel)
+            self.assertEqual({"unknown"}, {self.gate(who, "trade", channel) for who in ("prospect", "pro")}, channel)
         self.assertEqual("unknown", self.gate("pro", "brand_a", "email"), "what rests on consent still does")
 
     def test_7_a_consent_for_one_brand_opens_no_other(self):

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use crate::choices::{Choices, Standing};
 use crate::hours::closed_until;
-use crate::reason::Reason;
+use crate::reason::{Reason, Tongue};
 
 /// A message that the gate has let through, with what let it through. Only [`clear`] makes one; it is not `Clone`, and it is
 /// meant to be used at once: a later sending passes the gate again.
@@ -71,6 +71,43 @@ pub enum Evidence {
     Basis(Basis),
     /// It takes the person back out of a tool that had received her: allowed always.
     TakesBack,
+}
+
+impl Evidence {
+    /// `granted`, the legal basis, or `takes_back`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Evidence::Granted(_) => "granted",
+            Evidence::Basis(basis) => basis_name(*basis),
+            Evidence::TakesBack => "takes_back",
+        }
+    }
+
+    /// One sentence.
+    pub fn sentence(&self, tongue: Tongue) -> String {
+        match (self, tongue) {
+            (Evidence::Granted(standing), Tongue::En) => format!("granted on {} ({})", standing.since, standing.source),
+            (Evidence::Granted(standing), Tongue::Fr) => format!("accordé le {} ({})", standing.since, standing.source),
+            (Evidence::Basis(basis), Tongue::En) => {
+                format!("allowed on the legal basis {}; nobody objected", basis_name(*basis))
+            }
+            (Evidence::Basis(basis), Tongue::Fr) => {
+                format!("permis sur la base légale {} ; aucune opposition", basis_name(*basis))
+            }
+            (Evidence::TakesBack, Tongue::En) => "takes somebody out".into(),
+            (Evidence::TakesBack, Tongue::Fr) => "retire une personne".into(),
+        }
+    }
+}
+
+fn basis_name(basis: Basis) -> &'static str {
+    match basis {
+        Basis::Consent => "consent",
+        Basis::Contract => "contract",
+        Basis::LegitimateInterest => "legitimate_interest",
+        Basis::LegalObligation => "legal_obligation",
+        Basis::SoftOptIn => "soft_opt_in",
+    }
 }
 
 /// A message that stays in the house, and why.

@@ -11,6 +11,7 @@ const SHOP: &str = r#"
 workspace: {key: shop, locale: fr, timezone: Europe/Paris, country: FR}
 purposes:
   prospection: {basis: legitimate_interest, customer: {has: traits.orders, informed: traits.informed}}
+  trade: {basis: legitimate_interest, professional: true}
   offers: {basis: soft_opt_in, customer: {has: traits.orders, informed: traits.informed}}
   ads: {basis: consent}
   service: {basis: contract}
@@ -155,10 +156,12 @@ fn statement_19_calls_need_consent_from_august_2026_and_keep_hours_holidays_and_
 #[test]
 fn statement_20_a_professional_is_told_apart_by_e_mail_and_not_on_the_device() {
     let mut shop = Shop::new();
-    assert_eq!(shop.ask("prospection", Email, "here", NOW), "not_a_customer");
+    assert_eq!(shop.ask("trade", Email, "here", NOW), "not_a_customer");
     shop.circumstances.business = true;
-    assert_eq!(shop.ask("prospection", Email, "here", NOW), "basis");
-    assert_eq!(shop.ask("prospection", Display, "here", NOW), "unknown");
+    assert_eq!(shop.ask("trade", Email, "here", NOW), "basis");
+    assert_eq!(shop.ask("trade", Sms, "here", NOW), "not_a_customer");
+    assert_eq!(shop.ask("trade", Display, "here", NOW), "unknown");
+    assert_eq!(shop.ask("prospection", Email, "here", NOW), "not_a_customer", "not about the job");
     assert_eq!(shop.ask("ads", Email, "here", NOW), "unknown");
 }
 

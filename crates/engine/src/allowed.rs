@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jumelle_consent::{Asked, Choices, Circumstances, Evidence, Party, Reason, Tongue, decide};
 use jumelle_identify::identifier_of;
 use jumelle_model::Workspace;
-use jumelle_model::consent::{Basis, Channel};
+use jumelle_model::consent::Channel;
 use jumelle_model::identifier::Identifier;
 use jumelle_model::ids::ProfileId;
 use jumelle_model::time::Timestamp;
@@ -100,9 +100,7 @@ impl Answer {
     /// `granted`, the legal basis, or the code of the reason.
     pub fn code(&self) -> &'static str {
         match &self.outcome {
-            Ok(Evidence::Granted(_)) => "granted",
-            Ok(Evidence::Basis(basis)) => basis_name(*basis),
-            Ok(Evidence::TakesBack) => "takes_back",
+            Ok(evidence) => evidence.code(),
             Err(reason) => reason.code(),
         }
     }
@@ -117,28 +115,9 @@ impl Answer {
 
     /// One sentence.
     pub fn sentence(&self, tongue: Tongue) -> String {
-        match (&self.outcome, tongue) {
-            (Err(reason), tongue) => reason.sentence(tongue),
-            (Ok(Evidence::Granted(standing)), Tongue::En) => format!("granted on {} ({})", standing.since, standing.source),
-            (Ok(Evidence::Granted(standing)), Tongue::Fr) => format!("accordé le {} ({})", standing.since, standing.source),
-            (Ok(Evidence::Basis(basis)), Tongue::En) => {
-                format!("allowed on the legal basis {}; nobody objected", basis_name(*basis))
-            }
-            (Ok(Evidence::Basis(basis)), Tongue::Fr) => {
-                format!("permis sur la base légale {} ; aucune opposition", basis_name(*basis))
-            }
-            (Ok(Evidence::TakesBack), Tongue::En) => "takes somebody out".into(),
-            (Ok(Evidence::TakesBack), Tongue::Fr) => "retire une personne".into(),
+        match &self.outcome {
+            Ok(evidence) => evidence.sentence(tongue),
+            Err(reason) => reason.sentence(tongue),
         }
-    }
-}
-
-fn basis_name(basis: Basis) -> &'static str {
-    match basis {
-        Basis::Consent => "consent",
-        Basis::Contract => "contract",
-        Basis::LegitimateInterest => "legitimate_interest",
-        Basis::LegalObligation => "legal_obligation",
-        Basis::SoftOptIn => "soft_opt_in",
     }
 }

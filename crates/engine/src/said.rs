@@ -34,7 +34,7 @@ fn written(value: &str) -> String {
     match digits {
         Some(digits) => {
             let own: Vec<String> = digits[digits.len() - 8..].chars().map(String::from).collect();
-            format!(r"(?:\+|00)?\d{{0,3}}[ .-]?\(?0?\)?\d{{0,2}}[ .-]?{}", own.join("[ .-]?"))
+            format!(r"(?:[+(]?\d[\d .()-]{{0,8}}?)?{}", own.join("[ .-]?"))
         }
         None => regex::escape(value),
     }

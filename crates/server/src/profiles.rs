@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use jumelle_consent::{Asked, Party, Reason, decide};
+use jumelle_consent::{Asked, Party, Reason, Tongue, decide};
 use jumelle_model::ids::{Position, ProfileId};
 use jumelle_profile::{Person, consents_json, fields, profile_json, signals_json};
 use jumelle_segment::{Language, explain_verdict};
@@ -188,13 +188,17 @@ pub async fn explain(
             let party = Party { choices: &person.known.choices, circumstances: &mapped.circumstances, contacts: &[] };
             let verdict = decide(workspace, asked, party, now);
             let decision = &verdict.outcome;
+            let said = |tongue| match decision {
+                Ok(evidence) => evidence.sentence(tongue),
+                Err(reason) => reason.sentence(tongue),
+            };
             let standing = person.activations.get(&activation.key);
             json!({
                 "activation": activation.key, "destination": activation.destination, "purpose": activation.purpose,
                 "channel": activation.channel, "address": mapped.address,
                 "open": decision.is_ok(),
                 "changes_at": (verdict.next != jumelle_model::Timestamp::MAX).then_some(verdict.next),
-                "gate": decision.as_ref().err().map(Reason::to_json),
+                "gate": decision.as_ref().err().map(Reason::to_json), "fr": said(Tongue::Fr), "en": said(Tongue::En),
                 "reason": match decision { Ok(evidence) => json!(evidence), Err(reason) => json!(reason.to_string()) },
                 "state": standing.map(|standing| format!("{:?}", standing.held).to_lowercase()),
                 "received": standing.is_some_and(|standing| standing.received.is_some()),

@@ -40,6 +40,9 @@ pub struct Terms {
     /// Whether it is commercial prospection: what objections, complaints, opposition lists and calling hours are about.
     /// Default: unless the basis is contract or legal obligation.
     pub marketing: Option<bool>,
+    /// What is said for it is about the person's job.
+    #[serde(default)]
+    pub professional: bool,
     /// A grant older than this no longer counts.
     pub expires_after: Option<Span>,
     /// A person who chose may be asked again after this.
@@ -138,6 +141,9 @@ pub struct About {
     pub countries: Vec<String>,
     /// Only people addressed in their profession, or only others.
     pub business: Option<bool>,
+    /// Only purposes that are about the person's job, or only others.
+    #[serde(default)]
+    pub professional: Option<bool>,
     /// In force from then on.
     pub from: Option<Timestamp>,
 }
@@ -241,6 +247,7 @@ impl About {
             && speaks_of(&self.channels, case.channel)
             && (self.countries.is_empty() || covers(&self.countries, case.country))
             && self.business.is_none_or(|business| business == case.business)
+            && self.professional.is_none_or(|professional| professional == case.purpose.terms.professional)
     }
 }
 
@@ -368,6 +375,7 @@ pub fn rule_json(rule: &PolicyRule) -> Value {
     put_list(&mut about, "channels", &rule.about.channels);
     put_list(&mut about, "countries", &rule.about.countries);
     put(&mut about, "business", &rule.about.business);
+    put(&mut about, "professional", &rule.about.professional);
     put(&mut about, "from", &rule.about.from);
     let mut json = Map::new();
     if !about.is_empty() {
@@ -421,6 +429,7 @@ pub fn terms_json(terms: &Terms, json: &mut Map<String, Value>) {
     put(json, "age_min", &terms.age_min);
     put_list(json, "channels", &terms.channels);
     put(json, "marketing", &terms.marketing);
+    put(json, "professional", &terms.professional.then_some(true));
     put(json, "expires_after", &terms.expires_after);
     put(json, "ask_again_after", &terms.ask_again_after);
     if let Some(customer) = &terms.customer {

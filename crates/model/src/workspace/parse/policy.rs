@@ -15,7 +15,7 @@ use crate::workspace::policy::{
 use crate::workspace::{FieldPath, Workspace};
 
 /// Keys of a purpose beside its basis and the signals that it is read from.
-pub const TERMS: [&str; 11] = [
+pub const TERMS: [&str; 12] = [
     "label",
     "texts",
     "partners",
@@ -23,6 +23,7 @@ pub const TERMS: [&str; 11] = [
     "age_min",
     "channels",
     "marketing",
+    "professional",
     "expires_after",
     "ask_again_after",
     "customer",
@@ -54,6 +55,8 @@ pub fn terms(reader: &mut Reader, known: &Known<'_>, entries: &[(Key, Node)], pa
     let mut of = |name: &str| get(entries, name).and_then(|node| span(reader, node, &join(path, name)));
     (terms.retention, terms.expires_after, terms.ask_again_after) = (of("retention"), of("expires_after"), of("ask_again_after"));
     terms.age_min = get(entries, "age_min").and_then(|node| reader.integer(node, &join(path, "age_min"), 1..=99));
+    terms.professional =
+        get(entries, "professional").and_then(|node| reader.flag(node, &join(path, "professional"))).unwrap_or_default();
     terms.marketing = get(entries, "marketing").and_then(|node| reader.flag(node, &join(path, "marketing")));
     if let Some(node) = get(entries, "customer") {
         terms.customer = customer(reader, known, node, &join(path, "customer"));
@@ -292,7 +295,8 @@ fn extends(reader: &mut Reader, node: &Node, path: &str) -> Option<String> {
     if template(&text).is_some() {
         return Some(text);
     }
-    let known = TEMPLATES.map(|template| template.name);
+    let mut known = TEMPLATES.map(|template| template.name).to_vec();
+    known.dedup();
     match text.split_once('@').filter(|(name, _)| known.contains(name)) {
         Some((name, edition)) => {
             let editions: Vec<&str> = TEMPLATES.iter().filter(|known| known.name == name).map(|known| known.edition).collect();
@@ -353,7 +357,7 @@ fn rule(reader: &mut Reader, known: Option<&Known<'_>>, node: &Node, path: &str)
 fn about(reader: &mut Reader, known: Option<&Known<'_>>, node: &Node, path: &str) -> About {
     let mut about = About::default();
     let entries = reader.map(node, path).unwrap_or_default();
-    reader.only(entries, path, &["purposes", "marketing", "channels", "countries", "business", "from"]);
+    reader.only(entries, path, &["purposes", "marketing", "channels", "countries", "business", "professional", "from"]);
     if let Some(node) = get(entries, "purposes") {
         about.purposes = items(reader, node, &join(path, "purposes"), |reader, node, path| {
             reader.reference(node, path, "purpose", known.iter().flat_map(|known| known.purposes.iter().copied()))
@@ -367,6 +371,7 @@ fn about(reader: &mut Reader, known: Option<&Known<'_>>, node: &Node, path: &str
     }
     about.marketing = get(entries, "marketing").and_then(|node| reader.flag(node, &join(path, "marketing")));
     about.business = get(entries, "business").and_then(|node| reader.flag(node, &join(path, "business")));
+    about.professional = get(entries, "professional").and_then(|node| reader.flag(node, &join(path, "professional")));
     about.from = get(entries, "from").and_then(|node| instant(reader, node, &join(path, "from")));
     about
 }

@@ -13,9 +13,11 @@ pub struct Template {
 }
 
 /// All editions, the newest of each name first.
-pub const TEMPLATES: [Template; 5] = [
+pub const TEMPLATES: [Template; 7] = [
+    Template { name: "france", edition: "2026-11", text: include_str!("templates/france-2026-11.yaml") },
     Template { name: "france", edition: "2026-08", text: include_str!("templates/france-2026-08.yaml") },
     Template { name: "eu", edition: "2026-08", text: include_str!("templates/eu-2026-08.yaml") },
+    Template { name: "uk", edition: "2026-11", text: include_str!("templates/uk-2026-11.yaml") },
     Template { name: "uk", edition: "2026-08", text: include_str!("templates/uk-2026-08.yaml") },
     Template { name: "switzerland", edition: "2026-08", text: include_str!("templates/switzerland-2026-08.yaml") },
     Template { name: "us", edition: "2026-08", text: include_str!("templates/us-2026-08.yaml") },
