@@ -329,7 +329,10 @@ class France(unittest.TestCase):
         self.at("2026-08-11T09:00:00Z")
         self.assertEqual("unknown", self.gate("prospect", "prospection", "phone"), "Tuesday 11 August: consent")
         self.assertEqual("open", self.gate("prospect", "service", "phone"), "a running contract")
-        self.chose("prospect", "2026-11-06T09:00:00Z", purpose="prospection", channel="phone", state="granted")
+        phone = {"for": {"phone": self.phone("prospect")}}
+        self.chose("prospect", "2026-11-05T09:00:00Z", purpose="prospection", state="granted", **phone)
+        self.assertEqual(("unknown", "open"), tuple(self.gate("prospect", "prospection", channel) for channel in ("phone", "sms")), "calls ask for their own")
+        self.chose("prospect", "2026-11-06T09:00:00Z", purpose="prospection", channel="phone", state="granted", **phone)
         for when, expected, why in [
             ("2026-11-09T08:59:00Z", "hours", "before ten in Paris"),
             ("2026-11-09T09:00:00Z", "open", "Monday at ten"),

@@ -6,6 +6,7 @@ use jumelle_model::Proof;
 use jumelle_model::consent::{Channel, Choice, ConsentState, Scope, Signal};
 use jumelle_model::ids::Stamp;
 use jumelle_model::time::{Span, Timestamp};
+use jumelle_model::workspace::Purpose;
 use litemap::LiteMap;
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
@@ -186,11 +187,39 @@ impl Choices {
         address: Option<&(String, String)>,
         at: Timestamp,
     ) -> Option<Standing> {
+        self.for_marketing(purpose, channel, address, at, Yes::ForAnyChannel)
+    }
+
+    /// The choice that counts where a yes has to be for the channel itself: one for the whole purpose opens it not.
+    pub fn standing_of_channel(
+        &self,
+        purpose: &Purpose,
+        channel: Channel,
+        address: Option<&(String, String)>,
+        at: Timestamp,
+    ) -> Option<Standing> {
+        match purpose.is_marketing() {
+            true => self.for_marketing(&purpose.key, channel, address, at, Yes::ForThisChannel),
+            false => {
+                let best = self.best_of(&purpose.key, Some(channel), address.map(of_text), at, Yes::ForThisChannel);
+                best.map(Candidate::standing)
+            }
+        }
+    }
+
+    fn for_marketing(
+        &self,
+        purpose: &str,
+        channel: Channel,
+        address: Option<&(String, String)>,
+        at: Timestamp,
+        yes: Yes,
+    ) -> Option<Standing> {
         let address = address.map(of_text);
         let of_signals = [Signal::Complaint, Signal::Opposition, Signal::Objection].into_iter().filter_map(|signal| {
             self.best(signal.purpose(), Some(channel), address, at).filter(|found| found.state == ConsentState::Denied)
         });
-        let best = self.best(purpose, Some(channel), address, at).into_iter().chain(of_signals);
+        let best = self.best_of(purpose, Some(channel), address, at, yes).into_iter().chain(of_signals);
         best.max_by_key(Candidate::rank).map(Candidate::standing)
     }
 
@@ -213,6 +242,17 @@ impl Choices {
         address: Option<(&str, &str)>,
         at: Timestamp,
     ) -> Option<Candidate<'_>> {
+        self.best_of(purpose, channel, address, at, Yes::ForAnyChannel)
+    }
+
+    fn best_of(
+        &self,
+        purpose: &str,
+        channel: Option<Channel>,
+        address: Option<(&str, &str)>,
+        at: Timestamp,
+        yes: Yes,
+    ) -> Option<Candidate<'_>> {
         // Signals sort before every purpose of a workspace: most people have none, and are asked about five of them each time.
         let first = self.0.first()?.0;
         if purpose.starts_with('!') && !first.purpose.starts_with('!') {
@@ -232,6 +272,9 @@ impl Choices {
                     // A denial that we know of counts at once, also when the clock that asks stands a little behind the one that
                     // stamped it: an earlier denial may have been forgotten for it.
                     let counts = |kept: &&Kept| state == ConsentState::Denied || kept.stamp.time <= at;
+                    if yes == Yes::ForThisChannel && state == ConsentState::Granted && key.channel.is_none() {
+                        continue;
+                    }
                     let Some(kept) = newest.get(state).filter(counts) else { continue };
                     let candidate = Candidate { key, state, kept };
                     if best.as_ref().is_none_or(|best| best.rank() < candidate.rank()) {
@@ -272,6 +315,15 @@ impl Choices {
             })
             .collect()
     }
+}
+
+/// What a yes has to be for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Yes {
+    /// The channel, or the whole purpose.
+    ForAnyChannel,
+    /// The channel itself.
+    ForThisChannel,
 }
 
 /// One choice among those that speak of a question.

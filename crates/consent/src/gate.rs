@@ -258,7 +258,9 @@ fn consents(
     next: &mut Timestamp,
 ) -> Result<Evidence, Reason> {
     let (purpose, channel, at) = (case.purpose, case.channel, case.at);
-    let standing = if purpose.is_marketing() {
+    let standing = if workspace.policy.asks_for_the_channel(case) {
+        party.choices.standing_of_channel(purpose, channel, asked.address, at)
+    } else if purpose.is_marketing() {
         party.choices.standing_for_marketing(&purpose.key, channel, asked.address, at)
     } else {
         party.choices.standing(&purpose.key, Some(channel), asked.address, at)

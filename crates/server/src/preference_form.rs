@@ -4,6 +4,7 @@ use jumelle_consent::{Asked, Party, decide};
 use jumelle_engine::Definitions;
 use jumelle_model::consent::{Channel, ConsentState};
 use jumelle_model::workspace::Purpose;
+use jumelle_model::workspace::policy::Case;
 use jumelle_model::workspace::preferences::{FREQUENCY_TRAIT, PAUSE_TRAIT, Preferences};
 use jumelle_profile::Person;
 use serde_json::{Map, Value, json};
@@ -83,11 +84,17 @@ fn answer(definitions: &Definitions, visit: &Visit, purpose: &Purpose, channel: 
     let person = visit.person.as_ref()?;
     let address = address(visit, person, channel);
     let choices = &person.known.choices;
-    let standing = choices.standing_for_marketing(&purpose.key, channel, address.as_ref(), visit.now);
+    let workspace = &definitions.workspace;
+    let (mut circumstances, _) = person.circumstances(workspace, &definitions.plan, visit.now);
+    let country = circumstances.country.as_deref().unwrap_or(&workspace.settings.country);
+    let case = Case { purpose, channel, country, business: circumstances.business, at: visit.now };
+    let standing = match workspace.policy.asks_for_the_channel(case) {
+        true => choices.standing_of_channel(purpose, channel, address.as_ref(), visit.now),
+        false => choices.standing_for_marketing(&purpose.key, channel, address.as_ref(), visit.now),
+    };
     if let Some(standing) = standing {
         return Some(standing.state == ConsentState::Granted);
     }
-    let (mut circumstances, _) = person.circumstances(&definitions.workspace, &definitions.plan, visit.now);
     circumstances.paused_until = None;
     let asked = Asked { purpose: &purpose.key, channel, address: address.as_ref(), destination: None };
     let party = Party { choices, circumstances: &circumstances, contacts: &[] };

@@ -73,7 +73,13 @@ pub fn says(list: &[Choice], question: &Question) -> &'static str {
     if stands(list, "!bounce", question) {
         return "bounced";
     }
-    let own = about(list, &question.purpose, question);
+    let is_call_in_france = channel == Channel::Phone && question.country.as_deref().unwrap_or("FR") == "FR";
+    let for_calls = |choice: &Choice| {
+        let asks = is_call_in_france && matches!(question.purpose.as_str(), "news" | "service");
+        !asks || choice.state == ConsentState::Denied || choice.channel.is_some()
+    };
+    let own =
+        latest(list.iter().filter(|choice| choice.purpose == question.purpose && reaches(choice, question) && for_calls(choice)));
     let closings = ["!complaint", "!opposition", "!objection"]
         .map(|signal| about(list, signal, question).filter(|choice| marketing && choice.state == ConsentState::Denied));
     let counts = latest(own.into_iter().chain(closings.into_iter().flatten()));

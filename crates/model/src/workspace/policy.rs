@@ -159,6 +159,9 @@ pub struct PolicyRule {
     pub expires_after: Option<Span>,
     /// When the person may be asked again; likewise.
     pub ask_again_after: Option<Span>,
+    /// A yes is for the channel itself: one for the whole purpose opens it not.
+    #[serde(default)]
+    pub own_consent: bool,
     /// When she may be contacted. Every rule counts.
     pub hours: Option<Hours>,
     /// How often. Every rule counts.
@@ -287,6 +290,11 @@ impl Policy {
         said.unwrap_or(by_basis)
     }
 
+    /// Whether a yes has to be for the channel itself.
+    pub fn asks_for_the_channel(&self, case: Case<'_>) -> bool {
+        self.rules_for(case).any(|rule| rule.own_consent)
+    }
+
     /// How long a grant counts.
     pub fn expires_after(&self, case: Case<'_>) -> Option<Span> {
         case.purpose.terms.expires_after.or_else(|| self.rules_for(case).find_map(|rule| rule.expires_after))
@@ -394,6 +402,7 @@ pub fn rule_json(rule: &PolicyRule) -> Value {
         json.insert("hours".into(), Value::Object(map));
     }
     put(&mut json, "frequency", &rule.frequency);
+    put(&mut json, "own_consent", &rule.own_consent.then_some(true));
     put(&mut json, "age_min", &rule.age_min);
     put(&mut json, "transfers", &rule.transfers);
     put(&mut json, "source", &rule.source);

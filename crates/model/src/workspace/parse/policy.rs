@@ -321,7 +321,7 @@ pub fn rules(reader: &mut Reader, known: Option<&Known<'_>>, node: &Node, path: 
 
 fn rule(reader: &mut Reader, known: Option<&Known<'_>>, node: &Node, path: &str) -> Option<PolicyRule> {
     let entries = reader.map(node, path)?;
-    let says = ["unknown", "expires_after", "ask_again_after", "hours", "frequency", "age_min", "transfers"];
+    let says = ["unknown", "own_consent", "expires_after", "ask_again_after", "hours", "frequency", "age_min", "transfers"];
     reader.only(entries, path, &[&["for", "source"], says.as_slice()].concat());
     if !says.iter().any(|name| get(entries, name).is_some()) {
         reader.at(node, path, format!("a rule says something: {}", says.join(", ")));
@@ -332,6 +332,8 @@ fn rule(reader: &mut Reader, known: Option<&Known<'_>>, node: &Node, path: &str)
     };
     let words = [("refused", Meaning::Refused), ("allowed", Meaning::Allowed), ("customer", Meaning::Customer)];
     let unknown = get(entries, "unknown").and_then(|node| reader.choice(node, &join(path, "unknown"), &words));
+    let own_consent =
+        get(entries, "own_consent").and_then(|node| reader.flag(node, &join(path, "own_consent"))).unwrap_or_default();
     let mut of = |name: &str| get(entries, name).and_then(|node| span(reader, node, &join(path, name)));
     let (expires_after, ask_again_after) = (of("expires_after"), of("ask_again_after"));
     let hours = get(entries, "hours").and_then(|node| hours(reader, node, &join(path, "hours")));
@@ -345,6 +347,7 @@ fn rule(reader: &mut Reader, known: Option<&Known<'_>>, node: &Node, path: &str)
         unknown,
         expires_after,
         ask_again_after,
+        own_consent,
         hours,
         frequency,
         age_min,
