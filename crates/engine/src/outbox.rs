@@ -204,7 +204,10 @@ impl Fold {
             return Ok(());
         }
         // Each of two who were one was looked at by herself since: what was told of her last is not this.
-        let is_of_joined = reason.and_then(Reason::read) == Some(Reason::TakenApart);
+        let why = reason.and_then(Reason::read);
+        let is_of_joined = why == Some(Reason::TakenApart);
+        // To queue another removal would end as this one did, again and again.
+        let cannot_be_told = matches!(why, Some(Reason::CannotBeTold { .. }));
         let carried = Sent { address: message.address.clone(), data: message.data.clone() };
         let definitions = self.definitions.clone();
         let activation = definitions.workspace.activation(&message.activation);
@@ -247,7 +250,8 @@ impl Fold {
             }
         })?;
         let may_be_there = match (message.kind.takes_back(), state) {
-            (false, ResultState::Sent) | (true, ResultState::Blocked) => true,
+            (false, ResultState::Sent) => true,
+            (true, ResultState::Blocked) => !cannot_be_told,
             (false, _) => attempts > 0,
             (true, _) => false,
         };
