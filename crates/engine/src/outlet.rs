@@ -43,7 +43,7 @@ impl Outlet {
             let row = self.shared.behind.get(Table::Deliveries, &result.id.0.to_be_bytes());
             // Of whom nothing can be read, nothing is repeated.
             let delivery = row.ok().flatten().and_then(|row| Delivery::decode(&row));
-            result.reason = delivery.map(|delivery| without_her(&said, &delivery.message));
+            result.reason = delivery.and_then(|delivery| without_her(&said, &delivery.message));
         }
         result
     }
