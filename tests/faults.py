@@ -56,7 +56,7 @@ class Faults(unittest.TestCase):
         answer = self.shop.call("POST", "/v1/identify", {**event, "timestamp": later}, headers=basic("wk_site"), admin=False)
         self.assertEqual((400, "in_the_future"), (answer.status, answer.json()["rule"]))
 
-    def test_a_public_key_opens_nothing_that_was_closed(self):
+    def test_a_public_key_lifts_no_signal(self):
         self.start()
         self.member()
         self.shop.consent(ANA, "granted", channel="email")
@@ -85,12 +85,17 @@ class Faults(unittest.TestCase):
         self.assertNotEqual(self.text, strict)
         self.assertEqual(200, self.shop.apply(strict).status)
         say(said("denied", **{"for": ANA}))
-        for granted in (said("granted", **{"for": ANA}), said("granted"), said("granted", **{"for": {"anonymous_id": "somebody"}}), {"purpose": "marketing", "state": "granted"}):
+        for granted in (said("granted", **{"for": ANA}), said("granted"), {**said("granted"), "channel": "onsite"}, said("granted", **{"for": {"anonymous_id": "somebody"}}), {"purpose": "marketing", "state": "granted"}):
             with self.subTest(granted):
                 self.assertEqual(["grants_beyond_device"], [one["rule"] for one in say(granted, traits=ANA)["rejected"]])
         self.assertEqual("denied", self.code())
-        for granted in ({"purpose": "marketing", "channel": "onsite", "state": "granted"}, {"purpose": "marketing", "state": "granted", "for": {"anonymous_id": "eve"}}):
+        own = {"for": {"anonymous_id": "eve"}}
+        for granted in ({"purpose": "marketing", "channel": "onsite", "state": "granted", **own}, {"purpose": "marketing", "state": "granted", **own}):
             self.assertEqual([], say(granted)["rejected"])
+        # Of two members of one name the first is not the one that is checked, and the last the one that counts.
+        twice = '{"batch": [{"type": "track", "event": "Consent Updated", "anonymousId": "eve", "context": {"consents": [{"signal": "objection", "state": "on", "state": "lifted", "for": {"email": "ana@example.org"}}]}}]}'
+        answer = self.shop.call("POST", "/v1/batch", twice, headers=basic("wk_site"), admin=False).json()
+        self.assertEqual("duplicate_field", answer["rule"])
 
     def test_forged_choices_change_nothing(self):
         self.start()

@@ -2,7 +2,7 @@
 
 use jumelle_model::event::EventKind;
 use jumelle_model::time::Timestamp;
-use jumelle_model::workspace::{Heard, Source};
+use jumelle_model::workspace::Heard;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -58,8 +58,7 @@ pub enum Beyond {
 
 impl Decoded {
     /// Puts with the rejected what goes beyond the word of their source.
-    pub fn hear(&mut self, source: &Source) {
-        let heard = source.hears();
+    pub fn hear(&mut self, source: &str, heard: Heard) {
         if self.collected.iter().all(|event| event.claims.beyond(heard).is_none()) {
             return;
         }
@@ -80,7 +79,7 @@ impl Decoded {
                     (nth, "grants_beyond_device", "grants for its own device alone: \"for\": {\"anonymous_id\": …}")
                 }
             };
-            let message = format!("the source {} {what}", source.key);
+            let message = format!("the source {source} {what}");
             let field = format!("context.consents[{nth}].state");
             self.rejected.push(Rejected { index, field, rule, message, body: event.body });
         }

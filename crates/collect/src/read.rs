@@ -97,7 +97,7 @@ pub struct ConsentEntry {
     pub target: Option<(String, String)>,
     /// What proves it.
     pub proof: Option<Shown>,
-    /// An imported flag without a date (`"undated": true`): loses against any dated choice.
+    /// An imported flag without a date (`"undated": true`): as a grant it loses against any dated choice and any refusal.
     pub weak: bool,
     /// From a signal that may come with each event (a TC string …), not from `context.consents`.
     pub is_signal: bool,

@@ -334,15 +334,24 @@ fn check_consents(event: &Json<'_>, limits: &Limits) -> Result<Option<Claims>, P
     let Json::Array(entries) = consents else {
         return problem("context.consents", "wrong_type", format!("consents is a list, not {}", type_of(consents)));
     };
+    if lookup(event, "context").is_some_and(|context| says_twice(context, "consents")) {
+        return problem("context.consents", "duplicate_field", "consents stands in the context twice; write it once");
+    }
     let device = lookup(event, "anonymousId").and_then(Json::as_str);
     let mut claims = Claims::default();
     for (n, entry) in entries.iter().enumerate() {
         let path = |field: &str| format!("context.consents[{n}].{field}");
+        // Of two members of one name each reader might take another one.
+        for field in ["signal", "purpose", "state", "channel", "for", "at", "undated", "proof"] {
+            if says_twice(entry, field) {
+                return problem(path(field), "duplicate_field", format!("{field} stands in the choice twice; write it once"));
+            }
+        }
         let says = |state: &str| matches!(lookup(entry, "state"), Some(Json::Str(said)) if said == state);
         if let Some(signal) = lookup(entry, "signal") {
             check_signal(signal, entry, n)?;
             claims.lifts = claims.lifts.or(says("lifted").then_some(n));
-        } else if says("granted") && !is_of_device(entry, device, limits) {
+        } else if says("granted") && !is_of_device(entry, device) {
             claims.grants = claims.grants.or(Some(n));
         }
         match lookup(entry, "purpose") {
@@ -390,22 +399,17 @@ fn check_consents(event: &Json<'_>, limits: &Limits) -> Result<Option<Claims>, P
     Ok((!entries.is_empty()).then_some(claims))
 }
 
-/// Whether a choice is for the device that the event names, or by its channel for no other.
-fn is_of_device(entry: &Json<'_>, device: Option<&str>, limits: &Limits) -> bool {
-    let named = |target: &Json<'_>| {
-        target
-            .as_object()
-            .is_some_and(|target| target.iter().all(|(namespace, value)| namespace == DEVICE && value.as_str() == device))
-    };
-    let reaches = |channel: &Json<'_>| {
-        let declared = limits.channels.iter().find(|known| Some(known.as_str()) == channel.as_str());
-        declared.is_some_and(|channel| channel.address_namespace() == Some(DEVICE))
-    };
-    match (lookup(entry, "for"), lookup(entry, "channel")) {
-        _ if device.is_none() => false,
-        (Some(target), _) => named(target),
-        (None, channel) => channel.is_some_and(reaches),
-    }
+fn says_twice(object: &Json<'_>, field: &str) -> bool {
+    object.as_object().is_some_and(|object| object.iter().filter(|(key, _)| *key == field).count() > 1)
+}
+
+/// Whether a choice is for the device that the event names, and says so.
+fn is_of_device(entry: &Json<'_>, device: Option<&str>) -> bool {
+    let Some(device) = device else { return false };
+    let target = lookup(entry, "for").and_then(Json::as_object);
+    target.is_some_and(|target| {
+        target.len() == 1 && target.iter().all(|(key, value)| key == DEVICE && value.as_str() == Some(device))
+    })
 }
 
 fn depth_over(value: &Json<'_>, limit: usize) -> bool {

@@ -173,7 +173,7 @@ async fn store(
         }
         Err(rejected) => (Decoded { rejected: vec![rejected.clone()], ..Decoded::default() }, Some(rejected)),
     };
-    decoded.hear(definition);
+    decoded.hear(&definition.key, definition.hears());
     let user_agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
     let aside = app.setting_aside.sort(definition, user_agent, &mut decoded.collected);
     let set_aside = aside.len();

@@ -35,8 +35,13 @@ pub async fn rows(
     let source = known(&app, &source)?;
     // An order of a thousand lines is one event: files may hold larger events than browsers send.
     let limits = jumelle_collect::Limits { event_bytes: IMPORTED_EVENT_BYTES_MAX, ..app.collect_limits() };
-    let decoded = decode_batch(&body, &limits, Timestamp::now(), &mut make_message_id)
+    let mut decoded = decode_batch(&body, &limits, Timestamp::now(), &mut make_message_id)
         .map_err(|rejected| Problem::bad_request(rejected.message).with("rule", rejected.rule))?;
+    // Whoever imports has a token; what the definition says of the source holds all the same.
+    let definitions = app.engine.shared().definitions();
+    if let Some(heard) = definitions.workspace.source(&source).and_then(|definition| definition.consents) {
+        decoded.hear(&source, heard);
+    }
     let count = decoded.collected.len();
     let rejected = json!(decoded.rejected);
     let Admitted { mut drafts, rejected: not_understood, .. } = admit(&app, &source, decoded, Vec::new()).await?;

@@ -7,6 +7,7 @@ use axum::extract::{Path, Query, State};
 use jumelle_collect::{Decoded, decode_batch, decode_single};
 use jumelle_engine::{Draft, PAGE_MAX, Page};
 use jumelle_model::time::Timestamp;
+use jumelle_model::workspace::{Heard, Source};
 use jumelle_store::QuarantineEnd;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -79,12 +80,12 @@ pub async fn retry_all(State(app): State<App>, Query(asked): Query<QuarantineQue
     Ok(Json(json!({"success": true, "accepted": accepted, "rejected": rejected, "next": page.next})))
 }
 
-/// What its source may say. One that is no more said it when it was.
+/// What its source may say; one that is no more, as much as a public key.
 fn heard(app: &App, item: &Value, mut decoded: Decoded) -> Decoded {
     let definitions = app.engine.shared().definitions();
-    if let Some(source) = item["source"].as_str().and_then(|key| definitions.workspace.source(key)) {
-        decoded.hear(source);
-    }
+    let key = item["source"].as_str().unwrap_or_default();
+    let heard = definitions.workspace.source(key).map_or(Heard::Choices, Source::hears);
+    decoded.hear(key, heard);
     decoded
 }
 

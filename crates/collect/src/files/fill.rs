@@ -120,7 +120,7 @@ impl Mapping {
         };
         match at {
             Some(at) => entry.insert("at".into(), at),
-            // A flag without a date loses against any dated choice.
+            // A yes without a date loses against any dated choice.
             None => entry.insert("undated".into(), true.into()),
         };
         Ok(Some(Value::Object(entry)))
