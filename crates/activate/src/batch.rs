@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use jumelle_connect::{Ending, Exchange, Gated, Next, RenderError, Row, RowEnd, batches};
 use jumelle_consent::{Cleared, Reason};
+use jumelle_model::message::MessageType;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
@@ -37,12 +38,17 @@ impl Member {
         self.noted.as_ref().is_some_and(|noted| noted.message().kind.takes_back())
     }
 
-    /// Nothing more is to be hoped for, but that a removal has to arrive one day: it is tried until the tool confirms it.
+    /// Nothing more is to be hoped for, but that a removal has to arrive one day: it is tried until the tool confirms it. The notice
+    /// of an erasure holds what the tool had received, and that goes after a while.
     fn give_up(&mut self, reason: String, now: Instant) {
-        match self.takes_back() {
-            true => self.verdict = Some(Verdict::Again { reason, at: now + delay(self.waiting.attempts + 1, rand::random()) }),
-            false => self.end = Some((FinalState::Dead, Some(reason))),
+        let is_notice = self.noted.as_ref().is_some_and(|noted| noted.message().kind == MessageType::Erased);
+        if !self.takes_back() || is_notice && self.is_old(now) {
+            self.end = Some((FinalState::Dead, Some(reason)));
+            return;
         }
+        // One that could not even be written counts as an attempt, so that the next ones come later and later.
+        self.tried = true;
+        self.verdict = Some(Verdict::Again { reason, at: now + delay(self.waiting.attempts + 1, rand::random()) });
     }
 
     /// Whether it has met nothing but failures for as long as one tries.
@@ -298,8 +304,8 @@ impl Load<'_> {
                 continue;
             };
             let own = if stop.counts { now + delay(member.waiting.attempts.max(1), rand::random()) } else { now };
-            if stop.counts && member.is_old(now) && !member.takes_back() {
-                member.end = Some((FinalState::Dead, Some(stop.reason.clone())));
+            if stop.counts && member.is_old(now) {
+                member.give_up(stop.reason.clone(), now);
             } else {
                 member.verdict = Some(Verdict::Again { reason: stop.reason.clone(), at: stop.at.max(own) });
             }
