@@ -158,7 +158,7 @@ impl Choices {
 
     /// The choice that counts for a purpose and a channel at an instant: for an address or device its own choices and the
     /// person's denials; without one, the person's grants and denials. The later one counts, at equal times the denial; a weak
-    /// one only if there is no dated one. A grant counts from its time on, a denial always. `None`: unknown.
+    /// grant only if there is nothing else. A grant counts from its time on, a denial always. `None`: unknown.
     pub fn standing(
         &self,
         purpose: &str,
@@ -429,7 +429,7 @@ fn receipt(purpose: &str, channel: Option<Channel>, scope: &Scope, state: Consen
 
 impl Kept {
     fn of(choice: &Choice) -> Kept {
-        // Of a yes without a date nobody knows whether a no came after it. A no without one counts from when it was heard.
+        // Of a yes without a date nobody knows whether a no came after it. A no without one counts from its event's time.
         let dated = !choice.weak || choice.state == ConsentState::Denied;
         Kept { dated, stamp: choice.stamp, source: choice.source.as_str().into(), proof: choice.proof.clone() }
     }

@@ -96,7 +96,9 @@ impl<'a> Stored<'a> {
                 Some((namespace, value)) => Scope::Address(owned(namespace)?, owned(value)?),
             };
             let key = Key { purpose: owned(stored.purpose)?, channel: stored.channel, scope };
-            choices.insert(key, Newest { grant: kept(stored.grant)?, denial: kept(stored.denial)? });
+            // A refusal without a date was weak once.
+            let denial = kept(stored.denial)?.map(|denial| Kept { dated: true, ..denial });
+            choices.insert(key, Newest { grant: kept(stored.grant)?, denial });
         }
         Some(Choices(choices))
     }

@@ -321,7 +321,7 @@ pub struct Choice {
     pub covers: Vec<(String, String)>,
     /// The time of the choice (never later than its arrival), its arrival, its message.
     pub stamp: Stamp,
-    /// An undated import: loses against any dated choice.
+    /// An undated import: as a grant it loses against any dated choice and any refusal.
     pub weak: bool,
     /// Which source reported it.
     pub source: String,
