@@ -298,8 +298,9 @@ impl Visit {
                     return Ok(self.page(app, StatusCode::OK, Some(Said::NothingKnown)));
                 };
                 let proof = json!({"method": "rights_link", "lang": self.lang});
-                self.record(app, json!({}), vec![json!({"signal": "restriction", "state": "on", "proof": proof})]).await?;
+                // First the request, so that what the tools are told comes after it.
                 privacy::note_done(app, &person, RequestKind::Restrict, IdentityCheck::Link, SOURCE).await?;
+                self.record(app, json!({}), vec![json!({"signal": "restriction", "state": "on", "proof": proof})]).await?;
                 Said::Restricted
             }
             "correct" if self.link.scope == LinkScope::Rights => {
