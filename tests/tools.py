@@ -82,8 +82,9 @@ class Tools(unittest.TestCase):
         self.until_states("email:ana@new.example", {"mailer": "in", "ads": "in"})
         self.shop.send(identified("ana", size="43"))
         wait_until(lambda: self.mailer.types()[3:] == ["profile.updated"], "what is no name is an update")
-        self.withdraw("ana@new.example")
+        # The other way round she might be brought in by the old one in between.
         self.withdraw("ana@example.org")
+        self.withdraw("ana@new.example")
         self.until_states("email:ana@new.example", {"mailer": "confirmed", "ads": "confirmed"})
         self.assertEqual({"email": "ana@new.example", "size": "43"}, self.mailer.taken()[-1]["data"])
         tool = self.shop.get("/v1/profiles/email:ana@new.example/tools")["items"][1]
@@ -424,6 +425,22 @@ class Tools(unittest.TestCase):
         wait_until(lambda: self.shop.get("/v1/destinations/mailer/reconciliations")["items"], "compared", 60)
         kept = self.shop.get("/v1/destinations/mailer/reconciliations")["items"][0]
         self.assertEqual(("schedule", 1, 1, 0), tuple(kept[key] for key in ("from", "held", "unknown", "mended")))
+
+    def test_what_a_schedule_finds_is_mended_where_that_is_said(self):
+        listed = self.enterContext(Inbox())
+        listed.server.RequestHandlerClass.do_GET = _answers(b'{"items":["ana@example.org"]}')
+        url = listed.url.replace("/hook", "/list")
+        self.start(extra=f'list: {{url: "{url}", every: 1m, mend: true}}')
+        self.member("ana")
+        self.until_states("email:ana@example.org", {"mailer": "in", "ads": "in"})
+        self.shop.consent({"email": "ana@example.org"}, "denied", channel="email")
+        # The tool says that it let her go, and did not.
+        wait_until(lambda: self.mailer.types().count("consent.withdrawn") == 1, "told once")
+        wait_until(lambda: self.mailer.types().count("consent.withdrawn") == 2, "and again, by the list", 60)
+        kept = self.shop.get("/v1/destinations/mailer/reconciliations")["items"][0]
+        self.assertEqual(("schedule", 1, 1), tuple(kept[key] for key in ("from", "too_many", "mended")))
+        (replay,) = [one for one in self.shop.deliveries("email:ana@example.org") if one["destination"] == "mailer" and one["type"] == "consent.withdrawn"]
+        self.assertEqual("sent", replay["state"])
 
     def inbound(self, path, body, headers):
         return self.shop.call("POST", f"/v1/inbound/{path}", body, headers={"content-type": "application/octet-stream", **headers}, admin=False)

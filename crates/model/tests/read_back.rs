@@ -334,7 +334,8 @@ fn definitions() -> impl Strategy<Value = Workspace> {
                     retire: concurrency % 2 == 0,
                     list: Some(jumelle_model::workspace::take_back::ToolList {
                         url: "https://tool.example/list".into(),
-                        every: None,
+                        every: Some(Span(3_600_000_000)),
+                        mend: concurrency % 2 == 0,
                     }),
                     inbound: None,
                 },

@@ -60,7 +60,7 @@ pub async fn reconcile(
         false => ("export", body),
         true => ("list", fetch(&app, &key).await?),
     };
-    let mend = Some(&identity).filter(|_| query.mend.as_deref() == Some("true"));
+    let mend = Some(&*identity.name).filter(|_| query.mend.as_deref() == Some("true"));
     compare(&app, &key, from, text, query.column, mend).await.map(Json)
 }
 
@@ -94,7 +94,7 @@ async fn compare(
     from: &'static str,
     text: String,
     column: Option<String>,
-    mend: Option<&Identity>,
+    mend: Option<&str>,
 ) -> Result<Value, Problem> {
     let names = jumelle_collect::tool_list::names(&text, column.as_deref())
         .map_err(|error| Problem::bad_request(error).with("field", "column"))?;
@@ -102,9 +102,9 @@ async fn compare(
     let (shared, asked) = (app.engine.shared().clone(), key.to_owned());
     let found = blocking(move || Ok(shared.reconcile(&asked, &names)?)).await?;
     let mended = if mend.is_some() { found.mends.len() } else { 0 };
-    if let Some(by) = mend.map(|identity| &identity.name).filter(|_| mended > 0) {
+    if let Some(by) = mend.filter(|_| mended > 0) {
         // Each passes the gate again: nobody is brought in who may not be there.
-        let drafts = found.mends.iter().map(|delivery| Draft::Replay { delivery: *delivery, by: by.clone() }).collect();
+        let drafts = found.mends.iter().map(|delivery| Draft::Replay { delivery: *delivery, by: by.into() }).collect();
         app.engine.intake().submit(drafts, true).await?;
     }
     let mut counts = found.counts();
@@ -157,14 +157,15 @@ pub(crate) async fn schedule(app: App) {
         tokio::time::sleep(LOOK_EVERY).await;
         let definitions = app.engine.shared().definitions();
         for destination in &definitions.workspace.destinations {
-            let Some(every) = destination.take_back.list.as_ref().and_then(|list| list.every) else { continue };
+            let Some(list) = &destination.take_back.list else { continue };
+            let Some(every) = list.every else { continue };
             let last =
                 kept(&app, &destination.key).unwrap_or_default().first().and_then(|line| Timestamp::parse(line["at"].as_str()?));
             if last.is_some_and(|last| last + every > app.engine.shared().now()) {
                 continue;
             }
             let outcome = match fetch(&app, &destination.key).await {
-                Ok(text) => compare(&app, &destination.key, "schedule", text, None, None).await,
+                Ok(text) => compare(&app, &destination.key, "schedule", text, None, list.mend.then_some("schedule")).await,
                 Err(problem) => Err(problem),
             };
             if let Err(problem) = outcome {

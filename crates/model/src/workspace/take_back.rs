@@ -39,6 +39,9 @@ pub struct ToolList {
     pub url: String,
     /// How often it is compared. None: only when asked.
     pub every: Option<Span>,
+    /// What is found out of step when it is due is mended at once.
+    #[serde(default)]
+    pub mend: bool,
 }
 
 /// What a tool reports to us.

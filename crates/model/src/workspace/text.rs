@@ -400,6 +400,9 @@ fn destination_json(destination: &Destination, secret: &dyn Fn(&Secret) -> Value
         json["list"] = json!({"url": list.url});
         if let Some(every) = list.every {
             json["list"]["every"] = json!(every);
+            if list.mend {
+                json["list"]["mend"] = json!(true);
+            }
         }
     }
     if let Some(inbound) = &back.inbound {

@@ -51,7 +51,7 @@ fn removal(reader: &mut Reader, node: &Node, path: &str) -> Option<RemovalNone> 
 
 fn list(reader: &mut Reader, node: &Node, path: &str) -> Option<ToolList> {
     let entries = reader.map(node, path)?;
-    reader.only(entries, path, &["url", "every"]);
+    reader.only(entries, path, &["url", "every", "mend"]);
     let Some(url_node) = get(entries, "url") else {
         reader.at(node, path, "a list has a url: list: {url: \"https://…\", every: 24h}");
         return None;
@@ -69,7 +69,8 @@ fn list(reader: &mut Reader, node: &Node, path: &str) -> Option<ToolList> {
         }
         Some(every)
     });
-    Some(ToolList { url, every })
+    let mend = get(entries, "mend").and_then(|node| reader.flag(node, &join(path, "mend"))).unwrap_or(false);
+    Some(ToolList { url, every, mend })
 }
 
 fn inbound(reader: &mut Reader, node: &Node, path: &str) -> Option<Inbound> {
