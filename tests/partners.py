@@ -237,6 +237,8 @@ class Partners(unittest.TestCase):
         self.shop.send(identified("ana", phone="+33612345678"), viewed("ana", seconds=2), viewed("ana", seconds=1))
         states = lambda: [(item["type"], item["state"]) for item in self.shop.deliveries("phone:+33612345678")]
         wait_until(lambda: ("segment.entered", "dead") in states(), "refused")
+        time.sleep(1)
+        self.assertEqual([("consent.withdrawn", "blocked"), ("segment.entered", "dead")], sorted(states()), "there is nothing to take back, and that is said once")
         asked = lambda channel: self.shop.get(f"/v1/allowed?destination=tool&purpose=marketing&channel={channel}&id=phone:%2B33612345678")
         self.assertEqual(("objected", "opposition"), (asked("sms")["code"], asked("sms")["gate"]["signal"]))
         self.assertEqual("unknown", asked("call_center")["code"], "of calls nothing was said")
@@ -253,6 +255,8 @@ class Partners(unittest.TestCase):
         wait_until(lambda: states() == [("segment.entered", "sent")], "sent")
         self.shop.consent({"phone": "+33612345678"}, "denied", channel="sms")
         wait_until(lambda: ("consent.withdrawn", "blocked") in states(), "nothing can be sent")
+        time.sleep(1)
+        self.assertEqual([("consent.withdrawn", "blocked"), ("segment.entered", "sent")], sorted(states()), "once, and no more")
         gate = next(item for item in self.shop.deliveries("phone:+33612345678") if item["type"] == "consent.withdrawn")["gate"]
         self.assertEqual(("cannot_be_told", True), (gate["code"], "cannot be taken back" in gate["en"]))
         (tool,) = self.shop.get("/v1/profiles/phone:%2B33612345678/tools")["items"]
