@@ -179,48 +179,27 @@ impl Choices {
         Some((found.state, found.kept.stamp.time, !found.kept.dated))
     }
 
-    /// As [`Choices::standing`]; complaints, oppositions and objections that stand count as denials of a marketing purpose.
-    pub fn standing_for_marketing(
-        &self,
-        purpose: &str,
-        channel: Channel,
-        address: Option<&(String, String)>,
-        at: Timestamp,
-    ) -> Option<Standing> {
-        self.for_marketing(purpose, channel, address, at, Yes::ForAnyChannel)
-    }
-
-    /// The choice that counts where a yes has to be for the channel itself: one for the whole purpose opens it not.
-    pub fn standing_of_channel(
+    /// The choice that counts for a purpose on a channel: as [`Choices::standing`]; of a marketing purpose complaints, oppositions and
+    /// objections that stand count as denials. `own`: a yes has to be for the channel itself, one for the whole purpose opens it not.
+    pub fn counting(
         &self,
         purpose: &Purpose,
         channel: Channel,
         address: Option<&(String, String)>,
         at: Timestamp,
+        own: bool,
     ) -> Option<Standing> {
-        match purpose.is_marketing() {
-            true => self.for_marketing(&purpose.key, channel, address, at, Yes::ForThisChannel),
-            false => {
-                let best = self.best_of(&purpose.key, Some(channel), address.map(of_text), at, Yes::ForThisChannel);
-                best.map(Candidate::standing)
-            }
-        }
-    }
-
-    fn for_marketing(
-        &self,
-        purpose: &str,
-        channel: Channel,
-        address: Option<&(String, String)>,
-        at: Timestamp,
-        yes: Yes,
-    ) -> Option<Standing> {
+        let yes = if own { Yes::ForThisChannel } else { Yes::ForAnyChannel };
         let address = address.map(of_text);
-        let of_signals = [Signal::Complaint, Signal::Opposition, Signal::Objection].into_iter().filter_map(|signal| {
+        let best = self.best_of(&purpose.key, Some(channel), address, at, yes);
+        let signals: &[Signal] = match purpose.is_marketing() {
+            true => &[Signal::Complaint, Signal::Opposition, Signal::Objection],
+            false => &[],
+        };
+        let of_signals = signals.iter().filter_map(|signal| {
             self.best(signal.purpose(), Some(channel), address, at).filter(|found| found.state == ConsentState::Denied)
         });
-        let best = self.best_of(purpose, Some(channel), address, at, yes).into_iter().chain(of_signals);
-        best.max_by_key(Candidate::rank).map(Candidate::standing)
+        best.into_iter().chain(of_signals).max_by_key(Candidate::rank).map(Candidate::standing)
     }
 
     /// A signal that stands, for an address or without one.

@@ -258,13 +258,7 @@ fn consents(
     next: &mut Timestamp,
 ) -> Result<Evidence, Reason> {
     let (purpose, channel, at) = (case.purpose, case.channel, case.at);
-    let standing = if workspace.policy.asks_for_the_channel(case) {
-        party.choices.standing_of_channel(purpose, channel, asked.address, at)
-    } else if purpose.is_marketing() {
-        party.choices.standing_for_marketing(&purpose.key, channel, asked.address, at)
-    } else {
-        party.choices.standing(&purpose.key, Some(channel), asked.address, at)
-    };
+    let standing = party.choices.counting(purpose, channel, asked.address, at, workspace.policy.asks_for_the_channel(case));
     // A grant that no longer counts is as good as none: what silence means decides, and if that is no, says why.
     let mut spent: Option<Reason> = None;
     if let Some(standing) = standing {

@@ -49,11 +49,7 @@ pub fn stands(workspace: &Workspace, rule: &Reduce, event: Arriving<'_>) -> Stan
     let mut is_granted = false;
     for &channel in &channels {
         for address in addresses(event.addresses, channel) {
-            let standing = match purpose.is_marketing() {
-                true => event.choices.standing_for_marketing(&purpose.key, channel, address, event.at),
-                false => event.choices.standing(&purpose.key, Some(channel), address, event.at),
-            };
-            match standing {
+            match event.choices.counting(purpose, channel, address, event.at, false) {
                 Some(standing) if standing.state == ConsentState::Denied => return Stands::Denied,
                 Some(standing) => is_granted |= counts(workspace, purpose, &standing, event.at),
                 None => {}

@@ -323,8 +323,8 @@ impl<'a> Her<'a> {
         let mut is_open = false;
         for address in asked {
             let standing = match channel {
-                Some(channel) if purpose.is_marketing() => choices.standing_for_marketing(key, channel, address, self.at),
-                channel => choices.standing(key, channel, address, self.at),
+                Some(channel) => choices.counting(purpose, channel, address, self.at, false),
+                None => choices.standing(key, None, address, self.at),
             };
             if let Some(standing) = standing
                 && counts.as_ref().is_none_or(|best| rank(best) < rank(&standing))

@@ -88,10 +88,8 @@ fn answer(definitions: &Definitions, visit: &Visit, purpose: &Purpose, channel: 
     let (mut circumstances, _) = person.circumstances(workspace, &definitions.plan, visit.now);
     let country = circumstances.country.as_deref().unwrap_or(&workspace.settings.country);
     let case = Case { purpose, channel, country, business: circumstances.business, at: visit.now };
-    let standing = match workspace.policy.asks_for_the_channel(case) {
-        true => choices.standing_of_channel(purpose, channel, address.as_ref(), visit.now),
-        false => choices.standing_for_marketing(&purpose.key, channel, address.as_ref(), visit.now),
-    };
+    let own = workspace.policy.asks_for_the_channel(case);
+    let standing = choices.counting(purpose, channel, address.as_ref(), visit.now, own);
     if let Some(standing) = standing {
         return Some(standing.state == ConsentState::Granted);
     }
